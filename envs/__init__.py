@@ -1,0 +1,22 @@
+"""Environments, registered with Gymnasium on import."""
+
+from gymnasium.envs.registration import WrapperSpec, register
+
+register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
+
+# Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
+# difference; see envs.adroit.reward.
+_ADROIT = {
+    "Door": {"difference": 35},
+    "Hammer": {"palm": 33, "target": 36},
+    "Relocate": {"difference": 30},
+}
+for _task, _where in _ADROIT.items():
+    register(
+        id=f"envs/AdroitHand{_task}-v1",
+        entry_point=f"gymnasium_robotics.envs.adroit_hand.adroit_{_task.lower()}:AdroitHand{_task}Env",
+        max_episode_steps=200,
+        additional_wrappers=(
+            WrapperSpec("CorrectedReward", "envs.adroit.reward:CorrectedReward", _where),
+        ),
+    )

@@ -1,0 +1,5 @@
+"""Gymnasium-Robotics' Adroit hand tasks with the reward of the original benchmark."""
+
+from envs.adroit.reward import CorrectedReward
+
+__all__ = ["CorrectedReward"]

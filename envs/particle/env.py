@@ -1,0 +1,156 @@
+"""A point mass in N dimensions that must visit one goal and then another."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import cv2
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Obs = dict[str, NDArray[np.float32]]
+
+#: Stiffness (1/s^2) and damping (1/s) of the controller that follows the set-point, for a unit mass.
+STIFFNESS, DAMPING = 10.0, 5.0
+#: Seconds of one integration step, and how many of them make a control step: 20 Hz.
+DT, SUBSTEPS = 0.005, 10
+#: A goal is reached within this distance (L2 over all dimensions).
+GOAL_DISTANCE = 0.05
+#: Control steps in an episode.
+HORIZON = 50
+
+#: Side of the square picture of a pair of dimensions, and its colours (RGB).
+_PANEL = 192
+_AGENT, _FIRST, _SECOND, _SETPOINT = (38, 70, 200), (46, 160, 67), (215, 58, 73), (150, 150, 150)
+
+
+def control_step(position: Array, velocity: Array, setpoint: Array) -> tuple[Array, Array]:
+    """One control step of explicit Euler; the position moves by the *old* velocity in each substep."""
+    for _ in range(SUBSTEPS):
+        force = STIFFNESS * (setpoint - position) - DAMPING * velocity
+        position, velocity = position + DT * velocity, velocity + DT * force
+    return position, velocity
+
+
+class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
+    """Reach the first goal, then the second, within 50 steps (IBC paper, section 4 and appendix C.2).
+
+    Observation: ``pos_agent``, ``vel_agent``, ``pos_first_goal``, ``pos_second_goal``, each of shape (n_dim,).
+    Action: an absolute position set-point in [0, 1]^n_dim, followed by a spring and damper.
+    Success (in ``info`` at every step): both goals have been reached, the first before the second, and the agent is
+    at the second one now. The official environment does not check the order.
+    Reward: 1 at the last step if successful, else 0. An episode lasts 50 steps and ends by truncation.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self, n_dim: int = 2, hide_velocity: bool = False, render_mode: str | None = None
+    ) -> None:
+        """``hide_velocity`` leaves ``vel_agent`` out of the observation.
+
+        Raises:
+            ValueError: no dimension, or a render mode there is not.
+        """
+        if n_dim < 1:
+            raise ValueError(f"n_dim={n_dim}; it must be at least 1")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
+        self.n_dim = n_dim
+        self.hide_velocity = hide_velocity
+        self.render_mode = render_mode
+        unit = gym.spaces.Box(0.0, 1.0, (n_dim,), np.float32)
+        # The spring overshoots, so the agent can leave the unit cube that goals and set-points lie in.
+        free = gym.spaces.Box(-np.inf, np.inf, (n_dim,), np.float32)
+        spaces = {
+            "pos_agent": free,
+            "vel_agent": free,
+            "pos_first_goal": unit,
+            "pos_second_goal": unit,
+        }
+        if hide_velocity:
+            del spaces["vel_agent"]
+        self.observation_space = gym.spaces.Dict(spaces)
+        self.action_space = unit
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Draw agent and goals uniformly in the unit cube; the agent is at rest."""
+        super().reset(seed=seed)
+        self._position, self._first, self._second = self.np_random.random((3, self.n_dim))
+        self._velocity = np.zeros(self.n_dim)
+        self._setpoint = self._position
+        self._trail = [self._position]
+        self._t = 0
+        self._distances = np.array([np.inf, np.inf])
+        return self._obs(), self._info()
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Follow the set-point for 50 ms."""
+        self._setpoint = np.clip(np.asarray(action, dtype=np.float64), 0.0, 1.0)
+        self._position, self._velocity = control_step(
+            self._position, self._velocity, self._setpoint
+        )
+        self._trail.append(self._position)
+        self._t += 1
+        to_first = float(np.linalg.norm(self._position - self._first))
+        to_second = float(np.linalg.norm(self._position - self._second))
+        self._distances[0] = min(self._distances[0], to_first)
+        if self._distances[0] < GOAL_DISTANCE:
+            self._distances[1] = min(self._distances[1], to_second)
+        truncated = self._t >= HORIZON
+        info = self._info()
+        reward = float(truncated and info["success"])
+        return self._obs(), reward, False, truncated, info
+
+    def _obs(self) -> Obs:
+        obs = {
+            "pos_agent": self._position,
+            "vel_agent": self._velocity,
+            "pos_first_goal": self._first,
+            "pos_second_goal": self._second,
+        }
+        return {name: obs[name].astype(np.float32) for name in self.observation_space}
+
+    def _info(self) -> dict[str, Any]:
+        final = float(np.linalg.norm(self._position - self._second))
+        return {
+            "success": bool((self._distances < GOAL_DISTANCE).all() and final < GOAL_DISTANCE),
+            "min_distance_first": float(self._distances[0]),
+            "min_distance_second": float(self._distances[1]),
+            "distance_second": final,
+        }
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """Dimensions two by two, side by side: the agent and its trail, the goals, the set-point as a cross."""
+        pairs = [(i, min(i + 1, self.n_dim - 1)) for i in range(0, self.n_dim, 2)]
+        columns = min(4, len(pairs))
+        rows = -(-len(pairs) // columns)
+        sheet = np.full((rows * _PANEL, columns * _PANEL, 3), 255, dtype=np.uint8)
+        for k, (i, j) in enumerate(pairs):
+            row, column = divmod(k, columns)
+            panel = np.ascontiguousarray(
+                sheet[row * _PANEL : (row + 1) * _PANEL, column * _PANEL : (column + 1) * _PANEL]
+            )
+            self._draw(panel, [i, j])
+            sheet[row * _PANEL : (row + 1) * _PANEL, column * _PANEL : (column + 1) * _PANEL] = (
+                panel
+            )
+        return sheet
+
+    def _draw(self, panel: NDArray[np.uint8], dims: list[int]) -> None:
+        def pixel(point: Array) -> tuple[int, int]:
+            x, y = (np.clip(point[dims], -0.1, 1.1) * 0.8 + 0.1) * _PANEL
+            return round(x), _PANEL - round(y)
+
+        cv2.rectangle(panel, (0, 0), (_PANEL - 1, _PANEL - 1), (225, 225, 225), 1)
+        radius = max(2, round(GOAL_DISTANCE * 0.8 * _PANEL))
+        for goal, colour in ((self._first, _FIRST), (self._second, _SECOND)):
+            cv2.circle(panel, pixel(goal), radius, colour, 2, cv2.LINE_AA)
+        trail = np.array([pixel(point) for point in self._trail], dtype=np.int32)
+        cv2.polylines(panel, [trail], False, (170, 185, 235), 1, cv2.LINE_AA)
+        cv2.drawMarker(panel, pixel(self._setpoint), _SETPOINT, cv2.MARKER_CROSS, 8, 1)
+        cv2.circle(panel, pixel(self._position), 4, _AGENT, -1, cv2.LINE_AA)

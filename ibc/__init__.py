@@ -1,0 +1,1 @@
+"""Implicit behavioural cloning: energies learned from demonstrations, searched at every step."""

@@ -1,0 +1,124 @@
+"""The evaluation command: a checkpoint in closed loop on held-out seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc import machine
+from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint, write_atomically
+from ibc.config import Config, build
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.log import track
+from ibc.metrics import summarise
+from ibc.policies import ImplicitPolicy, Policy, PolicyActor
+from ibc.rollout import rollout
+from ibc.samplers import Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a policy is evaluated: on ``num_episodes`` consecutive seeds, ``num_envs`` at a time."""
+
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+
+    def __post_init__(self) -> None:
+        if self.num_episodes < 1 or self.num_envs < 1:
+            raise UserError("num_episodes and num_envs must be at least 1")
+
+
+def evaluate(config: Config) -> None:
+    """The command: print the figures and write them to ``output``, if given."""
+    device = machine.set_up(config["device"])
+    checkpoint, policy = load_policy(config, device)
+    settings = Evaluation(
+        num_episodes=config["num_episodes"],
+        first_seed=config["first_seed"],
+        num_envs=config["num_envs"],
+    )
+    figures = evaluate_policy(policy, checkpoint, settings)
+    print(format_figures(checkpoint.config["name"], checkpoint.config["policy_name"], figures))
+    if config["output"] is not None:
+        write_json(Path(config["output"]), figures)
+        print(f"file: {config['output']}")
+
+
+def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Policy]:
+    """The policy of ``config["checkpoint"]``, searching by ``config["sampler"]`` if that is given."""
+    checkpoint = load_checkpoint(Path(config["checkpoint"]))
+    policy = build_policy(checkpoint, device)
+    if config["sampler"] is not None:
+        if not isinstance(policy, ImplicitPolicy):
+            raise UserError(
+                f"sampler=... is for implicit policies; this is a {type(policy).__name__}"
+            )
+        sampler = build(config["sampler"], "sampler")
+        if not isinstance(sampler, Sampler):
+            raise UserError(f"{type(sampler).__name__} is not a sampler")
+        policy.sampler = sampler
+    return checkpoint, policy
+
+
+def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation) -> dict[str, Any]:
+    """The figures of one evaluation, ready to be written."""
+    env_config = EnvConfig.from_mapping(checkpoint.config["env"])
+    count = min(settings.num_envs, settings.num_episodes)
+    envs = [Environment(env_config) for _ in range(count)]
+    seeds = range(settings.first_seed, settings.first_seed + settings.num_episodes)
+    latencies: list[float] = []
+    episodes = list(
+        track(
+            rollout(
+                envs,
+                PolicyActor(policy),
+                seeds,
+                obs_horizon=policy.spec.obs_horizon,
+                latencies=latencies,
+            ),
+            "evaluating",
+            len(seeds),
+            "episode",
+        )
+    )
+    for env in envs:
+        env.close()
+    return {
+        "env_id": env_config.id,
+        "num_episodes": settings.num_episodes,
+        "first_seed": settings.first_seed,
+        "num_envs": count,
+        **summarise(episodes, env_config.success_when, latencies),
+        "about": {
+            **machine.provenance(),
+            "experiment": checkpoint.config["name"],
+            "policy": checkpoint.config["policy_name"],
+            "training_seed": checkpoint.config["seed"],
+            "training_seconds": checkpoint.about.get("training_seconds"),
+            "data": checkpoint.about.get("data"),
+        },
+    }
+
+
+def format_figures(name: str, policy_name: str, figures: dict[str, Any]) -> str:
+    """The few lines that a person wants."""
+    low, high = figures["success_rate_ci95"]
+    latency = figures["policy_latency_ms"]
+    return (
+        f"{name}, {policy_name}, {figures['num_episodes']} episodes of {figures['env_id']}\n"
+        f"success: {figures['success_rate']:.1%} (95 % interval {low:.1%} to {high:.1%})\n"
+        f"return: {figures['return_mean']:.2f}\n"
+        f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
+        f"for {figures['num_envs']} environments at once"
+    )
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a JSON file as a whole."""
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,52 @@
+"""The filming command: episodes of a checkpoint as an MP4 file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ibc import machine
+from ibc.app.evaluate import load_policy
+from ibc.checkpoint import Checkpoint, write_atomically
+from ibc.config import Config
+from ibc.environment import EnvConfig, Environment
+from ibc.metrics import is_success
+from ibc.policies import Policy, PolicyActor
+from ibc.rollout import rollout
+from ibc.video import Frame, caption, encode_mp4
+
+
+def record(config: Config) -> None:
+    """The command: film ``num_episodes`` episodes from ``seed`` on."""
+    device = machine.set_up(config["device"])
+    checkpoint, policy = load_policy(config, device)
+    seeds = range(config["seed"], config["seed"] + config["num_episodes"])
+    write_atomically(Path(config["output"]), film(policy, checkpoint, seeds))
+    print(f"video: {config['output']}")
+
+
+def film(policy: Policy, checkpoint: Checkpoint, seeds: Sequence[int]) -> bytes:
+    """One episode after another as the content of an MP4 file, each with its outcome in the last frames."""
+    env_config = EnvConfig.from_mapping(checkpoint.config["env"])
+    env = Environment(env_config, render=True)
+    frames: list[Frame] = []
+    raw: list[Frame] = []
+    actor = PolicyActor(policy)
+    for seed in seeds:
+        raw.clear()
+        (episode,) = rollout(
+            [env],
+            actor,
+            [seed],
+            obs_horizon=policy.spec.obs_horizon,
+            on_step=lambda e: raw.append(e.render()),
+        )
+        outcome = "solved" if is_success(episode, env_config.success_when) else "not solved"
+        frames += [
+            caption(frame, f"{env_config.id}  seed {seed}  t = {t / env.fps:.1f} s")
+            for t, frame in enumerate(raw)
+        ]
+        frames += [caption(raw[-1], f"{env_config.id}  seed {seed}  {outcome}")] * int(env.fps)
+    fps = env.fps
+    env.close()
+    return encode_mp4(frames, fps)

@@ -1,0 +1,207 @@
+"""The training command: demonstrations, gradient steps, closed loop, film and report."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc import machine
+from ibc.app.demonstrations import (
+    collect_demonstrations,
+    load_demonstrations,
+    make_spec,
+    manifest,
+)
+from ibc.app.evaluate import Evaluation, evaluate_policy, format_figures, write_json
+from ibc.app.record import film
+from ibc.app.report import write_report
+from ibc.app.runs import CHECKPOINT, EVALUATION, REPORT, VIDEO, StopRequest, run_folder
+from ibc.checkpoint import (
+    Checkpoint,
+    build_policy,
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
+from ibc.config import Config, build
+from ibc.data import WindowDataset
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import Interrupted, UserError
+from ibc.log import JsonlLogger, Logger, Progress, WandbLogger
+from ibc.trainer import Trainer
+from ibc.types import Spec
+
+#: Seconds between checkpoints, and gradient steps between logged rows.
+SAVE_INTERVAL, LOG_EVERY = 60.0, 20
+
+#: The parts of a configuration that a continued run must share with its beginning.
+IDENTITY = (
+    "env",
+    "data",
+    "policy",
+    "loss",
+    "optimizer",
+    "trainer",
+    "seed",
+    "obs_horizon",
+    "action_horizon",
+)
+
+
+def train(config: Config) -> None:
+    """The command: from nothing, or from where an interrupted run stopped, to a report."""
+    with run_folder(Path(config["run_dir"]), resume=config["resume"]) as run_dir:
+        train_in(run_dir, config)
+
+
+def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
+    """Train in a folder that is ours; returns the evaluation."""
+    device = machine.set_up(config["device"])
+    torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
+    trainer, checkpoint = prepare(run_dir, config, device)
+    gradient_steps(run_dir, config, trainer, checkpoint)
+    final = load_checkpoint(run_dir / CHECKPOINT)
+    policy = build_policy(final, device)
+    settings = config["evaluation"]
+    figures = evaluate_policy(policy, final, Evaluation(**settings))
+    write_json(run_dir / EVALUATION, figures)
+    paths = [run_dir / CHECKPOINT, run_dir / EVALUATION]
+    video: bytes | None = None
+    if config["video"]:
+        video = film(policy, final, [settings["first_seed"] + i for i in range(3)])
+        write_atomically(run_dir / VIDEO, video)
+        paths.append(run_dir / VIDEO)
+    write_report(run_dir / REPORT, run_dir, policy, final, figures, video)
+    print(format_figures(config["name"], config["policy_name"], figures))
+    print(f"training: {final.about['training_seconds']:.0f} s, {trainer.num_steps} steps")
+    print("files: " + "  ".join(str(path) for path in [*paths, run_dir / REPORT]))
+    return figures
+
+
+def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Trainer, Checkpoint]:
+    """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
+    data_path = Path(config["data"]["path"])
+    if not data_path.exists() and config["env"].get("expert") is not None:
+        collect_demonstrations(
+            config["env"],
+            data_path,
+            num_episodes=config["data"]["num_episodes"],
+            first_seed=0,
+            num_envs=16,
+        )
+    episodes = load_demonstrations(data_path, config["data"]["obs_names"])
+    env = Environment(EnvConfig.from_mapping(config["env"]))
+    spec = make_spec(
+        episodes,
+        env,
+        obs_horizon=config["obs_horizon"],
+        action_horizon=config["action_horizon"],
+    )
+    env.close()
+    dataset = WindowDataset(episodes, spec, device)
+    if dataset.num_clipped:
+        print(f"{dataset.num_clipped} of {len(dataset)} actions clipped to the action space")
+    about = {**machine.provenance(), "data": manifest(data_path, episodes)}
+    trainer = make_trainer(config, spec, dataset, device)
+    checkpoint = Checkpoint(config=config, spec=spec, policy={}, trainer=None, about=about)
+    if config["resume"] and (run_dir / CHECKPOINT).exists():
+        restore(trainer, load_checkpoint(run_dir / CHECKPOINT), checkpoint)
+    return trainer, checkpoint
+
+
+def make_trainer(
+    config: Config, spec: Spec, dataset: WindowDataset, device: torch.device
+) -> Trainer:
+    """A fitted policy and the trainer that will take it through its steps."""
+    policy = build(config["policy"], "policy")(spec=spec).to(device)
+    policy.fit(dataset)
+    return Trainer(
+        policy=policy,
+        loss=build(config["loss"], "loss"),
+        dataset=dataset,
+        optimizer=build(config["optimizer"], "optimizer"),
+        seed=config["seed"],
+        **config["trainer"],
+    )
+
+
+def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
+    """Put a trainer where an interrupted run stopped.
+
+    Raises:
+        UserError: the run was begun with another configuration or other data.
+    """
+    changed = [key for key in IDENTITY if saved.config.get(key) != current.config[key]]
+    if changed:
+        raise UserError(
+            f"this run was begun with other settings of {', '.join(changed)}; "
+            "continue it with the same, or choose another run_dir=..."
+        )
+    if saved.about["data"]["sha256"] != current.about["data"]["sha256"]:
+        raise UserError("this run was begun with other demonstrations; choose another run_dir=...")
+    if saved.trainer is None:
+        raise UserError("this checkpoint has no training state to continue from")
+    trainer.policy.load_state_dict(saved.policy)
+    trainer.load_state_dict(saved.trainer)
+
+
+def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """All remaining steps, logged, with a checkpoint now and then and at the end.
+
+    Raises:
+        Interrupted: at the user's request, after saving.
+    """
+
+    def save() -> None:
+        save_checkpoint(
+            run_dir / CHECKPOINT,
+            Checkpoint(
+                config=config,
+                spec=checkpoint.spec,
+                policy=trainer.policy.state_dict(),
+                trainer=trainer.state_dict(),
+                about={
+                    **checkpoint.about,
+                    "training_seconds": trainer.seconds,
+                    "step": trainer.step,
+                },
+            ),
+        )
+
+    if trainer.step >= trainer.num_steps:
+        print(f"{run_dir} is trained already")
+        return
+    save()  # fails now rather than in an hour, if it cannot be written
+    progress = Progress("training", trainer.num_steps, "step", initial=trainer.step)
+    loggers = make_loggers(run_dir, config, trainer.step)
+    saved_at = time.monotonic()
+    with StopRequest() as stop:
+        while trainer.step < trainer.num_steps and not stop.received:
+            step = trainer.step
+            metrics = trainer.train_step()
+            if step % LOG_EVERY == 0:
+                for logger in loggers:
+                    logger.log(step, {**metrics, "seconds": trainer.seconds})
+            progress.advance(f"loss {metrics['loss']:.4f}")
+            if time.monotonic() - saved_at > SAVE_INTERVAL:
+                save()
+                saved_at = time.monotonic()
+        save()
+    progress.close()
+    for logger in loggers:
+        logger.close()
+    if trainer.step < trainer.num_steps:
+        raise Interrupted(f"at step {trainer.step}; resume=true continues {run_dir}")
+
+
+def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
+    """The local record always, and what ``logger=`` adds."""
+    loggers: list[Logger] = [JsonlLogger(run_dir, step)]
+    add = {"jsonl": None, "wandb": partial(WandbLogger, run_dir, config)}[config["logger"]["name"]]
+    if add is not None:
+        loggers.append(add(**config["wandb"]))
+    return loggers

@@ -1,0 +1,136 @@
+"""Configuration: the only place that knows Hydra, and the only place that turns names into code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ibc.errors import Interrupted, UserError
+
+#: Modules whose classes a configuration may name. Checkpoints carry configuration, so this is a security boundary.
+ALLOWED = ("ibc", "envs", "torch.optim")
+
+#: Where the project's YAML files are.
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+#: What a configuration looks like once Hydra is done with it.
+Config = dict[str, Any]
+
+
+def main(job: Callable[[Config], None], config_name: str) -> None:
+    """Run ``job`` as a command line program with Hydra's overrides.
+
+    Errors and interruptions end as :func:`readable_errors` says.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def guarded(config: DictConfig) -> None:
+        with (
+            readable_errors()
+        ):  # here as well: Hydra would print lines of its own about an error it sees
+            job(plain(config))
+
+    decorate = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
+    with readable_errors():
+        decorate(guarded)()
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Ends the program in one line and code 2 on what the user can put right, 130 on an interruption."""
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        print(f"error: {'; '.join(lines)}", file=sys.stderr)
+        sys.exit(2)
+    except (Interrupted, KeyboardInterrupt) as error:
+        print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
+        sys.exit(130)
+
+
+def plain(config: DictConfig) -> Config:
+    """The configuration resolved to plain containers.
+
+    Raises:
+        UserError: a value that must be given is not.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(f"please give {', '.join(f'{key}=...' for key in missing)}")
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def compose(config_name: str, overrides: list[str]) -> Config:
+    """The configuration that a command line would give (for tests and for running experiments in one process)."""
+    setup_globals()
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return plain(hydra.compose(config_name, overrides))
+
+
+def build(config: object, what: str) -> Any:
+    """Construct what a configuration describes by its ``_target_``.
+
+    Raises:
+        UserError: it names code outside :data:`ALLOWED`, or arguments that do not fit.
+    """
+    if not isinstance(config, Mapping) or "_target_" not in config:
+        raise UserError(f"{what} must be a configuration with a _target_, got {config!r}")
+    check_targets(config)
+    try:
+        return instantiate(dict(config), _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise UserError(f"cannot build {what}: {' '.join(str(cause).split())}") from error
+
+
+def check_targets(config: object) -> None:
+    """Refuse any ``_target_`` whose object does not live in an allowed module.
+
+    The object is resolved first: an allowed module re-exports others, and the name alone could be walked around. To
+    resolve it, only allowed modules are imported.
+
+    Raises:
+        UserError: naming the target and the modules allowed.
+    """
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            if key == "_target_":
+                _check_target(str(value))
+            check_targets(value)
+    elif isinstance(config, list | tuple):
+        for item in config:
+            check_targets(item)
+
+
+def _check_target(target: str) -> None:
+    refusal = UserError(f"configuration names '{target}'; allowed are {', '.join(ALLOWED)}")
+    if not _allowed(target):
+        raise refusal
+    try:
+        found = get_object(target)
+    except Exception as error:  # Hydra reports a failed import by several types
+        raise UserError(f"configuration names '{target}', which does not exist") from error
+    if not isinstance(found, type) or not _allowed(f"{found.__module__}."):
+        raise refusal
+
+
+def _allowed(name: str) -> bool:
+    return any(name.startswith(f"{module}.") for module in ALLOWED)

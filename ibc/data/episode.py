@@ -1,0 +1,76 @@
+"""One episode: what a rollout returns, a store holds, and metrics, windows and videos consume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibc.types import NumpyObs
+
+
+class InvalidEpisode(ValueError):
+    """An episode whose parts do not fit together, or hold numbers that are not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """A checked episode of T steps in environment units.
+
+    Attributes:
+        obs: ``{name: (T + 1, *shape)}``, float32 vectors and uint8 images; entry t is seen before action t.
+        action: (T, action_dim) float32.
+        reward: (T,) float32.
+        success: (T,) bool, whether the task is solved after step t.
+        terminated, truncated: how the episode ended; both false if the recording just stops.
+        seed: of the environment's reset, where known.
+
+    Raises:
+        InvalidEpisode: at construction, naming the field that is wrong.
+    """
+
+    obs: NumpyObs
+    action: NDArray[np.float32]
+    reward: NDArray[np.float32]
+    success: NDArray[np.bool_]
+    terminated: bool
+    truncated: bool
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        steps = len(self.action)
+        if steps == 0:
+            raise InvalidEpisode("it has no steps")
+        if not self.obs:
+            raise InvalidEpisode("it has no observations")
+        _check("action", self.action, ndim=2, length=steps)
+        _check("reward", self.reward, ndim=1, length=steps)
+        for name, array in self.obs.items():
+            _check(f"observation '{name}'", array, ndim=None, length=steps + 1)
+        if self.success.shape != (steps,) or self.success.dtype != np.bool_:
+            raise InvalidEpisode(
+                f"success is {self.success.dtype} {self.success.shape}, expected bool ({steps},)"
+            )
+
+    def __len__(self) -> int:
+        """T, the number of actions."""
+        return len(self.action)
+
+    @property
+    def episode_return(self) -> float:
+        """Sum of rewards, undiscounted."""
+        return float(self.reward.sum(dtype=np.float64))
+
+
+def _check(what: str, array: NDArray[Any], *, ndim: int | None, length: int) -> None:
+    if array.dtype not in (np.float32, np.uint8):
+        raise InvalidEpisode(f"{what} is {array.dtype}, expected float32 or uint8")
+    if ndim is not None and array.ndim != ndim:
+        raise InvalidEpisode(f"{what} has {array.ndim} dimensions, expected {ndim}")
+    if len(array) != length:
+        raise InvalidEpisode(f"{what} has {len(array)} entries, expected {length}")
+    if array.dtype == np.float32 and not np.isfinite(array).all():
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        raise InvalidEpisode(f"{what} is not finite at step {bad[0]} ({len(bad)} steps in all)")

@@ -1,0 +1,59 @@
+"""Readers of demonstration formats, one module each: ``can_read(path)`` and ``read(path)``.
+
+A module put into this folder is found by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, cast
+
+from ibc.data.episode import Episode, InvalidEpisode
+from ibc.errors import UserError
+
+
+class Reader(Protocol):
+    """What a module in this folder offers."""
+
+    def can_read(self, path: Path) -> bool:
+        """Whether the path is of this format, by a quick look."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Episode]:
+        """All episodes, in order."""
+        ...
+
+
+def readers() -> dict[str, Reader]:
+    """Every reader by its module's name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {n: cast(Reader, importlib.import_module(f"{__name__}.{n}")) for n in names}
+
+
+def read_episodes(path: Path) -> Iterator[Episode]:
+    """All episodes of a data set in any of the known formats.
+
+    Raises:
+        UserError: nothing is there, no reader knows the format, or the data is damaged.
+    """
+    if not path.exists():
+        raise UserError(f"no demonstrations at {path}")
+    number = 0
+    try:
+        reader = next((r for r in readers().values() if r.can_read(path)), None)
+        if reader is None:
+            known = ", ".join(readers())
+            raise UserError(f"{path} is in none of the formats known: {known}")
+        for episode in reader.read(path):
+            yield episode
+            number += 1
+    except InvalidEpisode as error:
+        raise UserError(f"{path}, episode {number}: {error}") from error
+    except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}, episode {number}: cannot be read ({reason})") from error
+    if number == 0:
+        raise UserError(f"{path} holds no episodes")

@@ -1,0 +1,139 @@
+"""Writing demonstrations in Minari's HDF5 layout, one episode after another, whole or not at all.
+
+The layout is that of Minari 0.5 (``data/main_data.hdf5`` with ``episode_i`` groups, and ``data/metadata.json``), so
+``minari.load_dataset`` opens what is written here. It is written with h5py because Minari's own writer stores images
+as lossy JPEG.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import h5py
+import numpy as np
+from minari.serialization import serialize_space
+from numpy.typing import NDArray
+
+from ibc.data.episode import Episode
+from ibc.errors import UserError
+from ibc.types import NumpyObs
+
+DATA_FILE = "main_data.hdf5"
+METADATA_FILE = "metadata.json"
+
+
+class DemonstrationWriter:
+    """Appends episodes to ``<path>.partial`` and gives the folder its own name when all are there.
+
+    An interrupted collection is continued: ``len(writer)`` says how many episodes the last attempt has left.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        env_id: str,
+        observation_space: gym.spaces.Dict,
+        action_space: gym.Space[Any],
+        about: dict[str, Any],
+    ) -> None:
+        """``about`` must be plain JSON; a partial collection with other contents is begun anew.
+
+        Raises:
+            UserError: ``path`` exists already.
+        """
+        if path.exists():
+            raise UserError(f"{path} exists already; choose another path or delete it")
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        self._metadata = {
+            "data_format": "hdf5",
+            "jpeg_encoding": False,
+            "observation_space": serialize_space(observation_space),
+            "action_space": serialize_space(action_space),
+            "dataset_id": f"{path.name}-v0",
+            "minari_version": "0.5.4",
+            "env_id": env_id,
+            "about": about,
+        }
+        self._data = self.partial / "data"
+        #: Seed of the last episode written, None before the first.
+        self.last_seed: int | None = None
+        self._num_episodes = self._continue() or self._begin()
+
+    def _continue(self) -> int:
+        """Number of whole episodes of an earlier attempt at the same collection, 0 if there is none."""
+        try:
+            metadata = json.loads((self._data / METADATA_FILE).read_text())
+            del metadata["total_episodes"], metadata["total_steps"]
+            if metadata != self._metadata:
+                return 0
+            with h5py.File(self._data / DATA_FILE, "r+") as file:
+                whole = {name for name in file if file[name].attrs.get("whole", False)}
+                for name in set(file) - whole:
+                    del file[name]
+                if whole:
+                    seed = file[f"episode_{len(whole) - 1}"].attrs.get("seed")
+                    self.last_seed = None if seed is None else int(seed)
+        except (OSError, ValueError, KeyError):
+            return 0
+        return len(whole)
+
+    def _begin(self) -> int:
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self._data.mkdir(parents=True)
+        h5py.File(self._data / DATA_FILE, "w").close()
+        self._write_metadata(total_episodes=0, total_steps=0)
+        return 0
+
+    def _write_metadata(self, **totals: int) -> None:
+        text = json.dumps({**self._metadata, **totals}, indent=1)
+        (self._data / METADATA_FILE).write_text(text)
+
+    def __len__(self) -> int:
+        """Number of episodes written so far."""
+        return self._num_episodes
+
+    def append(self, episode: Episode) -> None:
+        """Write one episode; on return it is on disk."""
+        with h5py.File(self._data / DATA_FILE, "r+") as file:
+            group = file.create_group(f"episode_{self._num_episodes}")
+            group.attrs["id"] = self._num_episodes
+            group.attrs["total_steps"] = len(episode)
+            if episode.seed is not None:
+                group.attrs["seed"] = episode.seed
+            _write_obs(group.create_group("observations"), episode.obs)
+            ends = np.zeros((2, len(episode)), dtype=np.bool_)
+            ends[:, -1] = episode.terminated, episode.truncated
+            group["actions"] = episode.action
+            group["rewards"] = episode.reward
+            group["terminations"], group["truncations"] = ends
+            group["infos/success"] = episode.success
+            group.attrs["whole"] = True
+        self._num_episodes += 1
+        self.last_seed = episode.seed
+
+    def close(self) -> None:
+        """Complete the metadata and give the folder its final name."""
+        with h5py.File(self._data / DATA_FILE, "r") as file:
+            steps = sum(int(group.attrs["total_steps"]) for group in file.values())
+        self._write_metadata(total_episodes=self._num_episodes, total_steps=steps)
+        self.partial.replace(self.path)
+
+
+def _write_obs(group: h5py.Group, obs: NumpyObs) -> None:
+    for name, array in obs.items():
+        _write_array(group, name, array)
+
+
+def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    if array.dtype == np.uint8:  # one frame a chunk: a window is read without its neighbours
+        group.create_dataset(
+            name, data=array, chunks=(1, *array.shape[1:]), compression="gzip", compression_opts=1
+        )
+    else:
+        group[name] = array

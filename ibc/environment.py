@@ -1,0 +1,192 @@
+"""Any Gymnasium environment, seen the way everything here sees it: named observations, flat actions, success."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from ibc.errors import UserError
+from ibc.types import NumpyObs, ObsField, as_float32
+
+SUCCESS_WHEN = ("last", "any")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Which environment, and how its success is read.
+
+    Attributes:
+        id: of a registered Gymnasium environment; ``module:id`` imports the module first.
+        max_episode_steps: overrides the registered horizon.
+        success_key: entry of ``info`` that tells whether the task is solved after a step.
+        success_return: if set, an episode succeeds when its return reaches this, and ``info`` is not read.
+        success_when: ``last``: the last step decides; ``any``: one solved step is enough.
+        kwargs: whatever else is configured goes to the environment's constructor.
+    """
+
+    id: str
+    max_episode_steps: int | None = None
+    success_key: str = "success"
+    success_return: float | None = None
+    success_when: str = "last"
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.success_when not in SUCCESS_WHEN:
+            raise UserError(
+                f"env.success_when={self.success_when}; allowed: {', '.join(SUCCESS_WHEN)}"
+            )
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:
+        """From a configuration in which constructor arguments stand beside the known keys."""
+        known = {f.name for f in fields(cls)} - {"kwargs"}
+        kwargs = {k: v for k, v in config.items() if k not in known | {"expert"}}
+        return cls(**{k: v for k, v in config.items() if k in known}, kwargs=kwargs)
+
+
+class Environment:
+    """A Gymnasium environment with observations ``{name: array}`` of float32 vectors and uint8 images.
+
+    A bare vector is called ``state``, a bare picture ``image``; nested names are joined by ``/``.
+    """
+
+    def __init__(self, config: EnvConfig, *, render: bool = False) -> None:
+        """Raises UserError for an unknown id, wrong arguments, or spaces that cannot be handled."""
+        self.config = config
+        choose_renderer()
+        kwargs = dict(config.kwargs)
+        if config.max_episode_steps is not None:
+            kwargs["max_episode_steps"] = config.max_episode_steps
+        if render:
+            kwargs["render_mode"] = "rgb_array"
+        try:
+            self.gym_env = gym.make(config.id, disable_env_checker=True, **kwargs)
+        except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"cannot make environment {config.id}: {reason}") from error
+        action_space = self.gym_env.action_space
+        if not isinstance(action_space, gym.spaces.Box):
+            raise UserError(f"{config.id} has {action_space} actions; only Box is supported")
+        self._action_shape = action_space.shape
+        self.action_low = as_float32(action_space.low.reshape(-1))
+        self.action_high = as_float32(action_space.high.reshape(-1))
+        boxes = _boxes(self.gym_env.observation_space, config.id)
+        self.obs_fields = {
+            name: ObsField(box.shape, "uint8" if _is_image(box) else "float32")
+            for name, box in boxes.items()
+        }
+        self.observation_space = gym.spaces.Dict(
+            {
+                name: box
+                if _is_image(box)
+                else gym.spaces.Box(-np.inf, np.inf, box.shape, np.float32)
+                for name, box in boxes.items()
+            }
+        )
+
+    @property
+    def fps(self) -> float:
+        """Frames a second at which a recording shows real time."""
+        return float(self.gym_env.metadata.get("render_fps") or 20)
+
+    def reset(self, seed: int) -> NumpyObs:
+        """Begin the episode that the seed determines."""
+        obs, _ = self.gym_env.reset(seed=seed)
+        self._return = 0.0
+        return self._named(obs)
+
+    def step(self, action: NDArray[np.float32]) -> tuple[NumpyObs, float, bool, bool, bool]:
+        """Apply a flat action, clipped to the action space.
+
+        Returns:
+            Observation, reward, whether the task is solved now, terminated, truncated.
+        """
+        action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)
+        obs, reward, terminated, truncated, info = self.gym_env.step(action)
+        self._return += float(reward)
+        if self.config.success_return is not None:
+            success = self._return >= self.config.success_return
+        elif self.config.success_key in info:
+            success = bool(np.all(info[self.config.success_key]))
+        else:
+            raise UserError(
+                f"{self.config.id} puts no '{self.config.success_key}' into info; it has "
+                f"{sorted(info)}: choose env.success_key or env.success_return"
+            )
+        return self._named(obs), float(reward), success, bool(terminated), bool(truncated)
+
+    def render(self) -> NDArray[np.uint8]:
+        """The picture of the current state, (H, W, 3)."""
+        try:
+            frame = self.gym_env.render()
+        except Exception as error:  # back ends fail with types of their own
+            raise UserError(
+                f"cannot render {self.config.id}: {' '.join(str(error).split())}; without a display, "
+                "MuJoCo needs the system package libegl1 (with libopengl0) or libosmesa6"
+            ) from error
+        if not isinstance(frame, np.ndarray):
+            raise UserError(f"{self.config.id} offers no rgb_array rendering")
+        return frame.astype(np.uint8)
+
+    def close(self) -> None:
+        """Release renderers and simulators."""
+        self.gym_env.close()
+
+    def _named(self, obs: Any) -> NumpyObs:
+        flat = _flatten(obs)
+        return {
+            name: np.asarray(flat[name])
+            if f.dtype == "uint8"
+            else as_float32(np.asarray(flat[name]))
+            for name, f in self.obs_fields.items()
+        }
+
+
+def choose_renderer() -> None:
+    """Tell MuJoCo how to render without a display, unless the user has said so: EGL if installed, else OSMesa."""
+    if "DISPLAY" not in os.environ:
+        backend = "egl" if ctypes.util.find_library("EGL") else "osmesa"
+        os.environ.setdefault("MUJOCO_GL", backend)
+
+
+def _is_image(space: gym.spaces.Box) -> bool:
+    return space.dtype == np.uint8 and len(space.shape) == 3
+
+
+def _flatten(obs: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(obs, Mapping):
+        out: dict[str, Any] = {}
+        for key, child in obs.items():
+            out |= _flatten(child, f"{name}/{key}" if name else str(key))
+        return out
+    default = "image" if np.asarray(obs).dtype == np.uint8 and np.ndim(obs) == 3 else "state"
+    return {name or default: obs}
+
+
+def _boxes(space: gym.Space[Any], env_id: str) -> dict[str, gym.spaces.Box]:
+    def walk(node: gym.Space[Any]) -> Any:
+        if isinstance(node, gym.spaces.Dict):
+            return {key: walk(child) for key, child in node.spaces.items()}
+        if not isinstance(node, gym.spaces.Box):
+            raise UserError(
+                f"{env_id} has {node} among its observations; only Box and Dict are supported"
+            )
+        return node
+
+    def flat(node: Any, name: str) -> dict[str, gym.spaces.Box]:
+        if isinstance(node, dict):
+            out: dict[str, gym.spaces.Box] = {}
+            for key, child in node.items():
+                out |= flat(child, f"{name}/{key}" if name else key)
+            return out
+        return {name or ("image" if _is_image(node) else "state"): node}
+
+    return flat(walk(space), "")

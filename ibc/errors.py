@@ -1,0 +1,9 @@
+"""Errors that are shown to a person as one line, without a traceback."""
+
+
+class UserError(Exception):
+    """Something the user can put right; the message says what is wrong and what is allowed."""
+
+
+class Interrupted(Exception):
+    """The user stopped the program; everything worth keeping has been written."""

@@ -1,0 +1,20 @@
+"""Training objectives."""
+
+from ibc.losses.base import Loss
+from ibc.losses.explicit import MSE, NegativeLogLikelihood
+from ibc.losses.gradient_penalty import GradientPenalty, gradient_penalty
+from ibc.losses.info_nce import InfoNCE, info_nce
+from ibc.losses.negatives import NeighbourNegatives, SampledNegatives, UniformNegatives
+
+__all__ = [
+    "MSE",
+    "GradientPenalty",
+    "InfoNCE",
+    "Loss",
+    "NegativeLogLikelihood",
+    "NeighbourNegatives",
+    "SampledNegatives",
+    "UniformNegatives",
+    "gradient_penalty",
+    "info_nce",
+]

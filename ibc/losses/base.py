@@ -1,0 +1,69 @@
+"""What a loss is: it turns a policy and a batch into a scalar, and knows nothing of optimisers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import Energy
+from ibc.errors import UserError
+from ibc.nn import ActionBounds
+from ibc.noise import Noise
+from ibc.types import Batch, Obs
+
+#: What a loss reports beside its value: detached scalars by name.
+Metrics = dict[str, Tensor]
+
+
+class Loss(ABC):
+    """A training objective."""
+
+    @abstractmethod
+    def __call__(
+        self, policy: object, batch: Batch, noise: Noise
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """The scalar to be minimised and what is worth logging.
+
+        Raises:
+            UserError: the policy does not offer what the loss needs.
+        """
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """A policy that acts by an energy."""
+
+    energy: Energy
+    bounds: ActionBounds
+
+
+@runtime_checkable
+class HasPrediction(Protocol):
+    """A policy that predicts one action chunk directly."""
+
+    bounds: ActionBounds
+
+    def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
+        """The action chunk, in the unit cube."""
+        ...
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """A policy with an explicit density."""
+
+    bounds: ActionBounds
+
+    def log_prob_unit(self, obs: Obs, unit_action: Float[Tensor, "B A"]) -> Float[Tensor, " B"]:
+        """Log density of action chunks, in the unit cube."""
+        ...
+
+
+def mismatch(loss: Loss, policy: object, need: str) -> UserError:
+    """The error for a loss that meets a policy it cannot train."""
+    return UserError(
+        f"{type(loss).__name__} trains policies that have {need}; {type(policy).__name__} has not"
+    )

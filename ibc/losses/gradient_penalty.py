@@ -1,0 +1,37 @@
+"""A penalty on the slope of an energy, without which Langevin chains run away."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import EnergyFn
+from ibc.nn import ActionBounds
+
+
+def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> Float[Tensor, " B"]:
+    """``mean_n max(0, |gradient_n|_inf - margin)^2`` over all candidates of an example.
+
+    As in the official code (google-research/ibc, ``ibc/losses/gradient_loss.py``), which averages over negatives and
+    the positive; the paper (appendix B.3.1) writes a sum over the negatives.
+    """
+    slope = gradient.abs().amax(-1)
+    return (slope - margin).clamp(min=0).square().mean(-1)
+
+
+class GradientPenalty:
+    """Penalises slopes above ``margin``, measured in the unit cube."""
+
+    def __init__(self, *, weight: float = 1.0, margin: float = 1.0) -> None:
+        self.weight = weight
+        self.margin = margin
+
+    def __call__(
+        self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds
+    ) -> Float[Tensor, ""]:
+        """The weighted penalty, differentiable in the energy's parameters."""
+        unit = bounds.to_unit(action).detach().requires_grad_()
+        total = energy(bounds.from_unit(unit)).sum()
+        (gradient,) = torch.autograd.grad(total, unit, create_graph=True)
+        return self.weight * gradient_penalty(gradient, self.margin).mean()

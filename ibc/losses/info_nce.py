@@ -1,0 +1,78 @@
+"""InfoNCE: the demonstrated action must be recognised among wrong ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.losses.gradient_penalty import GradientPenalty
+from ibc.losses.negatives import Negatives
+from ibc.noise import Noise
+from ibc.types import Batch
+
+
+def info_nce(energy: Float[Tensor, "B N1"], temperature: float = 1.0) -> Float[Tensor, " B"]:
+    """``-log softmax(-energy / temperature)`` of column 0, the positive (IBC paper, equation 2)."""
+    logits = -energy / temperature
+    target = torch.zeros(len(energy), dtype=torch.int64, device=energy.device)
+    return F.cross_entropy(logits, target, reduction="none")
+
+
+class InfoNCE(Loss):
+    """One InfoNCE term for each kind of negatives, and an optional gradient penalty.
+
+    The kinds have terms of their own because the theory asks for candidates that are exchangeable within a set; their
+    terms are averaged.
+
+    Args:
+        negatives: where the wrong actions come from; at least one kind.
+        temperature: of the softmax.
+        gradient_penalty: keeps the energy's slope in check; needed where negatives come from Langevin chains.
+    """
+
+    def __init__(
+        self,
+        *,
+        negatives: Sequence[Negatives],
+        temperature: float = 1.0,
+        gradient_penalty: GradientPenalty | None = None,
+    ) -> None:
+        if not negatives:
+            raise ValueError("InfoNCE needs at least one kind of negatives")
+        self.negatives = list(negatives)
+        self.temperature = temperature
+        self.gradient_penalty = gradient_penalty
+
+    def __call__(
+        self, policy: object, batch: Batch, noise: Noise
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """See :class:`Loss`. ``chance`` is the level of a policy that has learned nothing, ln(1 + N)."""
+        if not isinstance(policy, HasEnergy):
+            raise mismatch(self, policy, "an energy")
+        bounds = policy.bounds
+        energy_fn = policy.energy.bind(batch.obs)
+        positive = batch.action.unsqueeze(1)
+        sets = [draw(energy_fn, positive, bounds, noise) for draw in self.negatives]
+        sizes = [negatives.shape[1] for negatives in sets]
+        candidates = torch.cat([positive, *sets], dim=1)
+        energy = energy_fn(candidates)
+        right, *wrong = torch.split(energy, [1, *sizes], dim=1)
+        terms = [info_nce(torch.cat([right, w], 1), self.temperature).mean() for w in wrong]
+        loss = torch.stack(terms).mean()
+        metrics = {
+            "info_nce": loss.detach(),
+            "chance": loss.new_tensor(sum(math.log(1 + n) for n in sizes) / len(sizes)),
+            "energy_positive": right.detach().mean(),
+            "energy_negative": energy[:, 1:].detach().mean(),
+        }
+        if self.gradient_penalty is not None:
+            penalty = self.gradient_penalty(energy_fn, candidates, bounds)
+            metrics["gradient_penalty"] = penalty.detach()
+            loss = loss + penalty
+        return loss, metrics

@@ -1,0 +1,104 @@
+"""Where the wrong actions come from, with which an energy learns to tell the right one."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import EnergyFn
+from ibc.nn import ActionBounds
+from ibc.noise import Noise
+from ibc.samplers import Sampler, uniform_proposal
+
+
+class Negatives(Protocol):
+    """Draws actions that stand against the demonstrated one."""
+
+    def __call__(
+        self,
+        energy: EnergyFn,
+        positive: Float[Tensor, "B 1 A"],
+        bounds: ActionBounds,
+        noise: Noise,
+    ) -> Float[Tensor, "B N A"]:
+        """Detached actions in environment units."""
+        ...
+
+
+class UniformNegatives:
+    """Spread evenly over the search box: unbiased, and blind to detail in many dimensions."""
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+
+    def __call__(
+        self,
+        energy: EnergyFn,
+        positive: Float[Tensor, "B 1 A"],
+        bounds: ActionBounds,
+        noise: Noise,
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`Negatives`."""
+        return uniform_proposal(len(positive), self.num, bounds, noise)
+
+
+class SampledNegatives:
+    """What a sampler finds from an even spread: the actions the energy wrongly believes in (IBC paper, B.3).
+
+    These are distributed by the energy itself, for which InfoNCE makes no correction (Singh et al. 2023, section 3).
+    """
+
+    def __init__(self, num: int, sampler: Sampler) -> None:
+        self.num = num
+        self.sampler = sampler
+
+    def __call__(
+        self,
+        energy: EnergyFn,
+        positive: Float[Tensor, "B 1 A"],
+        bounds: ActionBounds,
+        noise: Noise,
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`Negatives`."""
+        init = uniform_proposal(len(positive), self.num, bounds, noise)
+        return self.sampler(energy, init, bounds, noise).action
+
+
+class NeighbourNegatives:
+    """Neighbours of the demonstrated action, at every scale from the whole box to the precision wanted.
+
+    A scale sigma is drawn log-uniformly for each example, then a centre ``z = a + sigma * xi``, and the negatives as
+    ``z + sigma * xi_i``. Given z and sigma, the demonstrated action and its negatives are distributed alike up to the
+    density of the data, by the symmetry of the Gaussian; so InfoNCE over such a set has its optimum at ``E = -log p +
+    c(o)`` *without* a correction for the proposal. (Negatives around ``a`` itself would not: a set is then lopsided,
+    and its middle gives the answer away. This is the ranking form of conditional noise-contrastive estimation, Ceylan
+    and Gutmann 2018.) No chain is run, which makes a step as cheap as one with uniform negatives, and the finest scale
+    sets the precision of the minimum.
+    """
+
+    def __init__(self, num: int, min_std: float, max_std: float) -> None:
+        """``min_std`` and ``max_std`` are in the unit cube."""
+        if not 0 < min_std <= max_std:
+            raise ValueError(f"needs 0 < min_std <= max_std, got {min_std} and {max_std}")
+        self.num = num
+        self.min_std = min_std
+        self.max_std = max_std
+
+    def __call__(
+        self,
+        energy: EnergyFn,
+        positive: Float[Tensor, "B 1 A"],
+        bounds: ActionBounds,
+        noise: Noise,
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`Negatives`."""
+        batch, _, size = positive.shape
+        span = math.log(self.max_std / self.min_std)
+        std = self.min_std * torch.exp(span * noise.uniform(batch, 1, 1))
+        draws = std * noise.normal(batch, 1 + self.num, size)
+        centre = bounds.to_unit(positive) + draws[:, :1]
+        return bounds.from_unit(centre + draws[:, 1:])

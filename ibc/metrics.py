@@ -1,0 +1,68 @@
+"""Figures of an evaluation, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ibc.data.episode import Episode
+
+#: Two-sided 95 % quantile of the normal distribution.
+Z95 = 1.959963984540054
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a success rate (Wilson 1927)."""
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    rate = successes / trials
+    z2 = Z95**2 / trials
+    centre = (rate + z2 / 2) / (1 + z2)
+    half = Z95 / (1 + z2) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % normal interval of a mean."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, mean
+    half = Z95 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def is_success(episode: Episode, success_when: str) -> bool:
+    """Whether an episode counts as solved: at its last step, or at any."""
+    return bool(episode.success.any() if success_when == "any" else episode.success[-1])
+
+
+def summarise(
+    episodes: Sequence[Episode], success_when: str, latencies: Sequence[float]
+) -> dict[str, Any]:
+    """The figures of an evaluation file: rates, intervals, latency, and one row an episode."""
+    rows = [
+        {
+            "seed": episode.seed,
+            "success": is_success(episode, success_when),
+            "return": episode.episode_return,
+            "length": len(episode),
+        }
+        for episode in episodes
+    ]
+    solved = sum(bool(row["success"]) for row in rows)
+    returns = [episode.episode_return for episode in episodes]
+    milliseconds = 1e3 * np.array(latencies)
+    return {
+        "success_rate": solved / len(rows),
+        "success_rate_ci95": list(wilson_interval(solved, len(rows))),
+        "return_mean": float(np.mean(returns)),
+        "return_mean_ci95": list(mean_interval(returns)),
+        "policy_latency_ms": {
+            "median": float(np.median(milliseconds)),
+            "p95": float(np.percentile(milliseconds, 95)),
+        },
+        "episodes": rows,
+    }

@@ -1,0 +1,19 @@
+"""Network parts: bodies, encoders, and the two maps between environment units and network units."""
+
+from ibc.nn.bounds import ActionBounds
+from ibc.nn.encoders import ConvMaxPool, ConvSpatialSoftmax, ImageEncoder, ObsEncoder
+from ibc.nn.mlp import EnergyHead, ResidualMLP
+from ibc.nn.normalizer import Normalizer
+from ibc.nn.spatial_softmax import SpatialSoftmax
+
+__all__ = [
+    "ActionBounds",
+    "ConvMaxPool",
+    "ConvSpatialSoftmax",
+    "EnergyHead",
+    "ImageEncoder",
+    "Normalizer",
+    "ObsEncoder",
+    "ResidualMLP",
+    "SpatialSoftmax",
+]

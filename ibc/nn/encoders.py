@@ -1,0 +1,128 @@
+"""From named observations to one feature vector: normalise, stack frames, encode images, concatenate."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from ibc.nn.normalizer import Normalizer
+from ibc.nn.spatial_softmax import SpatialSoftmax
+from ibc.types import Obs, Spec
+
+
+def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC H W"]:
+    """Frames side by side in the channel dimension: channel ``t * C + c`` is channel c of frame t.
+
+    The transposition matters: a bare reshape from this layout would interleave the pixels of the frames.
+    """
+    return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+class ImageEncoder(nn.Module):
+    """Base of the image encoders: maps (B, C, H, W) in [-1, 1] to (B, ``feature_size``)."""
+
+    feature_size: int
+
+
+class ConvMaxPool(ImageEncoder):
+    """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
+
+    The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
+    """
+
+    def __init__(self, channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
+        super().__init__()
+        sizes = (channels, *widths)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
+        )
+        self.feature_size = widths[-1]
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pooling rounds up, so that a picture of any size survives it."""
+        for conv in self.convs:
+            image = F.max_pool2d(F.relu(conv(image)), 2, ceil_mode=True)
+        return image.mean((-2, -1))
+
+
+class ConvSpatialSoftmax(ImageEncoder):
+    """Residual convolutions at half resolution, then the coordinates of each channel's peak.
+
+    Two coordinate channels are appended to the picture (Liu et al. 2018), so that filters can tell places apart.
+    """
+
+    def __init__(self, channels: int, *, width: int = 32, num_blocks: int = 2) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(channels + 2, width, 5, stride=2, padding=2)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
+        )
+        self.where = SpatialSoftmax()
+        self.feature_size = 2 * width
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pictures of any size and side ratio."""
+        batch, _, height, width = image.shape
+        y = torch.linspace(-1, 1, height, device=image.device).view(1, 1, -1, 1)
+        x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, 1, -1)
+        coordinates = [axis.expand(batch, 1, height, width) for axis in (x, y)]
+        h = self.conv_in(torch.cat([image, *coordinates], 1))
+        for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
+            h = h + second(F.relu(first(F.relu(h))))
+        features: Tensor = self.where(h)
+        return features
+
+
+class ObsEncoder(nn.Module):
+    """All of an observation as one feature vector.
+
+    Vector observations are standardised and flattened over time; each image goes through an encoder of its own, built
+    by ``image_encoder(channels)``. Names are taken in sorted order.
+    """
+
+    def __init__(
+        self, spec: Spec, *, image_encoder: Callable[[int], ImageEncoder], sqrt_std: bool = False
+    ) -> None:
+        super().__init__()
+        self.normalizers = nn.ModuleDict()
+        self.image_encoders = nn.ModuleDict()
+        self.feature_size = 0
+        for name, field in sorted(spec.obs.items()):
+            if field.is_image:
+                encoder = image_encoder(spec.obs_horizon * field.shape[-1])
+                self.image_encoders[_key(name)] = encoder
+                self.feature_size += encoder.feature_size
+            else:
+                size = int(torch.Size(field.shape).numel())
+                self.normalizers[_key(name)] = Normalizer(size, sqrt_std=sqrt_std)
+                self.feature_size += spec.obs_horizon * size
+        self.names = sorted(spec.obs)
+
+    def fit(self, obs: Mapping[str, Tensor]) -> None:
+        """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
+        for name in self.names:
+            if _key(name) in self.normalizers:
+                normalizer = self.normalizers[_key(name)]
+                assert isinstance(normalizer, Normalizer)
+                normalizer.fit(obs[name].flatten(1))
+
+    def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
+        """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
+        parts: list[Tensor] = []
+        for name in self.names:
+            if _key(name) in self.normalizers:
+                parts.append(self.normalizers[_key(name)](obs[name].flatten(2)).flatten(1))
+            else:
+                image = stack_frames(obs[name]).float() / 127.5 - 1.0
+                parts.append(self.image_encoders[_key(name)](image))
+        return torch.cat(parts, dim=-1)
+
+
+def _key(name: str) -> str:
+    """Module names may not hold a dot."""
+    return name.replace(".", "_")

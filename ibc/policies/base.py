@@ -1,0 +1,57 @@
+"""What a policy is: it acts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.nn import ActionBounds, ObsEncoder
+from ibc.noise import Noise
+from ibc.types import Obs, Spec
+
+
+class Statistics(Protocol):
+    """What a policy may learn of a data set before any gradient."""
+
+    def observations(self) -> Obs:
+        """Every observation, ``{name: (M, *shape)}``."""
+        ...
+
+    def actions(self) -> Float[Tensor, "M A"]:
+        """Every action chunk, flat."""
+        ...
+
+
+class Policy(nn.Module, ABC):
+    """Maps observations to actions, both in environment units."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @abstractmethod
+    def fit(self, dataset: Statistics) -> None:
+        """One pass over the data before any gradient: normalisers and bounds."""
+
+    @abstractmethod
+    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+        """Flat action chunks for a batch of observation windows."""
+
+    def act(self, obs: Obs, noise: Noise) -> Float[Tensor, "B Ta D"]:
+        """Action chunks for a batch of observation windows; items do not influence one another."""
+        flat = self.act_flat(obs, noise)
+        return flat.view(len(flat), self.spec.action_horizon, self.spec.action_dim)
+
+
+def fit_statistics(
+    spec: Spec, dataset: Statistics, encoder: ObsEncoder, bounds: ActionBounds
+) -> None:
+    """Set the two maps between environment units and network units from demonstrations."""
+    encoder.fit(dataset.observations())
+    actions = dataset.actions()
+    low = actions.new_tensor(spec.action_low).repeat(spec.action_horizon)
+    high = actions.new_tensor(spec.action_high).repeat(spec.action_horizon)
+    bounds.fit(actions, low, high)

@@ -1,0 +1,151 @@
+"""The explicit baselines: regression and mixture density, on the same bodies as the energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.nn import ActionBounds, ObsEncoder, ResidualMLP
+from ibc.noise import Noise
+from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.types import Obs, Spec
+
+#: Standard deviations of mixture components stay within these limits (unit cube). The lower one bounds the likelihood
+#: of data that repeat an action exactly, which is where mixture densities otherwise run to infinity.
+MIN_STD, MAX_STD = 1e-3, 10.0
+
+
+class ExplicitPolicy(Policy):
+    """A residual MLP from observation features to ``out_size`` numbers."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        out_size: int,
+        width: int,
+        num_blocks: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(spec)
+        self.encoder = encoder(spec)
+        self.bounds = ActionBounds(spec.action_size)
+        self.network = ResidualMLP(
+            self.encoder.feature_size,
+            out_size,
+            width=width,
+            num_blocks=num_blocks,
+            dropout=dropout,
+        )
+
+    def fit(self, dataset: Statistics) -> None:
+        """See :class:`Policy`."""
+        fit_statistics(self.spec, dataset, self.encoder, self.bounds)
+
+
+class MSEPolicy(ExplicitPolicy):
+    """Predicts the mean action."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        width: int,
+        num_blocks: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(
+            spec,
+            encoder=encoder,
+            out_size=spec.action_size,
+            width=width,
+            num_blocks=num_blocks,
+            dropout=dropout,
+        )
+
+    def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
+        """The action chunk, in the unit cube."""
+        prediction: Tensor = self.network(self.encoder(obs))
+        return prediction
+
+    @torch.no_grad()
+    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+        """See :class:`Policy`."""
+        return self.bounds.from_unit(self.bounds.clamp_unit(self.predict_unit(obs)))
+
+
+class MDNPolicy(ExplicitPolicy):
+    """A mixture of diagonal Gaussians (Bishop 1994); acts by the mean of a component drawn by weight.
+
+    The spread of the component is left out: it stands for what the network has not learned, and acting it out gains
+    nothing.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        width: int,
+        num_blocks: int,
+        dropout: float,
+        num_components: int,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(
+            spec,
+            encoder=encoder,
+            out_size=num_components * (1 + 2 * spec.action_size),
+            width=width,
+            num_blocks=num_blocks,
+            dropout=dropout,
+        )
+        self.num_components = num_components
+        self.temperature = temperature
+
+    def mixture(
+        self, obs: Obs
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K A"], Float[Tensor, "B K A"]]:
+        """Log weights, means and log standard deviations of the components, in the unit cube."""
+        out: Tensor = self.network(self.encoder(obs))
+        k, size = self.num_components, self.spec.action_size
+        logits, mean, raw = torch.split(out, [k, k * size, k * size], dim=-1)
+        # Smooth limits keep a gradient where a hard clamp would have none.
+        low, high = math.log(MIN_STD), math.log(MAX_STD)
+        log_std = low + (high - low) * torch.sigmoid(raw)
+        log_weight = torch.log_softmax(logits / self.temperature, dim=-1)
+        return log_weight, mean.view(-1, k, size), log_std.view(-1, k, size)
+
+    def log_prob_unit(self, obs: Obs, unit_action: Float[Tensor, "B A"]) -> Float[Tensor, " B"]:
+        """Log density of action chunks, in the unit cube."""
+        log_weight, mean, log_std = self.mixture(obs)
+        return mixture_log_prob(log_weight, mean, log_std, unit_action)
+
+    @torch.no_grad()
+    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+        """See :class:`Policy`."""
+        log_weight, mean, _ = self.mixture(obs)
+        cdf = log_weight.double().exp().cumsum(-1)
+        draw = noise.uniform(len(cdf), 1).double() * cdf[:, -1:]
+        component = torch.searchsorted(cdf, draw).clamp_(max=self.num_components - 1)
+        index = component.unsqueeze(-1).expand(-1, 1, mean.shape[-1])
+        unit = mean.gather(1, index).squeeze(1)
+        return self.bounds.from_unit(self.bounds.clamp_unit(unit))
+
+
+def mixture_log_prob(
+    log_weight: Float[Tensor, "B K"],
+    mean: Float[Tensor, "B K A"],
+    log_std: Float[Tensor, "B K A"],
+    action: Float[Tensor, "B A"],
+) -> Float[Tensor, " B"]:
+    """``log sum_k w_k N(a; mean_k, diag(std_k^2))``, by log-sum-exp throughout."""
+    z = (action.unsqueeze(1) - mean) * torch.exp(-log_std)
+    log_density = -0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)
+    return torch.logsumexp(log_weight + log_density.sum(-1), dim=-1)

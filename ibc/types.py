@@ -1,0 +1,87 @@
+"""The specification of a task: all that flows from data and environment to a model's construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+#: Observations of a batch: ``{name: (B, To, *shape)}``, environment units, images as uint8 (H, W, C).
+Obs = dict[str, Tensor]
+
+#: The same for numpy, where environments live.
+NumpyObs = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training examples: ``obs {name: (B, To, *shape)}`` and flat action chunks (B, A), environment units."""
+
+    obs: Obs
+    action: Float[Tensor, "B A"]
+
+
+@dataclass(frozen=True)
+class ObsField:
+    """Shape and type of one named observation at one time step."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is a uint8 picture (H, W, C)."""
+        return self.dtype == "uint8" and len(self.shape) == 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a policy sees and does. Saved in every checkpoint, so that a policy is rebuilt without data or simulator.
+
+    ``obs_horizon`` (To) observations are seen at once and ``action_horizon`` (Ta) actions are predicted at once.
+    ``action_low`` and ``action_high`` are the environment's limits, of length ``action_dim``, in its units.
+    """
+
+    obs: Mapping[str, ObsField]
+    obs_horizon: int
+    action_dim: int
+    action_horizon: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.obs_horizon < 1 or self.action_horizon < 1:
+            raise ValueError(
+                f"horizons are at least 1, got obs {self.obs_horizon} and action {self.action_horizon}"
+            )
+        if not len(self.action_low) == len(self.action_high) == self.action_dim:
+            raise ValueError(f"action limits must have {self.action_dim} entries each")
+
+    @property
+    def action_size(self) -> int:
+        """A, the length of a flat action chunk: ``action_horizon * action_dim``."""
+        return self.action_horizon * self.action_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as plain containers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
+        """The inverse of :meth:`to_dict`."""
+        obs = {
+            name: ObsField(shape=tuple(field["shape"]), dtype=field["dtype"])
+            for name, field in plain["obs"].items()
+        }
+        limits = {key: tuple(float(x) for x in plain[key]) for key in ("action_low", "action_high")}
+        return cls(**{**plain, "obs": obs, **limits})
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """The array in the one floating type that observations, actions and rewards are kept in."""
+    return np.ascontiguousarray(array, dtype=np.float32)
