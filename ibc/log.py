@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tqdm import tqdm
 
@@ -71,6 +71,7 @@ def track(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:
         progress.close()
 
 
+@runtime_checkable
 class Logger(Protocol):
     """Takes metrics by gradient step."""
 

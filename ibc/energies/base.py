@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ibc.types import Obs
 
 
+@runtime_checkable
 class EnergyFn(Protocol):
     """An energy with its observation bound: a plain function of actions in environment units."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from ibc.noise import Noise
 from ibc.samplers import Sampler, uniform_proposal
 
 
+@runtime_checkable
 class Negatives(Protocol):
     """Draws actions that stand against the demonstrated one."""
 

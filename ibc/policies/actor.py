@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ibc.policies.base import Policy
 from ibc.types import NumpyObs
 
 
+@runtime_checkable
 class Actor(Protocol):
     """Whatever can act in several environments at once: a policy, a scripted expert."""
 

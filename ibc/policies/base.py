@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ibc.noise import Noise
 from ibc.types import Obs, Spec
 
 
+@runtime_checkable
 class Statistics(Protocol):
     """What a policy may learn of a data set before any gradient."""
 

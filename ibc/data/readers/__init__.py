@@ -9,12 +9,13 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from ibc.data.episode import Episode, InvalidEpisode
 from ibc.errors import UserError
 
 
+@runtime_checkable
 class Reader(Protocol):
     """What a module in this folder offers."""
 

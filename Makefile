@@ -1,0 +1,41 @@
+# Everything runs inside .venv, which is created from pyproject.toml and constraints.txt when it is missing or out of date.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+STAMP := $(VENV)/.stamp
+RUN := $(VENV)/bin/python
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-slow lint tables clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## create or update .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "error: Python 3.11 or later is needed: make PYTHON=..." >&2; exit 2; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[adroit,wandb,dev]'
+	@touch $@
+
+train: $(STAMP) ## collect, train, evaluate and film the 2-D particle task; ends with a report
+	@$(RUN) scripts/train.py experiment=particle_2d resume=true
+
+test: $(STAMP) lint ## lint, types, import contracts and the tests, in under five minutes
+	@$(RUN) -m pytest -n 2
+
+test-slow: $(STAMP) ## the tests that train until something is learned
+	@$(RUN) -m pytest -n 2 -m slow
+
+lint: $(STAMP) ## style, strict types and the direction of imports
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run $(VENV)/bin/ruff format ." >&2; exit 1; }
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
+	@$(VENV)/bin/lint-imports > /dev/null || $(VENV)/bin/lint-imports
+
+tables: $(STAMP) ## write the tables of README and docs from results/*.json
+	@$(RUN) scripts/tables.py
+
+clean: ## remove .venv and caches; runs and data stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,71 @@
+"""Shared by all tests: reference numbers, small tasks, and where things are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import envs  # noqa: F401  registers the environments
+from ibc.data import Episode
+from ibc.types import ObsField, Spec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def ref():
+    """Numbers computed once with numpy alone, independently of this project."""
+    return json.loads((ROOT / "tests/reference/ref_math.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Two test processes share two cores."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def spec():
+    """A task with every kind of observation, chunks and history."""
+    return Spec(
+        obs={
+            "goal": ObsField((3,), "float32"),
+            "camera": ObsField((12, 16, 3), "uint8"),
+        },
+        obs_horizon=2,
+        action_dim=2,
+        action_horizon=3,
+        action_low=(-1.0, -2.0),
+        action_high=(1.0, 2.0),
+    )
+
+
+@pytest.fixture
+def episodes(spec):
+    """A few random episodes of that task."""
+    return [random_episode(spec, length, seed) for seed, length in enumerate((5, 9, 7))]
+
+
+def random_episode(spec: Spec, length: int, seed: int) -> Episode:
+    """Noise in the shapes of a specification."""
+    rng = np.random.default_rng(seed)
+    obs = {}
+    for name, field in spec.obs.items():
+        shape = (length + 1, *field.shape)
+        if field.dtype == "uint8":
+            obs[name] = rng.integers(0, 256, shape, dtype=np.uint8)
+        else:
+            obs[name] = rng.normal(size=shape).astype(np.float32)
+    action = rng.uniform(spec.action_low, spec.action_high, (length, spec.action_dim))
+    return Episode(
+        obs=obs,
+        action=action.astype(np.float32),
+        reward=rng.normal(size=length).astype(np.float32),
+        success=rng.random(length) < 0.5,
+        terminated=False,
+        truncated=True,
+        seed=seed,
+    )

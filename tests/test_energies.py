@@ -1,0 +1,170 @@
+"""Energy networks: gradients by finite differences, late fusion, and everything a network can silently get wrong."""
+
+import pytest
+import torch
+from torch import nn
+
+from ibc.energies import LearnedEnergy, action_gradient
+from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, ObsEncoder, SpatialSoftmax
+from ibc.types import ObsField, Spec
+
+BATCH, COUNT = 3, 5
+VARIANTS = [
+    {"num_residuals": 0, "spectral_norm": False},
+    {"num_residuals": 4, "spectral_norm": False},
+    {"num_residuals": 0, "spectral_norm": True},
+]
+
+
+def make_energy(spec, image_encoder=ConvMaxPool, **kwargs):
+    return LearnedEnergy(
+        spec,
+        encoder=lambda s: ObsEncoder(s, image_encoder=image_encoder),
+        width=16,
+        num_blocks=2,
+        **kwargs,
+    )
+
+
+def make_obs(spec, batch=BATCH):
+    obs = {}
+    for name, field in spec.obs.items():
+        shape = (batch, spec.obs_horizon, *field.shape)
+        obs[name] = (
+            torch.randint(0, 256, shape, dtype=torch.uint8)
+            if field.is_image
+            else torch.randn(shape)
+        )
+    return obs
+
+
+@pytest.fixture
+def vector_spec():
+    return Spec(
+        obs={"state": ObsField((4,), "float32")},
+        obs_horizon=2,
+        action_dim=3,
+        action_horizon=1,
+        action_low=(-1.0,) * 3,
+        action_high=(1.0,) * 3,
+    )
+
+
+@pytest.mark.parametrize("kwargs", VARIANTS)
+class TestGradient:
+    """The action gradient, in environment units that are not the unit cube's."""
+
+    def bound(self, spec, kwargs):
+        energy = make_energy(spec, **kwargs).double().eval()
+        energy.bounds.centre.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        energy.bounds.half_range.copy_(torch.tensor([0.5, 3.0, 1.0]))
+        obs = {name: array.double() for name, array in make_obs(spec).items()}
+        with torch.no_grad():
+            return energy.bind(obs), torch.randn(BATCH, COUNT, 3).double()
+
+    def test_finite_differences(self, vector_spec, kwargs):
+        energy, action = self.bound(vector_spec, kwargs)
+        analytic = action_gradient(energy, action)
+        h = 1e-6
+        for dim in range(3):
+            shift = torch.zeros(3).double()
+            shift[dim] = h
+            central = (energy(action + shift) - energy(action - shift)) / (2 * h)
+            torch.testing.assert_close(analytic[..., dim], central, atol=1e-7, rtol=1e-5)
+
+    def test_agrees_with_automatic_differentiation(self, vector_spec, kwargs):
+        energy, action = self.bound(vector_spec, kwargs)
+        automatic = action_gradient(lambda a: energy(a), action)
+        torch.testing.assert_close(action_gradient(energy, action), automatic)
+
+
+@pytest.mark.parametrize("kwargs", VARIANTS)
+def test_batch_items_are_independent(spec, kwargs):
+    energy = make_energy(spec, **kwargs).eval()
+    obs = make_obs(spec)
+    action = torch.randn(BATCH, COUNT, spec.action_size)
+    together = energy.bind(obs)(action)
+    for b in range(BATCH):
+        alone = energy.bind({n: o[b : b + 1] for n, o in obs.items()})(action[b : b + 1])
+        torch.testing.assert_close(alone[0], together[b], atol=1e-5, rtol=1e-5)
+
+
+def test_late_fusion_equals_tiled_observations(spec):
+    """One observation with N candidates is the same as N copies of it with one candidate each."""
+    energy = make_energy(spec).eval()
+    obs = make_obs(spec, batch=1)
+    action = torch.randn(1, COUNT, spec.action_size)
+    tiled = {n: o.repeat(COUNT, *[1] * (o.dim() - 1)) for n, o in obs.items()}
+    torch.testing.assert_close(
+        energy.bind(obs)(action)[0],
+        energy.bind(tiled)(action.transpose(0, 1))[:, 0],
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("image_encoder", [ConvMaxPool, ConvSpatialSoftmax])
+@pytest.mark.parametrize("kwargs", VARIANTS)
+def test_every_parameter_receives_a_gradient(spec, image_encoder, kwargs):
+    """A convolution whose output is thrown away would show here."""
+    energy = make_energy(spec, image_encoder, **kwargs).train()
+    value = energy.bind(make_obs(spec))(torch.randn(BATCH, COUNT, spec.action_size))
+    # Differences, since a constant offset of the energy has no meaning and its bias alone would.
+    (value.square().sum()).backward()
+    silent = [n for n, p in energy.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+def test_weights_and_biases_start_at_the_same_spread(vector_spec):
+    """N(0, 0.05) for both: with zero biases all kinks of the energy would meet in the centre of the box."""
+    wide = LearnedEnergy(
+        vector_spec,
+        encoder=lambda s: ObsEncoder(s, image_encoder=ConvMaxPool),
+        width=512,
+        num_blocks=1,
+    )
+    for module in wide.head.modules():
+        if isinstance(module, nn.Linear) and module.out_features > 1:
+            assert module.weight.std().item() == pytest.approx(0.05, rel=0.1)
+            if module.bias is not None:
+                assert module.bias.std().item() == pytest.approx(0.05, rel=0.15)
+
+
+def test_spectral_norm_bounds_every_dense_layer(vector_spec):
+    energy = make_energy(vector_spec, spectral_norm=True).train()
+    obs = make_obs(vector_spec)
+    for _ in range(60):  # one power iteration each
+        energy.bind(obs)(torch.randn(BATCH, COUNT, 3))
+    energy.eval()
+    for module in energy.head.modules():
+        if isinstance(module, nn.Linear):
+            assert torch.linalg.matrix_norm(module.weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 6), (4, 3)])
+def test_spatial_softmax_knows_rows_from_columns(row, column):
+    """A one-hot on a map that is not square; swapped axes would give another place."""
+    height, width = 5, 7
+    maps = torch.zeros(1, 1, height, width)
+    maps[0, 0, row, column] = 100.0
+    x, y = SpatialSoftmax()(maps)[0].tolist()
+    assert x == pytest.approx(2 * column / (width - 1) - 1, abs=1e-5)
+    assert y == pytest.approx(2 * row / (height - 1) - 1, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 30), (96, 96)])
+@pytest.mark.parametrize("encoder", [ConvMaxPool, ConvSpatialSoftmax])
+def test_image_encoders_take_any_size(encoder, size):
+    module = encoder(6)
+    assert module(torch.randn(2, 6, *size)).shape == (2, module.feature_size)
+
+
+def test_both_frames_of_a_stack_matter(spec):
+    energy = make_energy(spec).eval()
+    obs = make_obs(spec, batch=1)
+    action = torch.randn(1, 1, spec.action_size)
+    before = energy.bind(obs)(action)
+    for t in range(spec.obs_horizon):
+        changed = {n: o.clone() for n, o in obs.items()}
+        changed["camera"][:, t] = 255 - changed["camera"][:, t]
+        assert not torch.equal(energy.bind(changed)(action), before)

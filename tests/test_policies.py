@@ -1,0 +1,147 @@
+"""A contract over every policy in configs/policy, found by walking the folder."""
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT, random_episode
+from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint, save_checkpoint
+from ibc.config import build, compose
+from ibc.data import WindowDataset
+from ibc.errors import UserError
+from ibc.losses import InfoNCE, MSE, NegativeLogLikelihood
+from ibc.losses.negatives import UniformNegatives
+from ibc.noise import BatchNoise, RowNoise
+from ibc.policies import MDNPolicy, PolicyActor
+from test_energies import make_obs
+
+POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
+SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]
+CPU = torch.device("cpu")
+
+
+def config_of(name, *overrides):
+    return compose("train", [f"policy={name}", *SMALL, *overrides])
+
+
+@pytest.fixture(params=POLICIES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def dataset(spec, episodes):
+    return WindowDataset(episodes, spec, CPU)
+
+
+@pytest.fixture
+def policy(name, spec, dataset):
+    policy = build(config_of(name)["policy"], "policy")(spec=spec)
+    policy.fit(dataset)
+    return policy
+
+
+def row_noise(*seeds):
+    return RowNoise([torch.Generator().manual_seed(s) for s in seeds], CPU)
+
+
+def test_acts_in_the_shape_and_the_box_of_the_task(policy, spec):
+    action = policy.eval().act(make_obs(spec), row_noise(0, 1, 2))
+    assert action.shape == (3, spec.action_horizon, spec.action_dim)
+    assert (action >= torch.tensor(spec.action_low) - 1e-5).all()
+    assert (action <= torch.tensor(spec.action_high) + 1e-5).all()
+
+
+def test_an_item_does_not_depend_on_its_neighbours(policy, spec):
+    obs = make_obs(spec)
+    together = policy.eval().act(obs, row_noise(4, 5, 6))
+    for b in range(3):
+        alone = policy.act({n: o[b : b + 1] for n, o in obs.items()}, row_noise(4 + b))
+        torch.testing.assert_close(alone[0], together[b], atol=1e-4, rtol=1e-4)
+
+
+def test_one_training_step_reaches_every_parameter(policy, name, dataset):
+    loss = build(config_of(name)["loss"], "loss")
+    value, metrics = loss(policy.train(), dataset.batch(torch.arange(8)), generator())
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(metric) for metric in metrics.values())
+    silent = [n for n, p in policy.named_parameters() if p.grad is None or not p.grad.any()]
+    # An InfoNCE loss cannot see a constant added to the energy, which is what this one parameter is.
+    assert silent in ([], ["energy.head.dense_out.bias"])
+
+
+def generator():
+    return BatchNoise(torch.Generator().manual_seed(0))
+
+
+def test_a_checkpoint_is_enough_to_act(policy, name, spec, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    saved = Checkpoint(
+        config=config_of(name), spec=spec, policy=policy.state_dict(), trainer=None, about={}
+    )
+    save_checkpoint(path, saved)
+    loaded = load_checkpoint(path)
+    assert loaded.spec == spec
+    obs = make_obs(spec)
+    expected = policy.eval().act(obs, row_noise(0, 1, 2))
+    actual = build_policy(loaded, CPU).act(obs, row_noise(0, 1, 2))
+    assert torch.equal(actual, expected)
+
+
+def test_actor_follows_the_seed_of_the_episode(policy, spec):
+    obs = {n: o[:1].repeat(2, *[1] * (o.dim() - 1)).numpy() for n, o in make_obs(spec).items()}
+    actor = PolicyActor(policy)
+    actor.reset(0, 11)
+    actor.reset(5, 11)
+    same = actor.act([0, 5], obs)
+    np.testing.assert_allclose(same[0], same[1], atol=1e-5)
+
+
+def test_moves_to_another_device(policy, spec):
+    """Nothing may be created on the CPU behind a model that is elsewhere: the meta device has no data to mix."""
+    policy.to("meta").eval()
+
+    class MetaNoise:
+        def uniform(self, *shape):
+            return torch.empty(shape, device="meta")
+
+        normal = uniform
+
+    obs = {n: o.to("meta") for n, o in make_obs(spec).items()}
+    assert policy.act(obs, MetaNoise()).device.type == "meta"
+
+
+@pytest.mark.parametrize("width", [64, 512])
+def test_mixture_density_stays_finite_on_repeated_data(spec, width):
+    """Identical targets pull a component's deviation to zero; larger networks get there faster."""
+    dataset = WindowDataset([random_episode(spec, 6, 0)], spec, CPU)
+    config = config_of("mdn", f"network.width={width}", "network.num_blocks=2")
+    policy = build(config["policy"], "policy")(spec=spec)
+    policy.fit(dataset)
+    assert isinstance(policy, MDNPolicy)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=3e-3)
+    batch = dataset.batch(torch.zeros(16, dtype=torch.int64))
+    loss = NegativeLogLikelihood()
+    for _ in range(60):
+        value, _ = loss(policy, batch, generator())
+        assert torch.isfinite(value)
+        optimizer.zero_grad()
+        value.backward()
+        assert all(torch.isfinite(p.grad).all() for p in policy.parameters())
+        optimizer.step()
+    assert torch.isfinite(policy.act(batch.obs, generator())).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "need"),
+    [
+        ("mse", InfoNCE(negatives=[UniformNegatives(4)]), "an energy"),
+        ("implicit", MSE(), "a direct prediction"),
+        ("mse", NegativeLogLikelihood(), "an explicit density"),
+    ],
+    indirect=["name"],
+)
+def test_a_loss_says_what_it_needs(policy, dataset, loss, need):
+    with pytest.raises(UserError, match=need):
+        loss(policy, dataset.batch(torch.arange(2)), generator())
