@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 
-import envs  # noqa: F401  registers the environments
-from ibc.data import Episode
-from ibc.types import ObsField, Spec
+jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of ibc is imported
+
+import envs  # noqa: E402, F401  registers the environments
+from ibc.data import Episode  # noqa: E402
+from ibc.types import ObsField, Spec  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -109,10 +109,11 @@ class DemonstrationWriter:
             _write_obs(group.create_group("observations"), episode.obs)
             ends = np.zeros((2, len(episode)), dtype=np.bool_)
             ends[:, -1] = episode.terminated, episode.truncated
-            group["actions"] = episode.action
-            group["rewards"] = episode.reward
-            group["terminations"], group["truncations"] = ends
-            group["infos/success"] = episode.success
+            _write_array(group, "actions", episode.action)
+            _write_array(group, "rewards", episode.reward)
+            _write_array(group, "terminations", ends[0])
+            _write_array(group, "truncations", ends[1])
+            _write_array(group.create_group("infos"), "success", episode.success)
             group.attrs["whole"] = True
         self._num_episodes += 1
         self.last_seed = episode.seed
@@ -131,9 +132,9 @@ def _write_obs(group: h5py.Group, obs: NumpyObs) -> None:
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    if array.dtype == np.uint8:  # one frame a chunk: a window is read without its neighbours
-        group.create_dataset(
-            name, data=array, chunks=(1, *array.shape[1:]), compression="gzip", compression_opts=1
-        )
+    """Write with a checksum, so that damage is noticed; images compressed, one frame a chunk."""
+    if array.dtype == np.uint8:  # a window is then read without its neighbours
+        layout = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1}
     else:
-        group[name] = array
+        layout = {"chunks": array.shape}
+    group.create_dataset(name, data=array, fletcher32=True, **layout)

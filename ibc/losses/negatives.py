@@ -54,6 +54,9 @@ class SampledNegatives:
     """
 
     def __init__(self, num: int, sampler: Sampler) -> None:
+        """Of the sampler's candidates, ``num`` serve as negatives."""
+        if num > sampler.num_candidates:
+            raise ValueError(f"num={num} exceeds the sampler's {sampler.num_candidates} candidates")
         self.num = num
         self.sampler = sampler
 
@@ -65,8 +68,8 @@ class SampledNegatives:
         noise: Noise,
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        init = uniform_proposal(len(positive), self.num, bounds, noise)
-        return self.sampler(energy, init, bounds, noise).action
+        init = uniform_proposal(len(positive), self.sampler.num_candidates, bounds, noise)
+        return self.sampler(energy, init, bounds, noise).action[:, : self.num]
 
 
 class NeighbourNegatives:

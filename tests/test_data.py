@@ -1,0 +1,284 @@
+"""Demonstrations: checks, the store, readers of other formats, damaged files, windows."""
+
+import random
+import shutil
+
+import h5py
+import minari
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from ibc.data import (
+    DemonstrationWriter,
+    Episode,
+    InvalidEpisode,
+    ShuffledIndices,
+    WindowDataset,
+    read_episodes,
+)
+from ibc.data.windows import window_index
+from ibc.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def write(path, spec, episodes, about=None, finish=True):
+    space = {
+        name: spaces.Box(0, 255, field.shape, np.uint8)
+        if field.is_image
+        else spaces.Box(-np.inf, np.inf, field.shape, np.float32)
+        for name, field in spec.obs.items()
+    }
+    writer = DemonstrationWriter(
+        path,
+        env_id="Test-v0",
+        observation_space=spaces.Dict(space),
+        action_space=spaces.Box(-2.0, 2.0, (spec.action_dim,), np.float32),
+        about=about or {"why": "test"},
+    )
+    for episode in episodes[len(writer) :]:
+        writer.append(episode)
+    if finish:
+        writer.close()
+    return writer
+
+
+def assert_same(first: Episode, second: Episode):
+    assert set(first.obs) == set(second.obs)
+    for name, array in first.obs.items():
+        np.testing.assert_array_equal(array, second.obs[name])
+    for field in ("action", "reward", "success"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
+    for field in ("terminated", "truncated", "seed"):
+        assert getattr(first, field) == getattr(second, field)
+
+
+class TestEpisode:
+    def parts(self, **changes):
+        good = {
+            "obs": {"state": np.zeros((4, 2), np.float32)},
+            "action": np.zeros((3, 1), np.float32),
+            "reward": np.zeros(3, np.float32),
+            "success": np.zeros(3, np.bool_),
+            "terminated": False,
+            "truncated": True,
+        }
+        return {**good, **changes}
+
+    def test_good(self):
+        assert len(Episode(**self.parts())) == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"action": np.zeros((0, 1), np.float32)}, "no steps"),
+            ({"obs": {}}, "no observations"),
+            ({"obs": {"state": np.zeros((3, 2), np.float32)}}, "'state' has 3 entries, expected 4"),
+            ({"reward": np.zeros(2, np.float32)}, "reward has 2 entries, expected 3"),
+            ({"action": np.zeros(3, np.float32)}, "action has 1 dimensions, expected 2"),
+            ({"action": np.full((3, 1), np.nan, np.float32)}, "not finite at step 0"),
+            ({"success": np.zeros(2, np.bool_)}, "success is bool"),
+            ({"action": np.zeros((3, 1), np.float16)}, "action is float16"),
+        ],
+    )
+    def test_bad(self, changes, message):
+        # Checked without the type checker of the tests, which would complain before the constructor does.
+        post_init = Episode.__post_init__
+        episode = object.__new__(Episode)
+        episode.__dict__.update(self.parts(**changes))
+        with pytest.raises(InvalidEpisode, match=message):
+            post_init(episode)
+
+
+class TestStore:
+    def test_round_trip_is_exact(self, spec, episodes, tmp_path):
+        write(tmp_path / "demos", spec, episodes)
+        for original, read in zip(episodes, read_episodes(tmp_path / "demos"), strict=True):
+            assert_same(original, read)
+
+    def test_minari_opens_it(self, spec, episodes, tmp_path, monkeypatch):
+        monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+        write(tmp_path / "demos", spec, episodes)
+        (tmp_path / "demos").rename(tmp_path / "demos-v0")
+        dataset = minari.load_dataset("demos-v0")
+        assert dataset.total_episodes == 3
+        assert dataset.total_steps == sum(map(len, episodes))
+        for original, read in zip(episodes, dataset.iterate_episodes(), strict=True):
+            np.testing.assert_array_equal(read.observations["camera"], original.obs["camera"])
+            np.testing.assert_array_equal(read.actions, original.action)
+            assert read.truncations[-1]
+
+    def test_refuses_a_path_in_use(self, spec, episodes, tmp_path):
+        write(tmp_path / "demos", spec, episodes)
+        with pytest.raises(UserError, match="exists already"):
+            write(tmp_path / "demos", spec, episodes)
+
+    def test_an_interrupted_collection_goes_on(self, spec, episodes, tmp_path):
+        path = tmp_path / "demos"
+        first = write(path, spec, episodes[:2], finish=False)
+        assert not path.exists()
+        with h5py.File(first.partial / "data/main_data.hdf5", "r+") as file:
+            file.create_group("episode_2")  # a crash in the middle of the third
+        second = write(path, spec, episodes)
+        assert second.last_seed == episodes[-1].seed
+        for original, read in zip(episodes, read_episodes(path), strict=True):
+            assert_same(original, read)
+
+    def test_another_collection_is_not_continued(self, spec, episodes, tmp_path):
+        write(tmp_path / "demos", spec, episodes[:2], about={"env": "a"}, finish=False)
+        write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"})
+        assert len(list(read_episodes(tmp_path / "demos"))) == 2
+
+    def test_images_are_compressed_frame_by_frame(self, spec, episodes, tmp_path):
+        write(tmp_path / "demos", spec, episodes)
+        with h5py.File(tmp_path / "demos/data/main_data.hdf5") as file:
+            camera = file["episode_0/observations/camera"]
+            assert camera.chunks == (1, 12, 16, 3)
+            assert camera.compression == "gzip"
+
+
+def write_d4rl(path, lengths=(4, 6), **changes):
+    total = sum(lengths)
+    rng = np.random.default_rng(0)
+    ends = np.zeros(total, np.bool_)
+    ends[np.cumsum(lengths) - 1] = True
+    arrays = {
+        "observations": rng.normal(size=(total, 3)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, (total, 2)).astype(np.float32),
+        "rewards": rng.normal(size=total).astype(np.float32),
+        "terminals": np.zeros(total, np.bool_),
+        "timeouts": ends,
+        **changes,
+    }
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            if array is not None:
+                file[name] = array
+    return arrays
+
+
+class TestD4RL:
+    def test_cuts_at_the_ends(self, tmp_path):
+        arrays = write_d4rl(tmp_path / "x.hdf5")
+        first, second = read_episodes(tmp_path / "x.hdf5")
+        assert (len(first), len(second)) == (4, 6)
+        np.testing.assert_array_equal(first.obs["state"][:4], arrays["observations"][:4])
+        np.testing.assert_array_equal(first.obs["state"][4], arrays["observations"][3])
+        np.testing.assert_array_equal(second.action, arrays["actions"][4:])
+        assert first.truncated
+        assert not first.terminated
+
+    def test_a_recording_that_just_stops(self, tmp_path):
+        ends = np.array([0, 0, 1, 0, 0], np.bool_)
+        write_d4rl(tmp_path / "x.hdf5", lengths=(5,), terminals=ends, timeouts=ends & False)
+        first, last = read_episodes(tmp_path / "x.hdf5")
+        assert first.terminated
+        assert (len(last), last.terminated, last.truncated) == (2, False, False)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"rewards": None}, "lacks rewards"),
+            ({"rewards": np.zeros(3)}, "different lengths"),
+            ({"actions": np.full((10, 2), np.nan)}, "episode 0: action is not finite"),
+            ({"timeouts": np.zeros(10, np.bool_)}, "no end of an episode"),
+            ({"observations": np.array([b"x"] * 10)}, "cannot be read"),
+        ],
+    )
+    def test_damage_is_named(self, tmp_path, changes, message):
+        write_d4rl(tmp_path / "x.hdf5", **changes)
+        with pytest.raises(UserError, match=message):
+            list(read_episodes(tmp_path / "x.hdf5"))
+
+
+class TestDamagedFiles:
+    def test_nothing_there(self, tmp_path):
+        with pytest.raises(UserError, match="no demonstrations at"):
+            list(read_episodes(tmp_path / "none"))
+
+    def test_unknown_format(self, tmp_path):
+        (tmp_path / "x.csv").write_text("a,b\n")
+        with pytest.raises(UserError, match="d4rl, minari"):
+            list(read_episodes(tmp_path / "x.csv"))
+
+    @pytest.mark.parametrize("kind", ["d4rl", "minari"])
+    def test_random_damage_is_an_error_or_a_correct_read(self, kind, spec, episodes, tmp_path):
+        """Bytes flipped or cut off, anywhere: never a crash, and never numbers that pass for data but cannot be."""
+        if kind == "d4rl":
+            good = tmp_path / "good.hdf5"
+            write_d4rl(good)
+            target = damaged = tmp_path / "bad.hdf5"
+        else:
+            write(tmp_path / "good", spec, episodes)
+            shutil.copytree(tmp_path / "good", tmp_path / "bad")
+            good = tmp_path / "good/data/main_data.hdf5"
+            target, damaged = tmp_path / "bad/data/main_data.hdf5", tmp_path / "bad"
+        content = good.read_bytes()
+        rng = random.Random(0)
+        errors = 0
+        for _ in range(150):
+            data = bytearray(content)
+            if rng.random() < 0.3:
+                del data[rng.randrange(len(data)) :]
+            else:
+                for _ in range(rng.choice([1, 8, 64])):
+                    data[rng.randrange(len(data))] = rng.randrange(256)
+            target.write_bytes(bytes(data))
+            try:
+                for episode in read_episodes(damaged):
+                    assert np.isfinite(episode.action).all()
+            except UserError as error:
+                assert "\n" not in str(error)
+                errors += 1
+        assert errors > 20
+
+
+class TestWindows:
+    def test_padding(self, spec, episodes):
+        dataset = WindowDataset(episodes, spec, CPU)
+        assert len(dataset) == 5 + 9 + 7
+        first_of_second = dataset.batch(torch.tensor([5]))
+        goal = torch.from_numpy(episodes[1].obs["goal"])
+        torch.testing.assert_close(first_of_second.obs["goal"][0], goal[[0, 0]])
+        torch.testing.assert_close(dataset.batch(torch.tensor([7])).obs["goal"][0], goal[[1, 2]])
+        action = torch.from_numpy(episodes[1].action)
+        last = dataset.batch(torch.tensor([5 + 8])).action.view(3, 2)
+        torch.testing.assert_close(last, action[[8, 8, 8]])
+        middle = dataset.batch(torch.tensor([5 + 3])).action.view(3, 2)
+        torch.testing.assert_close(middle, action[[3, 4, 5]])
+
+    def test_images_stay_bytes(self, spec, episodes):
+        batch = WindowDataset(episodes, spec, CPU).batch(torch.tensor([0]))
+        assert batch.obs["camera"].dtype == torch.uint8
+        assert batch.obs["camera"].shape == (1, 2, 12, 16, 3)
+
+    def test_actions_beyond_the_action_space_are_clipped_and_counted(self, spec, episodes):
+        episodes[0].action[2, 0] = 9.0
+        dataset = WindowDataset(episodes, spec, CPU)
+        assert dataset.num_clipped == 1
+        assert dataset.actions().max() <= 2.0
+
+    def test_window_index(self):
+        assert window_index(np.array([0, 1, 5]), 3).tolist() == [[0, 0, 0], [0, 0, 1], [3, 4, 5]]
+
+
+class TestOrder:
+    def test_each_epoch_is_a_permutation(self):
+        indices = ShuffledIndices(10, 4, seed=0)
+        stream = torch.cat([indices(step) for step in range(5)])
+        assert sorted(stream[:10].tolist()) == list(range(10))
+        assert sorted(stream[10:].tolist()) == list(range(10))
+        assert stream[:10].tolist() != stream[10:].tolist()
+
+    def test_is_a_function_of_seed_and_step(self):
+        one, two = ShuffledIndices(100, 7, seed=1), ShuffledIndices(100, 7, seed=1)
+        for step in range(40):
+            one(step)
+        assert torch.equal(one(3), two(3))
+        assert not torch.equal(one(3), ShuffledIndices(100, 7, seed=2)(3))
+
+    def test_batches_larger_than_the_data(self):
+        batch = ShuffledIndices(3, 8, seed=0)(0)
+        assert torch.bincount(batch).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])

@@ -1,0 +1,242 @@
+"""A contract over every environment of this project, found in Gymnasium's registry."""
+
+import gymnasium as gym
+import gymnasium_robotics
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from conftest import ROOT
+from envs.particle import ParticleEnv, ParticleExpert
+from envs.particle.env import GOAL_DISTANCE
+from ibc.config import build, compose
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.metrics import is_success
+from ibc.rollout import rollout
+
+OURS = sorted(
+    name
+    for name, spec in gym.registry.items()
+    if str(spec.entry_point).startswith("envs.") or name.startswith("envs/")
+)
+CONFIGS = sorted(
+    p.stem for p in (ROOT / "configs/env").glob("*.yaml") if "id: ???" not in p.read_text()
+)
+
+
+def env_config(name, *overrides):
+    config = compose("collect", [f"env={name}", "data.path=x", *overrides])["env"]
+    return config, EnvConfig.from_mapping(config)
+
+
+@pytest.mark.parametrize("env_id", OURS)
+class TestContract:
+    def test_gymnasium_checker(self, env_id):
+        env = gym.make(env_id).unwrapped
+        check_env(env, skip_render_check=True)
+        env.close()
+
+    def test_same_seed_same_course(self, env_id):
+        def course():
+            env = gym.make(env_id)
+            obs, _ = env.reset(seed=3)
+            env.action_space.seed(3)
+            out = [obs]
+            for _ in range(20):
+                obs, reward, *_, info = env.step(env.action_space.sample())
+                assert "success" in info
+                out += [obs, reward]
+            env.close()
+            return out
+
+        for first, second in zip(course(), course(), strict=True):
+            if isinstance(first, dict):
+                for name in first:
+                    np.testing.assert_array_equal(first[name], second[name])
+            else:
+                np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_configured_environment_renders(name):
+    env = Environment(env_config(name)[1], render=True)
+    env.reset(seed=0)
+    frame = env.render()
+    assert frame.dtype == np.uint8
+    assert frame.ndim == 3
+    assert frame.std() > 0, "the picture is empty"
+    env.close()
+
+
+@pytest.mark.parametrize("n_dim", [1, 2, 3, 8, 16, 32])
+def test_the_particle_expert_always_succeeds(n_dim):
+    """The ceiling of the task is 100 % in every dimension."""
+    config, parsed = env_config("particle", f"env.n_dim={n_dim}")
+    envs = [Environment(parsed) for _ in range(10)]
+    episodes = rollout(envs, build(config["expert"], "expert"), range(50), obs_horizon=1)
+    assert all(is_success(episode, "last") for episode in episodes)
+
+
+class TestParticle:
+    def play(self, order):
+        env = ParticleEnv(n_dim=2)
+        obs, _ = env.reset(seed=1)
+        infos = []
+        for t in range(50):
+            goal = obs[order[0]] if t < 25 else obs[order[1]]
+            obs, reward, terminated, truncated, info = env.step(goal)
+            infos.append((reward, info["success"]))
+        assert truncated
+        assert not terminated
+        return infos
+
+    def test_order_matters(self):
+        assert self.play(("pos_first_goal", "pos_second_goal"))[-1] == (1.0, True)
+        assert self.play(("pos_second_goal", "pos_first_goal"))[-1] == (0.0, False)
+
+    def test_reward_comes_at_the_end_only(self):
+        assert sum(r for r, _ in self.play(("pos_first_goal", "pos_second_goal"))) == 1.0
+
+    def test_success_means_at_the_second_goal_now(self):
+        infos = self.play(("pos_first_goal", "pos_second_goal"))
+        assert not infos[24][1]
+        assert infos[-1][1]
+
+    def test_hidden_velocity(self):
+        obs, _ = ParticleEnv(n_dim=3, hide_velocity=True).reset(seed=0)
+        assert set(obs) == {"pos_agent", "pos_first_goal", "pos_second_goal"}
+
+    @pytest.mark.parametrize("kwargs", [{"n_dim": 0}, {"render_mode": "human"}])
+    def test_nonsense_is_refused(self, kwargs):
+        with pytest.raises(ValueError, match="n_dim|render_mode"):
+            ParticleEnv(**kwargs)
+
+    def test_expert_switches_on_arrival_and_stays(self):
+        expert = ParticleExpert()
+        expert.reset(0, seed=0)
+        first, second = np.float32([[[0.2, 0.2]]]), np.float32([[[0.8, 0.8]]])
+
+        def ask(position):
+            obs = {
+                "pos_agent": np.float32([[position]]),
+                "pos_first_goal": first,
+                "pos_second_goal": second,
+            }
+            return expert.act([0], obs)[0, 0].tolist()
+
+        assert ask([0.2, 0.2 + 1.1 * GOAL_DISTANCE]) == pytest.approx([0.2, 0.2])
+        assert ask([0.2, 0.205]) == pytest.approx([0.8, 0.8])
+        assert ask([0.5, 0.5]) == pytest.approx([0.8, 0.8])
+
+
+class TestAdroit:
+    @pytest.mark.parametrize("task", ["Door", "Hammer", "Relocate"])
+    def test_reward_falls_with_the_distance_from_palm_to_target(self, task):
+        """Beside the original, step by step; the simulator's own positions say what the distance is."""
+        gym.register_envs(gymnasium_robotics)
+        original = gym.make(f"AdroitHand{task}-v1", disable_env_checker=True)
+        corrected = gym.make(f"envs/AdroitHand{task}-v1", disable_env_checker=True)
+        for env in (original, corrected):
+            env.reset(seed=0)
+        corrected.action_space.seed(0)
+        inner = corrected.unwrapped
+        for _ in range(5):
+            action = corrected.action_space.sample()
+            _, plain, *_ = original.step(action)
+            _, reward, *_ = corrected.step(action)
+            if task == "Door":
+                palm = inner.data.site_xpos[inner.grasp_site_id]
+                target = inner.data.site_xpos[inner.handle_site_id]
+            else:
+                palm = inner.data.site_xpos[inner.S_grasp_site_id]
+                target = inner.data.xpos[inner.obj_body_id]
+            distance = np.linalg.norm(palm - target)
+            assert distance > 0.01
+            assert reward == pytest.approx(plain - 0.2 * distance, abs=1e-9)
+        original.close()
+        corrected.close()
+
+    def test_horizon_is_that_of_the_benchmark(self):
+        assert gym.spec("envs/AdroitHandDoor-v1").max_episode_steps == 200
+
+
+class NestedEnv(gym.Env):
+    """Stands in for somebody else's task: nested dictionary, a picture, odd success key."""
+
+    observation_space = gym.spaces.Dict(
+        {
+            "robot": gym.spaces.Dict({"arm": gym.spaces.Box(-1, 1, (3,), np.float64)}),
+            "eye": gym.spaces.Box(0, 255, (8, 9, 3), np.uint8),
+        }
+    )
+    action_space = gym.spaces.Box(-1, 1, (2, 2), np.float64)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        assert action.shape == (2, 2)
+        self.t += 1
+        return self.observation_space.sample(), 1.0, self.t == 5, False, {"won": self.t == 3}
+
+
+gym.register("TestNested-v0", entry_point=NestedEnv)
+
+
+class TestAnyEnvironment:
+    def config(self, **kwargs):
+        return EnvConfig(**{"id": "TestNested-v0", "success_key": "won", **kwargs})
+
+    def test_names_and_types(self):
+        env = Environment(self.config())
+        obs = env.reset(seed=0)
+        assert {n: (a.shape, str(a.dtype)) for n, a in obs.items()} == {
+            "robot/arm": ((3,), "float32"),
+            "eye": ((8, 9, 3), "uint8"),
+        }
+        assert len(env.action_low) == 4
+
+    def run(self, config):
+        class Nothing:
+            def reset(self, slot, seed): ...
+
+            def act(self, slots, obs):
+                return np.zeros((len(slots), 1, 4), np.float32)
+
+        (episode,) = rollout([Environment(config)], Nothing(), [0], obs_horizon=1)
+        return episode
+
+    def test_success_by_key(self):
+        episode = self.run(self.config())
+        assert episode.success.tolist() == [False, False, True, False, False]
+        assert is_success(episode, "any")
+        assert not is_success(episode, "last")
+
+    def test_success_by_return(self):
+        assert self.run(self.config(success_return=4.0)).success.tolist()[-2:] == [True, True]
+
+    def test_a_missing_key_is_explained(self):
+        with pytest.raises(UserError, match=r"no 'success' into info; it has \['won'\]"):
+            self.run(EnvConfig(id="TestNested-v0"))
+
+    @pytest.mark.parametrize(
+        ("kwargs", "message"),
+        [
+            ({"id": "Nonsense-v0"}, "Nonsense"),
+            ({"id": "Particle-v0", "kwargs": {"n_dims": 3}}, "n_dims"),
+            ({"id": "Particle-v0", "kwargs": {"n_dim": 0}}, "at least 1"),
+            ({"id": "CartPole-v1"}, "only Box is supported"),
+            ({"id": "no_such_module:X-v0"}, "no_such_module"),
+        ],
+    )
+    def test_errors_are_one_line(self, kwargs, message):
+        with pytest.raises(UserError, match=message) as error:
+            Environment(EnvConfig(**kwargs))
+        assert "\n" not in str(error.value)
+
+    def test_success_when_is_checked(self):
+        with pytest.raises(UserError, match="last, any"):
+            EnvConfig(id="x", success_when="sometimes")

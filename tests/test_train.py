@@ -1,0 +1,198 @@
+"""Training: exact resume, run folders, loggers, and a loss that falls."""
+
+import gc
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from ibc.app.runs import run_folder
+from ibc.app.train import prepare, train
+from ibc.checkpoint import load_checkpoint
+from ibc.config import compose
+from ibc.errors import Interrupted, UserError
+from ibc.log import read_metrics
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tiny(*overrides):
+    return compose(
+        "train",
+        [
+            "experiment=particle_2d",
+            "debug=quick",
+            "network.width=16",
+            "network.num_blocks=1",
+            "video=false",
+            *overrides,
+        ],
+    )
+
+
+def weights(path):
+    return load_checkpoint(path).policy
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@pytest.mark.parametrize("policy", ["implicit", "mse", "mdn"])
+def test_interrupted_and_resumed_equals_left_alone(in_tmp, policy):
+    """Bit for bit: weights, the record of the run, and the optimiser's state."""
+    options = [f"policy={policy}", "trainer.num_steps=120", "seed=3"]
+    train(tiny(*options, "run_dir=alone"))
+
+    def interrupt():  # a moment in the middle of the steps, whenever they begin
+        while len(read_metrics(in_tmp / "stopped")) < 2:
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupted, match="resume=true"):
+        train(tiny(*options, "run_dir=stopped"))
+    thread.join()
+    stopped_at = load_checkpoint(in_tmp / "stopped/checkpoint.pt").trainer["step"]
+    assert 20 < stopped_at < 120
+    train(tiny(*options, "run_dir=stopped", "resume=true"))
+    alone, resumed = (load_checkpoint(in_tmp / d / "checkpoint.pt") for d in ("alone", "stopped"))
+    assert_equal(alone.policy, resumed.policy)
+    assert torch.equal(alone.trainer["generator"], resumed.trainer["generator"])
+    rows = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(in_tmp / d)]
+        for d in ("alone", "stopped")
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_seeds_decide(in_tmp):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tiny(f"run_dir={name}", f"seed={seed}", "trainer.num_steps=20"))
+    assert_equal(weights(in_tmp / "a/checkpoint.pt"), weights(in_tmp / "b/checkpoint.pt"))
+    other = weights(in_tmp / "c/checkpoint.pt")
+    key = "energy.head.dense_action.weight"
+    assert not torch.equal(weights(in_tmp / "a/checkpoint.pt")[key], other[key])
+
+
+def test_a_finished_run_is_evaluated_again_not_trained(in_tmp, capsys):
+    train(tiny("run_dir=run"))
+    before = (in_tmp / "run/checkpoint.pt").read_bytes()
+    train(tiny("run_dir=run", "resume=true"))
+    assert "trained already" in capsys.readouterr().out
+    assert (in_tmp / "run/checkpoint.pt").read_bytes() == before
+
+
+def test_what_a_run_leaves_behind(in_tmp, capsys):
+    train(tiny("run_dir=run", "video=true"))
+    out = capsys.readouterr().out
+    for name in ("checkpoint.pt", "evaluation.json", "video.mp4", "report.html"):
+        assert (in_tmp / "run" / name).stat().st_size > 0
+        assert f"run/{name}" in out
+    assert "success" in out
+    figures = json.loads((in_tmp / "run/evaluation.json").read_text())
+    assert figures["env_id"] == "Particle-v0"
+    assert figures["num_episodes"] == len(figures["episodes"]) == 4
+    assert [row["seed"] for row in figures["episodes"]] == [100000, 100001, 100002, 100003]
+    assert set(figures["episodes"][0]) == {"seed", "success", "return", "length"}
+    assert figures["about"]["data"]["num_episodes"] == 20
+    page = (in_tmp / "run/report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:video/mp4;base64,") == 1
+    assert "http" not in page.split("<h2>Configuration")[0], "the page must not need a network"
+
+
+class TestRunFolder:
+    def test_in_use_by_a_run(self, in_tmp):
+        train(tiny("run_dir=run"))
+        before = {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()}
+        with pytest.raises(UserError, match="holds a run already; continue it by resume=true"):
+            train(tiny("run_dir=run"))
+        assert {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()} == before
+
+    def test_in_use_by_another_process(self, in_tmp):
+        with (
+            run_folder(in_tmp / "run", resume=False),
+            pytest.raises(UserError, match="in use by another process"),
+            run_folder(in_tmp / "run", resume=True),
+        ):
+            pass
+
+    def test_resume_with_other_settings(self, in_tmp):
+        train(tiny("run_dir=run"))
+        with pytest.raises(UserError, match="other settings of optimizer"):
+            train(tiny("run_dir=run", "resume=true", "optimizer.lr=0.5"))
+
+    def test_resume_with_other_data(self, in_tmp):
+        train(tiny("run_dir=run", "data.path=demos"))
+        (in_tmp / "demos").rename(in_tmp / "old")
+        other = tiny("run_dir=other", "data.path=demos", "data.num_episodes=21")
+        train(other)
+        with pytest.raises(UserError, match="other demonstrations"):
+            train(tiny("run_dir=run", "data.path=demos", "resume=true"))
+
+
+def test_metrics_after_the_last_checkpoint_are_written_once(in_tmp):
+    """A killed run has rows beyond its checkpoint; the continued one must not repeat them."""
+    train(tiny("run_dir=run", "trainer.num_steps=100"))
+    path = in_tmp / "run/metrics.jsonl"
+    whole = path.read_text()
+    from ibc.log import JsonlLogger
+
+    path.write_text(whole + '{"step": 100, "lo')
+    JsonlLogger(in_tmp / "run", resume_step=60).close()
+    assert [row["step"] for row in read_metrics(in_tmp / "run")] == [0, 20, 40]
+
+
+def test_divergence_is_reported_and_weights_are_kept(in_tmp):
+    config = tiny("run_dir=run", "optimizer.lr=1e30", "trainer.warmup_steps=0")
+    with pytest.raises(UserError, match=r"training diverged at step \d+"):
+        train(config)
+    saved = weights(in_tmp / "run/checkpoint.pt")
+    assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+def test_wandb_offline_asks_for_nothing(in_tmp, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    train(tiny("run_dir=run", "logger=wandb"))
+    assert list((in_tmp / "run/wandb").glob("offline-run-*"))
+    assert read_metrics(in_tmp / "run"), "the local record is kept beside it"
+
+
+def test_the_loss_of_an_untrained_energy_is_chance(in_tmp):
+    """And it falls: the cheapest sign that gradients point the right way."""
+    wider = ["network.width=64", "optimizer.lr=3e-3", "trainer.num_steps=400"]
+    trainer, _ = prepare(in_tmp, tiny(*wider), CPU)
+    first = trainer.train_step()
+    assert first["info_nce"] == pytest.approx(first["chance"], rel=0.05)
+    for _ in range(300):
+        last = trainer.train_step()
+    assert last["info_nce"] < 0.8 * first["info_nce"]
+
+
+def test_memory_is_not_kept_from_step_to_step(in_tmp):
+    trainer, _ = prepare(in_tmp, tiny(), CPU)
+
+    def live():
+        gc.collect()
+        return sum(type(o) in (torch.Tensor, torch.nn.Parameter) for o in gc.get_objects())
+
+    for _ in range(5):
+        trainer.train_step()
+    before = live()
+    for _ in range(20):
+        trainer.train_step()
+    assert live() <= before
