@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ibc import schema
 from ibc.errors import Interrupted, UserError
 
 #: Modules whose classes a configuration may name. Checkpoints carry configuration, so this is a security boundary.
 ALLOWED = ("ibc", "envs", "torch.optim")
+
+for _name in ("Train", "Collect", "Evaluate", "Record", "Study"):
+    ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
 
 #: Where the project's YAML files are.
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -54,7 +59,10 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = str(error)
+        if error.__cause__ is not None and not isinstance(error, UserError):
+            text += f"\n{error.__cause__}"  # where Hydra says that, its cause says why
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         print(f"error: {'; '.join(lines)}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt) as error:

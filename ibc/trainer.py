@@ -68,6 +68,16 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
 
+    def dry_run(self) -> None:
+        """Try the loss on one batch, so that what cannot work is known before anything is written.
+
+        Raises:
+            UserError: the loss does not fit the policy.
+        """
+        state = self.generator.get_state()
+        self.loss(self.policy, self.dataset.batch(self.indices(0)), BatchNoise(self.generator))
+        self.generator.set_state(state)
+
     def train_step(self) -> dict[str, float]:
         """One gradient step; returns what the loss reports, the gradient's norm and the learning rate.
 

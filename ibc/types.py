@@ -11,6 +11,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ibc.errors import UserError
+
 #: Observations of a batch: ``{name: (B, To, *shape)}``, environment units, images as uint8 (H, W, C).
 Obs = dict[str, Tensor]
 
@@ -56,7 +58,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.obs_horizon < 1 or self.action_horizon < 1:
-            raise ValueError(
+            raise UserError(
                 f"horizons are at least 1, got obs {self.obs_horizon} and action {self.action_horizon}"
             )
         if not len(self.action_low) == len(self.action_high) == self.action_dim:

@@ -1,8 +1,8 @@
 """Every YAML is composed and built, so that none can name what does not exist."""
 
 import pytest
-
 from conftest import ROOT
+
 from ibc.config import CONFIG_DIR, build, check_targets, compose
 from ibc.energies import Energy
 from ibc.errors import UserError

@@ -74,7 +74,7 @@ class TestGradient:
 
     def test_agrees_with_automatic_differentiation(self, vector_spec, kwargs):
         energy, action = self.bound(vector_spec, kwargs)
-        automatic = action_gradient(lambda a: energy(a), action)
+        automatic = action_gradient(lambda a: energy(a), action)  # noqa: PLW0108  hides its routine
         torch.testing.assert_close(action_gradient(energy, action), automatic)
 
 

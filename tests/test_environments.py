@@ -4,9 +4,9 @@ import gymnasium as gym
 import gymnasium_robotics
 import numpy as np
 import pytest
+from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 
-from conftest import ROOT
 from envs.particle import ParticleEnv, ParticleExpert
 from envs.particle.env import GOAL_DISTANCE
 from ibc.config import build, compose

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-
 from conftest import ROOT, random_episode
+from test_energies import make_obs
+
 from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint, save_checkpoint
 from ibc.config import build, compose
 from ibc.data import WindowDataset
 from ibc.errors import UserError
-from ibc.losses import InfoNCE, MSE, NegativeLogLikelihood
+from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
 from ibc.noise import BatchNoise, RowNoise
 from ibc.policies import MDNPolicy, PolicyActor
-from test_energies import make_obs
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
 SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]

@@ -180,7 +180,9 @@ class TestDFO:
         """Numbers that select the printed indices: the middle of each index's part of the distribution."""
         prob = f64(ref["dfo.prob0" if iteration == 0 else f"dfo.iter{iteration}.prob"])
         index = ref[
-            "dfo.idx0(sorted, as counts+repeat do)" if iteration == 0 else f"dfo.iter{iteration}.idx"
+            "dfo.idx0(sorted, as counts+repeat do)"
+            if iteration == 0
+            else f"dfo.iter{iteration}.idx"
         ]
         return (prob.cumsum(0) - prob / 2)[index]
 
@@ -225,7 +227,9 @@ class TestNormalisation:
         ("sqrt_std", "key"), [(False, "norm.zscore"), (True, "norm.sqrt_std (D4RL EBM)")]
     )
     def test_observations(self, ref, sqrt_std, key):
-        data = f64([[0.0, 0.0], [2.0, 0.0], [4.0, 30.0]])  # spacing follows from the two printed forms
+        data = f64(
+            [[0.0, 0.0], [2.0, 0.0], [4.0, 30.0]]
+        )  # spacing follows from the two printed forms
         normalizer = Normalizer(2, sqrt_std=sqrt_std).double()
         normalizer.fit(data)
         close(normalizer(data), ref[key])
@@ -268,9 +272,7 @@ class TestInputsNotRecorded:
         def nll(std, logit, temperature):
             log_w = -np.logaddexp(0, np.array([-logit, logit]) / temperature)
             z = (0.1 - np.array([0.0, 0.6])) / std
-            return -np.logaddexp.reduce(
-                log_w - 0.5 * z**2 - np.log(std) - 0.5 * np.log(2 * np.pi)
-            )
+            return -np.logaddexp.reduce(log_w - 0.5 * z**2 - np.log(std) - 0.5 * np.log(2 * np.pi))
 
         target, target_t2 = ref["mdn.nll_2comp"], ref["mdn.nll_2comp_T2"]
 

@@ -34,8 +34,7 @@ def random_policy(config, horizon):
         action_high=(1.0, 1.0),
     )
     overrides = ["env=particle", "sampler=dfo", "sampler.num_candidates=32", "network.width=8"]
-    policy = build(compose("train", overrides)["policy"], "policy")(spec=spec)
-    return policy
+    return build(compose("train", overrides)["policy"], "policy")(spec=spec)
 
 
 @pytest.mark.parametrize("horizon", [1, 4])

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from conftest import ROOT
+
 from ibc.config import build, compose
 from ibc.energies import action_gradient
 from ibc.nn import ActionBounds
@@ -160,7 +160,9 @@ def test_chain_of_nothing_is_refused():
 
 
 def test_a_constant_changes_no_action():
-    bounds = metres().double()  # in float32 the constant would eat the last digits that rank candidates
+    bounds = (
+        metres().double()
+    )  # in float32 the constant would eat the last digits that rank candidates
     sampler = sampler_from_config("dfo_langevin")
     energy = bowl(bounds, torch.tensor([0.4, 0.1]), 2.0)
     plain = search(sampler, energy, bounds)

@@ -87,6 +87,23 @@ def collect_demonstrations(
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
 
 
+def find_data(path: Path, search: Sequence[str]) -> Path:
+    """The path itself, or where it is found below one of the ``search`` folders.
+
+    Raises:
+        UserError: it is in none of them.
+    """
+    if path.is_absolute() or path.exists():
+        return path
+    places = [Path(folder).expanduser() for folder in search]
+    for place in places:
+        if (place / path).exists():
+            return place / path
+    raise UserError(
+        f"no demonstrations at {path}; looked in {', '.join(str(p) for p in [Path(), *places])}"
+    )
+
+
 def load_demonstrations(path: Path, obs_names: Sequence[str] | None) -> list[Episode]:
     """All episodes, with the observations of ``obs_names`` alone (None: all of them).
 

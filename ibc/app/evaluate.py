@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,21 @@ def evaluate(config: Config) -> None:
 
 
 def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Policy]:
-    """The policy of ``config["checkpoint"]``, searching by ``config["sampler"]`` if that is given."""
+    """The policy of ``config["checkpoint"]``, searching by ``config["sampler"]`` if that is given.
+
+    Keys of ``config["env"]`` replace those the policy was trained with.
+
+    Raises:
+        UserError: the checkpoint is damaged, or would import a module for its environment unasked.
+    """
     checkpoint = load_checkpoint(Path(config["checkpoint"]))
+    env = {**checkpoint.config["env"], **config["env"]}
+    module, colon, _ = str(env["id"]).partition(":")
+    if colon and "id" not in config["env"]:
+        raise UserError(
+            f"the checkpoint's environment would import '{module}'; if you trust it: env.id={env['id']}"
+        )
+    checkpoint = replace(checkpoint, config={**checkpoint.config, "env": env})
     policy = build_policy(checkpoint, device)
     if config["sampler"] is not None:
         if not isinstance(policy, ImplicitPolicy):

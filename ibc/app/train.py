@@ -12,6 +12,7 @@ import torch
 from ibc import machine
 from ibc.app.demonstrations import (
     collect_demonstrations,
+    find_data,
     load_demonstrations,
     make_spec,
     manifest,
@@ -84,16 +85,19 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
 
 def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Trainer, Checkpoint]:
     """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
-    data_path = Path(config["data"]["path"])
-    if not data_path.exists() and config["env"].get("expert") is not None:
+    data = config["data"]
+    data_path = Path(data["path"])
+    if config["env"].get("expert") is None:
+        data_path = find_data(data_path, data["search"])
+    elif not data_path.exists():
         collect_demonstrations(
             config["env"],
             data_path,
-            num_episodes=config["data"]["num_episodes"],
+            num_episodes=data["num_episodes"],
             first_seed=0,
             num_envs=16,
         )
-    episodes = load_demonstrations(data_path, config["data"]["obs_names"])
+    episodes = load_demonstrations(data_path, data["obs_names"])
     env = Environment(EnvConfig.from_mapping(config["env"]))
     spec = make_spec(
         episodes,
@@ -119,7 +123,7 @@ def make_trainer(
     """A fitted policy and the trainer that will take it through its steps."""
     policy = build(config["policy"], "policy")(spec=spec).to(device)
     policy.fit(dataset)
-    return Trainer(
+    trainer = Trainer(
         policy=policy,
         loss=build(config["loss"], "loss"),
         dataset=dataset,
@@ -127,6 +131,8 @@ def make_trainer(
         seed=config["seed"],
         **config["trainer"],
     )
+    trainer.dry_run()
+    return trainer
 
 
 def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:

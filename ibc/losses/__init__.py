@@ -1,6 +1,7 @@
 """Training objectives."""
 
 from ibc.losses.base import Loss
+from ibc.losses.denoising import Denoising
 from ibc.losses.explicit import MSE, NegativeLogLikelihood
 from ibc.losses.gradient_penalty import GradientPenalty, gradient_penalty
 from ibc.losses.info_nce import InfoNCE, info_nce
@@ -8,6 +9,7 @@ from ibc.losses.negatives import NeighbourNegatives, SampledNegatives, UniformNe
 
 __all__ = [
     "MSE",
+    "Denoising",
     "GradientPenalty",
     "InfoNCE",
     "Loss",

@@ -1,0 +1,60 @@
+"""Tables of README and docs, generated from result files between two marks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ibc.checkpoint import write_atomically
+from ibc.errors import UserError
+
+#: ``<!-- table NAME -->`` ... ``<!-- end -->``: what stands between is replaced by results/NAME.json.
+MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def write_tables(root: Path) -> None:
+    """Renew every marked table below ``root``."""
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        new = MARK.sub(lambda m: f"{m[1]}{table(root / 'results' / f'{m[2]}.json')}{m[3]}", text)
+        if new != text:
+            write_atomically(page, new.encode())
+            print(f"{page.relative_to(root)} written")
+
+
+def table(path: Path) -> str:
+    """One result file as a Markdown table with the command that made it.
+
+    Raises:
+        UserError: there is no such result.
+    """
+    if not path.is_file():
+        raise UserError(f"no result at {path}")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    about = result["about"]
+    head = [
+        "| policy | success | 95 % interval | return | training | ms per action |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = [line(row) for row in result["rows"]]
+    first = result["rows"][0]
+    note = (
+        f"`{result['command']}`: {first['env_id']}, training seeds "
+        f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
+        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. Milliseconds are the median for one "
+        f"decision for {first['num_envs']} environments at once."
+    )
+    return "\n".join([*head, *rows, "", note, ""])
+
+
+def line(row: dict[str, Any]) -> str:
+    """One policy."""
+    low, high = row["success_rate_ci95"]
+    seconds = row["training_seconds"]
+    mean, spread = row["return_mean"], (row["return_mean_ci95"][1] - row["return_mean_ci95"][0]) / 2
+    return (
+        f"| {row['policy']} | {row['success_rate']:.1%} | {low:.1%} to {high:.1%} "
+        f"| {mean:.2f} ± {spread:.2f} | {sum(seconds) / len(seconds):.0f} s | {row['policy_latency_ms']:.1f} |"
+    )

@@ -1,0 +1,113 @@
+"""Types of the run-level keys in ``configs/*.yaml``; components are checked by their own constructors.
+
+A value of the wrong type is then refused when the command starts. Defaults are in the YAML files, not here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class DataSchema:
+    """Where demonstrations are."""
+
+    path: str
+    num_episodes: int = 0
+    obs_names: list[str] | None = None
+    search: list[str] = field(default_factory=list)
+
+
+@dataclass
+class TrainerSchema:
+    """Length and pace of training."""
+
+    batch_size: int
+    num_steps: int
+    warmup_steps: int
+
+
+@dataclass
+class EvaluationSchema:
+    """Held-out seeds, and how many environments at once."""
+
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+
+
+@dataclass
+class TrainSchema:
+    """Keys of ``train.yaml``."""
+
+    name: str
+    policy_name: str
+    seed: int
+    device: str
+    resume: bool
+    run_dir: str
+    video: bool
+    obs_horizon: int
+    action_horizon: int
+    data: DataSchema
+    trainer: TrainerSchema
+    evaluation: EvaluationSchema
+    env: dict[str, Any]
+    network: dict[str, Any]
+    encoder: Any
+    sampler: Any
+    negatives: Any
+    policy: Any
+    loss: Any
+    optimizer: Any
+    logger: dict[str, Any]
+    wandb: dict[str, Any]
+
+
+@dataclass
+class CollectSchema:
+    """Keys of ``collect.yaml``."""
+
+    data: DataSchema
+    env: dict[str, Any]
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+
+
+@dataclass
+class EvaluateSchema:
+    """Keys of ``evaluate.yaml``."""
+
+    checkpoint: str
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+    output: str | None
+    device: str
+    env: dict[str, Any] = field(default_factory=dict)
+    sampler: Any = None
+
+
+@dataclass
+class RecordSchema:
+    """Keys of ``record.yaml``."""
+
+    checkpoint: str
+    output: str
+    seed: int
+    num_episodes: int
+    device: str
+    env: dict[str, Any] = field(default_factory=dict)
+    sampler: Any = None
+
+
+@dataclass
+class StudySchema:
+    """Keys of ``study.yaml``."""
+
+    experiment: str
+    policies: list[str]
+    seeds: list[int]
+    overrides: list[str]
+    output: str
+    pretrained: str | None

@@ -1,0 +1,266 @@
+"""The commands as a user runs them: errors of one line, exit code 2, and nothing lost."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from test_train import tiny
+
+from ibc.app.train import train
+from ibc.checkpoint import FORMAT_VERSION, load_checkpoint, write_atomically
+from ibc.errors import UserError
+
+SCRIPTS = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with demonstrations and a short run, and the bytes of its checkpoint."""
+    folder = tmp_path_factory.mktemp("trained")
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        train(tiny("run_dir=run"))
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys, tmp_path):
+    """Run a script in this process; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPTS[script]), *arguments])
+        try:
+            runpy.run_path(str(SCRIPTS[script]), run_name="__main__")
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def assert_refused(result, message):
+    code, _, err = result
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert code == 2, err
+    assert len(lines) == 1
+    assert "Traceback" not in err
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "collect_demos", "record_video"])
+def test_scripts_are_short(script):
+    assert len(SCRIPTS[script].read_text().splitlines()) <= 20
+
+
+class TestTrain:
+    QUICK = ("experiment=particle_2d", "debug=quick", "video=false")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((), "please give data.path=..., env.id=..."),
+            (("experiment=nope",), "Available options in 'experiment':; door_human"),
+            (("trainer.num_step=3",), "trainer.num_step"),
+            (("seed=abc",), "could not be converted to Integer"),
+            (("data.path=nowhere", "env.id=Particle-v0"), "no demonstrations at nowhere"),
+            ((*QUICK, "env.id=Nonsense-v0"), "Nonsense"),
+            ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
+            ((*QUICK, "policy=mse", "loss=info_nce"), "MSEPolicy has not"),
+            ((*QUICK, "device=abacus"), "device=abacus cannot be used here"),
+            ((*QUICK, "policy._target_=os.system"), "allowed are ibc, envs, torch.optim"),
+            ((*QUICK, "obs_horizon=0"), "horizons are at least 1"),
+            ((*QUICK, "data.obs_names=[smell]"), "has no observation smell; it has pos_agent"),
+        ],
+    )
+    def test_refusals(self, cli, arguments, message):
+        assert_refused(cli("train", *arguments), message)
+
+    def test_a_run_folder_in_use(self, cli, trained):
+        result = cli("train", *self.QUICK, f"run_dir={trained}/run")
+        assert_refused(result, "continue it by resume=true")
+
+    def test_data_of_another_task(self, cli, trained):
+        data = f"data.path={trained}/data/particle_2d_20"
+        result = cli("train", *self.QUICK, data, "env.n_dim=3")
+        assert_refused(result, "in the data and float32 (3,) in Particle-v0")
+        names = "data.obs_names=[pos_agent]"
+        result = cli("train", *self.QUICK, data, names, "env.id=Pendulum-v1", "~env.n_dim")
+        assert_refused(result, "Pendulum-v1 has state")
+
+
+class TestCheckpointFiles:
+    @pytest.fixture
+    def path(self, trained, tmp_path):
+        path = tmp_path / "checkpoint.pt"
+        path.write_bytes((trained / "run/checkpoint.pt").read_bytes())
+        return path
+
+    def evaluate(self, cli, path):
+        return cli("evaluate", f"checkpoint={path}", "num_episodes=2")
+
+    def change(self, path, **changes):
+        torch.save({**torch.load(path, weights_only=True), **changes}, path)
+
+    def test_missing(self, cli):
+        assert_refused(self.evaluate(cli, "none.pt"), "no checkpoint at none.pt")
+
+    @pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
+    def test_cut_short(self, cli, path, part):
+        content = path.read_bytes()
+        path.write_bytes(content[: int(part * len(content))])
+        assert_refused(self.evaluate(cli, path), "is not a checkpoint, or is damaged")
+
+    def test_another_format(self, cli, path):
+        self.change(path, format_version=FORMAT_VERSION + 1)
+        assert_refused(self.evaluate(cli, path), "has checkpoint format 2; this version reads 1")
+
+    def test_a_tensor_is_no_checkpoint(self, cli, path):
+        torch.save(torch.zeros(3), path)
+        assert_refused(self.evaluate(cli, path), "has checkpoint format None")
+
+    def test_a_missing_part(self, cli, path):
+        whole = torch.load(path, weights_only=True)
+        del whole["spec"]
+        torch.save(whole, path)
+        assert_refused(self.evaluate(cli, path), "lacks a part of a checkpoint: 'spec'")
+
+    def test_code_outside_the_allow_list(self, cli, path, tmp_path):
+        config = load_checkpoint(path).config
+        target = {"_target_": "os.system", "command": f"touch {tmp_path}/pwned"}
+        config["policy"]["sampler"] = target
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "configuration names 'os.system'")
+        assert not (tmp_path / "pwned").exists()
+
+    def test_an_environment_that_would_import_a_module(self, cli, path):
+        config = load_checkpoint(path).config
+        config["env"]["id"] = "antigravity:Nice-v0"
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "would import 'antigravity'")
+
+    def test_a_pickle_is_never_loaded(self, cli, path, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return os.system, (f"touch {tmp_path}/pwned",)
+
+        torch.save({"format_version": FORMAT_VERSION, "config": Evil()}, path)
+        assert_refused(self.evaluate(cli, path), "is not a checkpoint, or is damaged")
+        assert not (tmp_path / "pwned").exists()
+
+    def test_weights_of_another_network(self, cli, path):
+        config = load_checkpoint(path).config
+        config["policy"]["energy"]["width"] = 8
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "weights do not fit")
+
+
+class TestEvaluateAndRecord:
+    def test_evaluation_file(self, cli, trained):
+        code, out, _ = cli(
+            "evaluate",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "num_episodes=3",
+            "first_seed=500",
+            "num_envs=2",
+            "output=figures.json",
+        )
+        assert code == 0
+        assert "success" in out
+        with open("figures.json") as file:
+            figures = json.load(file)
+        assert [row["seed"] for row in figures["episodes"]] == [500, 501, 502]
+        assert figures["num_envs"] == 2
+        assert len(figures["success_rate_ci95"]) == 2
+        assert set(figures["policy_latency_ms"]) == {"median", "p95"}
+
+    @pytest.mark.parametrize("sampler", ["dfo", "langevin"])
+    def test_another_sampler(self, cli, trained, sampler):
+        small = {
+            "dfo": ["sampler.num_candidates=16"],
+            "langevin": [
+                "sampler.samplers.0.num_candidates=4",
+                "sampler.samplers.1.num_candidates=2",
+            ],
+        }
+        code, _, err = cli(
+            "evaluate",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "num_episodes=1",
+            f"sampler={sampler}",
+            *small[sampler],
+        )
+        assert code == 0, err
+
+    def test_video(self, cli, trained):
+        code, _, err = cli(
+            "record_video",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "output=films/one.mp4",
+            "seed=7",
+        )
+        assert code == 0, err
+        with open("films/one.mp4", "rb") as file:
+            assert file.read(12)[4:8] == b"ftyp"
+
+    def test_nonsense(self, cli, trained):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        assert_refused(cli("evaluate", path, "num_episodes=0"), "must be at least 1")
+        assert_refused(cli("record_video", path), "please give output=...")
+
+    def test_a_folder_that_cannot_be_written(self, cli, trained):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        result = cli("evaluate", path, "num_episodes=1", "output=/proc/no/x.json")
+        assert_refused(result, "cannot write /proc/no/x.json")
+
+
+class TestCollect:
+    def test_as_in_the_readme(self, cli, tmp_path):
+        code, out, err = cli("collect_demos", "env=particle", "env.n_dim=3", "num_episodes=5")
+        assert code == 0, err
+        assert "5 episodes stored, 0 failures" in out
+        assert (tmp_path / "data/particle_3d_5/data/main_data.hdf5").exists()
+        again = cli("collect_demos", "env=particle", "env.n_dim=3", "num_episodes=5")
+        assert_refused(again, "exists already")
+
+    def test_without_an_expert(self, cli):
+        result = cli("collect_demos", "env.id=Pendulum-v1", "data.path=x")
+        assert_refused(result, "has no expert")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_real_process(tmp_path):
+    """Once for real: module registration, exit code and streams do not depend on the test process."""
+    run = subprocess.run(
+        [sys.executable, str(SCRIPTS["train"]), "experiment=particle_2d", "seed=x"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("error:") == 1
+    assert not list(tmp_path.iterdir())
