@@ -1,0 +1,190 @@
+"""Losses: invariances, and optima that can be written down."""
+
+import pytest
+import torch
+from torch import nn
+
+from ibc.energies import Energy
+from ibc.losses import (
+    Denoising,
+    GradientPenalty,
+    InfoNCE,
+    NeighbourNegatives,
+    SampledNegatives,
+    UniformNegatives,
+    info_nce,
+)
+from ibc.nn import ActionBounds
+from ibc.noise import BatchNoise
+from ibc.samplers import Langevin
+from ibc.types import Batch
+
+
+class Bowl(Energy):
+    """E = stiffness * |a|^2 / 2, whatever the observation."""
+
+    def __init__(self):
+        super().__init__()
+        self.stiffness = nn.Parameter(torch.tensor(0.5))
+
+    def bind(self, obs):
+        return lambda action: 0.5 * self.stiffness * action.square().sum(-1)
+
+
+class BowlPolicy:
+    def __init__(self):
+        self.energy = Bowl()
+        self.bounds = ActionBounds(1)
+        self.bounds.unit_low.fill_(-4.0)
+        self.bounds.unit_high.fill_(4.0)
+
+
+def noise(seed=0):
+    return BatchNoise(torch.Generator().manual_seed(seed))
+
+
+def fitted_stiffness(loss, data_std, steps=400):
+    """The stiffness that minimises a loss on data from N(0, data_std^2)."""
+    policy, source = BowlPolicy(), noise()
+    optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        batch = Batch({"state": torch.zeros(4096, 1, 1)}, data_std * source.normal(4096, 1))
+        value, _ = loss(policy, batch, source)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+    return policy.energy.stiffness.item()
+
+
+class TestInfoNCE:
+    energy = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+
+    def test_a_constant_changes_nothing(self):
+        shift = torch.randn(6, 1)
+        torch.testing.assert_close(info_nce(self.energy + shift), info_nce(self.energy))
+
+    def test_the_order_of_negatives_changes_nothing(self):
+        order = torch.cat([torch.tensor([0]), 1 + torch.randperm(8)])
+        torch.testing.assert_close(info_nce(self.energy[:, order]), info_nce(self.energy))
+
+    def test_lower_energy_of_the_positive_is_better(self):
+        better = self.energy.clone()
+        better[:, 0] -= 1
+        assert (info_nce(better) < info_nce(self.energy)).all()
+
+    def test_gradient_does_not_vanish_however_wrong(self):
+        energy = torch.tensor([[100.0, 0.0]], requires_grad=True)
+        info_nce(energy).sum().backward()
+        assert energy.grad[0, 0] == pytest.approx(1.0)
+
+    def test_kinds_of_negatives_have_terms_of_their_own(self):
+        """A second kind that is told apart perfectly must not hide behind the first, nor add to its softmax."""
+        batch = Batch({"state": torch.zeros(64, 1, 1)}, torch.zeros(64, 1))
+        one = InfoNCE(negatives=[UniformNegatives(7)])(BowlPolicy(), batch, noise())[0]
+        two = InfoNCE(negatives=[UniformNegatives(7), UniformNegatives(7)])
+        twice, metrics = two(BowlPolicy(), batch, noise())
+        assert twice.item() == pytest.approx(one.item(), rel=0.1)
+        assert metrics["chance"].item() == pytest.approx(torch.tensor(8.0).log().item())
+
+    def test_needs_negatives(self):
+        with pytest.raises(ValueError, match="at least one kind"):
+            InfoNCE(negatives=[])
+
+
+class TestNeighbourNegatives:
+    @pytest.mark.parametrize("std", [0.3, 1.0])
+    def test_the_optimum_is_the_density_of_the_data(self, std):
+        """E = -log p: stiffness 1 / data_std^2, at any scale of the neighbourhood, without a correction."""
+        loss = InfoNCE(negatives=[NeighbourNegatives(8, std, std)])
+        assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(1 / 0.7**2, rel=0.06)
+
+    def test_negatives_around_the_answer_itself_would_be_biased(self):
+        """Why there is a shaken centre: without it the middle of the set gives the answer away."""
+
+        def lopsided(energy, positive, bounds, noise):
+            return positive + noise.normal(len(positive), 8, 1)
+
+        stiffness = fitted_stiffness(InfoNCE(negatives=[lopsided]), data_std=0.7)
+        assert abs(stiffness * 0.7**2 - 1) > 0.2
+
+    def test_positive_and_negatives_are_equally_far_from_the_centre(self):
+        bounds = ActionBounds(3)
+        draw = NeighbourNegatives(4, 0.5, 0.5)
+        positive = torch.zeros(20_000, 1, 3)
+        out = draw(torch.Tensor.sum, positive, bounds, noise())
+        # Around a shaken centre, negatives have twice the variance as seen from the positive.
+        assert out.var().item() == pytest.approx(2 * 0.25, rel=0.03)
+        assert (out[:, 0] * out[:, 1]).mean().item() == pytest.approx(0.25, rel=0.05)
+
+    def test_scales_are_log_uniform(self):
+        draw = NeighbourNegatives(256, 0.01, 1.0)
+        out = draw(torch.Tensor.sum, torch.zeros(4000, 1, 1), ActionBounds(1), noise())
+        scale = (out - out.mean(1, keepdim=True)).std(1).log10().flatten()
+        assert scale.mean().item() == pytest.approx(-1.0, abs=0.05)
+        assert scale.std().item() == pytest.approx(2 / 12**0.5, abs=0.05)
+
+    @pytest.mark.parametrize("limits", [(0.0, 1.0), (1.0, 0.5)])
+    def test_nonsense(self, limits):
+        with pytest.raises(ValueError, match="0 < min_std <= max_std"):
+            NeighbourNegatives(4, *limits)
+
+
+def test_uniform_negatives_recover_the_density_too():
+    loss = InfoNCE(negatives=[UniformNegatives(16)])
+    assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(1 / 0.7**2, rel=0.06)
+
+
+def test_denoising_recovers_the_least_squares_denoiser():
+    """At one noise level s the gradient is y - E[a | y], here y * s^2 / (s^2 + data_std^2)."""
+    loss = Denoising(min_std=0.5, max_std=0.5)
+    expected = 0.5**2 / (0.5**2 + 0.7**2)
+    assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(expected, rel=0.03)
+
+
+def test_denoising_puts_the_minimum_of_a_certain_answer_at_curvature_one():
+    assert fitted_stiffness(Denoising(), data_std=1e-6) == pytest.approx(1.0, rel=0.01)
+
+
+class TestSampledNegatives:
+    sampler = Langevin(num_candidates=6, num_iterations=50, step_init=1.0, step_final=0.1)
+
+    def test_are_where_the_energy_is_low_and_carry_no_gradient(self):
+        policy = BowlPolicy()
+        policy.energy.stiffness.data.fill_(20.0)
+        bound = policy.energy.bind({})
+        out = SampledNegatives(4, self.sampler)(
+            bound, torch.zeros(32, 1, 1), policy.bounds, noise()
+        )
+        assert out.shape == (32, 4, 1)
+        assert not out.requires_grad
+        uniform = UniformNegatives(4)(bound, torch.zeros(32, 1, 1), policy.bounds, noise())
+        assert out.abs().mean() < 0.3 * uniform.abs().mean()
+
+    def test_not_more_than_the_sampler_has(self):
+        with pytest.raises(ValueError, match="exceeds the sampler's 6"):
+            SampledNegatives(7, self.sampler)
+
+
+class TestGradientPenalty:
+    def test_is_measured_in_the_unit_cube(self):
+        """The same energy in millimetres must be punished like that in metres."""
+        results = []
+        for scale in (1.0, 1000.0):
+            bounds = ActionBounds(2)
+            bounds.half_range.fill_(scale)
+            action = scale * torch.tensor([[[0.5, -0.25], [0.9, 0.9]]])
+            energy = lambda a, s=scale: 2 * (a / s).square().sum(-1)  # noqa: E731
+            results.append(GradientPenalty()(energy, action, bounds).item())
+        # Slopes 2 and 3.6 in the largest component, margin 1.
+        assert results[0] == pytest.approx((1.0**2 + 2.6**2) / 2)
+        assert results[1] == pytest.approx(results[0], rel=1e-4)
+
+    def test_trains_the_energy(self):
+        policy = BowlPolicy()
+        policy.energy.stiffness.data.fill_(10.0)
+        GradientPenalty(weight=3.0)(
+            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds
+        ).backward()
+        assert policy.energy.stiffness.grad.item() == pytest.approx(3 * 2 * (10 - 1))
