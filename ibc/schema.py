@@ -56,6 +56,7 @@ class TrainSchema:
     encoder: Any
     sampler: Any
     negatives: Any
+    energy_loss: Any
     policy: Any
     loss: Any
     optimizer: Any

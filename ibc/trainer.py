@@ -31,8 +31,8 @@ def warmup_cosine(step: int, warmup_steps: int, num_steps: int) -> float:
 class Trainer:
     """Takes a policy through ``num_steps`` gradient steps on a data set.
 
-    Its state is a pure function of the seed and the step: examples are drawn by step number, random numbers come from
-    one generator that is saved, and so an interrupted run ends with the same weights as one left alone.
+    Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all random
+    generators are saved, so an interrupted run ends with the same weights as one left alone.
 
     Args:
         policy: fitted to the data already.
@@ -112,6 +112,10 @@ class Trainer:
             "seconds": self.seconds,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "torch_generators": {  # dropout and the noise of encoders draw from these
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all(),
+            },
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -120,3 +124,5 @@ class Trainer:
         self.seconds = state["seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch_generators"]["cpu"])
+        torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])

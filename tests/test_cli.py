@@ -76,7 +76,7 @@ class TestTrain:
             (("data.path=nowhere", "env.id=Particle-v0"), "no demonstrations at nowhere"),
             ((*QUICK, "env.id=Nonsense-v0"), "Nonsense"),
             ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
-            ((*QUICK, "policy=mse", "loss=info_nce"), "MSEPolicy has not"),
+            ((*QUICK, "policy=mse", "loss._target_=ibc.losses.Denoising"), "MSEPolicy has not"),
             ((*QUICK, "device=abacus"), "device=abacus cannot be used here"),
             ((*QUICK, "policy._target_=os.system"), "allowed are ibc, envs, torch.optim"),
             ((*QUICK, "obs_horizon=0"), "horizons are at least 1"),

@@ -62,9 +62,9 @@ def test_negatives(name):
     assert loss.negatives
 
 
-@pytest.mark.parametrize("name", names("loss"))
+@pytest.mark.parametrize("name", names("energy_loss"))
 def test_loss(name):
-    assert isinstance(build(train_config(f"loss={name}")["loss"], "loss"), Loss)
+    assert isinstance(build(train_config(f"energy_loss={name}")["loss"], "loss"), Loss)
 
 
 def test_a_changed_value_changes_the_object():

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from ibc.nn.mlp import initialise
 from ibc.nn.normalizer import Normalizer
 from ibc.nn.spatial_softmax import SpatialSoftmax
 from ibc.types import Obs, Spec
@@ -83,12 +84,25 @@ class ObsEncoder(nn.Module):
 
     Vector observations are standardised and flattened over time; each image goes through an encoder of its own, built
     by ``image_encoder(channels)``. Names are taken in sorted order.
+
+    ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a
+    policy must also decide where its own small errors have led it.
+
+    ``num_products`` adds that many products of two learned linear functions of all vectors. Distances and angles are
+    sums of such products, and rectifiers alone are slow to approximate them in many dimensions.
     """
 
     def __init__(
-        self, spec: Spec, *, image_encoder: Callable[[int], ImageEncoder], sqrt_std: bool = False
+        self,
+        spec: Spec,
+        *,
+        image_encoder: Callable[[int], ImageEncoder],
+        sqrt_std: bool = False,
+        noise_std: float = 0.0,
+        num_products: int = 0,
     ) -> None:
         super().__init__()
+        self.noise_std = noise_std
         self.normalizers = nn.ModuleDict()
         self.image_encoders = nn.ModuleDict()
         self.feature_size = 0
@@ -102,6 +116,13 @@ class ObsEncoder(nn.Module):
                 self.normalizers[_key(name)] = Normalizer(size, sqrt_std=sqrt_std)
                 self.feature_size += spec.obs_horizon * size
         self.names = sorted(spec.obs)
+        vector_size = sum(
+            spec.obs_horizon * int(torch.Size(field.shape).numel())
+            for field in spec.obs.values()
+            if not field.is_image
+        )
+        self.products = Products(vector_size, num_products) if num_products else None
+        self.feature_size += num_products
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
@@ -114,13 +135,34 @@ class ObsEncoder(nn.Module):
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
         parts: list[Tensor] = []
+        vectors: list[Tensor] = []
         for name in self.names:
             if _key(name) in self.normalizers:
-                parts.append(self.normalizers[_key(name)](obs[name].flatten(2)).flatten(1))
+                vector = self.normalizers[_key(name)](obs[name].flatten(2)).flatten(1)
+                if self.training and self.noise_std > 0:
+                    vector = vector + self.noise_std * torch.randn_like(vector)
+                vectors.append(vector)
             else:
                 image = stack_frames(obs[name]).float() / 127.5 - 1.0
                 parts.append(self.image_encoders[_key(name)](image))
-        return torch.cat(parts, dim=-1)
+        if self.products is not None:
+            parts.append(self.products(torch.cat(vectors, dim=-1)))
+        return torch.cat([*vectors, *parts], dim=-1)
+
+
+class Products(nn.Module):
+    """``(A x) * (B x + b)``, element by element."""
+
+    def __init__(self, in_size: int, out_size: int) -> None:
+        super().__init__()
+        self.left = nn.Linear(in_size, out_size, bias=False)
+        self.right = nn.Linear(in_size, out_size)
+        initialise(self)
+
+    def forward(self, x: Float[Tensor, "B I"]) -> Float[Tensor, "B O"]:
+        """Features to products of features."""
+        product: Tensor = self.left(x) * self.right(x)
+        return product
 
 
 def _key(name: str) -> str:

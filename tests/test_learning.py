@@ -1,0 +1,82 @@
+"""Slow tests: train until something is learned (make test-slow)."""
+
+import numpy as np
+import pytest
+import torch
+
+from ibc.app.train import make_trainer, train_in
+from ibc.config import compose
+from ibc.data import Episode, WindowDataset
+from ibc.noise import RowNoise
+from ibc.types import ObsField, Spec
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+def two_answers(count=400):
+    """One-step episodes whose answer is +0.5 or -0.5 with equal right, whatever is seen."""
+    rng = np.random.default_rng(0)
+    return [
+        Episode(
+            obs={"state": rng.normal(size=(2, 3)).astype(np.float32)},
+            action=np.array([[rng.choice([-0.5, 0.5])]], np.float32),
+            reward=np.zeros(1, np.float32),
+            success=np.ones(1, np.bool_),
+            terminated=True,
+            truncated=False,
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "picks_one"), [("implicit", True), ("mdn", True), ("mse", False)]
+)
+def test_two_answers(policy, picks_one):
+    """The point of implicit policies: an answer that was demonstrated, not the mean of both."""
+    spec = Spec(
+        obs={"state": ObsField((3,), "float32")},
+        obs_horizon=1,
+        action_dim=1,
+        action_horizon=1,
+        action_low=(-1.0,),
+        action_high=(1.0,),
+    )
+    dataset = WindowDataset(two_answers(), spec, CPU)
+    overrides = [
+        f"policy={policy}",
+        "env=particle",
+        "negatives=mixed",
+        "trainer.num_steps=1500",
+        "trainer.warmup_steps=50",
+        "trainer.batch_size=64",
+        "network.width=64",
+    ]
+    trainer = make_trainer(compose("train", overrides), spec, dataset, CPU)
+    for _ in range(trainer.num_steps):
+        trainer.train_step()
+    obs = {"state": torch.randn(100, 1, 3)}
+    noise = RowNoise([torch.Generator().manual_seed(i) for i in range(100)], CPU)
+    size = trainer.policy.eval().act(obs, noise).abs().flatten()
+    if picks_one:
+        assert (size - 0.5).abs().quantile(0.9) < 0.05
+    else:
+        assert size.quantile(0.9) < 0.25
+
+
+@pytest.mark.parametrize(("experiment", "threshold"), [("particle_2d", 0.8)])
+def test_particle(experiment, threshold, tmp_path, monkeypatch):
+    """A third of the experiment's steps already solve most episodes."""
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(2)
+    full = compose("train", [f"experiment={experiment}"])["trainer"]["num_steps"]
+    overrides = [
+        f"experiment={experiment}",
+        "video=false",
+        f"trainer.num_steps={full // 3}",
+        "evaluation.num_episodes=50",
+    ]
+    (tmp_path / "run").mkdir()
+    figures = train_in(tmp_path / "run", compose("train", overrides))
+    assert figures["success_rate"] >= threshold
