@@ -88,8 +88,7 @@ class ObsEncoder(nn.Module):
     ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a
     policy must also decide where its own small errors have led it.
 
-    ``num_products`` adds that many products of two learned linear functions of all vectors. Distances and angles are
-    sums of such products, and rectifiers alone are slow to approximate them in many dimensions.
+    ``num_gates`` adds that many :class:`GatedFeatures` of all vectors together.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class ObsEncoder(nn.Module):
         image_encoder: Callable[[int], ImageEncoder],
         sqrt_std: bool = False,
         noise_std: float = 0.0,
-        num_products: int = 0,
+        num_gates: int = 0,
     ) -> None:
         super().__init__()
         self.noise_std = noise_std
@@ -121,8 +120,8 @@ class ObsEncoder(nn.Module):
             for field in spec.obs.values()
             if not field.is_image
         )
-        self.products = Products(vector_size, num_products) if num_products else None
-        self.feature_size += num_products
+        self.gated = GatedFeatures(vector_size, num_gates) if num_gates else None
+        self.feature_size += num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
@@ -145,24 +144,33 @@ class ObsEncoder(nn.Module):
             else:
                 image = stack_frames(obs[name]).float() / 127.5 - 1.0
                 parts.append(self.image_encoders[_key(name)](image))
-        if self.products is not None:
-            parts.append(self.products(torch.cat(vectors, dim=-1)))
+        if self.gated is not None:
+            parts.append(self.gated(torch.cat(vectors, dim=-1)))
         return torch.cat([*vectors, *parts], dim=-1)
 
 
-class Products(nn.Module):
-    """``(A x) * (B x + b)``, element by element."""
+class GatedFeatures(nn.Module):
+    """``sigmoid(g(x)) * (V x)``: linear features, each let through or held back by a small network.
 
-    def __init__(self, in_size: int, out_size: int) -> None:
+    A demonstrator often *selects*: this goal now, then that one. A gate that closes selects exactly, which rectifiers
+    alone only approximate (gated linear units, Dauphin et al. 2017). The gates see rectified features and products of
+    two linear ones, since distances and angles, by which one selects, are sums of products.
+    """
+
+    def __init__(self, in_size: int, num_gates: int) -> None:
         super().__init__()
-        self.left = nn.Linear(in_size, out_size, bias=False)
-        self.right = nn.Linear(in_size, out_size)
+        self.rectified = nn.Linear(in_size, num_gates)
+        self.left = nn.Linear(in_size, num_gates, bias=False)
+        self.right = nn.Linear(in_size, num_gates)
+        self.gate = nn.Linear(2 * num_gates, num_gates)
+        self.value = nn.Linear(in_size, num_gates)
         initialise(self)
 
     def forward(self, x: Float[Tensor, "B I"]) -> Float[Tensor, "B O"]:
-        """Features to products of features."""
-        product: Tensor = self.left(x) * self.right(x)
-        return product
+        """Vectors to as many features as there are gates."""
+        hidden = torch.cat([F.relu(self.rectified(x)), self.left(x) * self.right(x)], dim=-1)
+        selected: Tensor = torch.sigmoid(self.gate(hidden)) * self.value(x)
+        return selected
 
 
 def _key(name: str) -> str:
