@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import os
-import pickle
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ibc.config import build
+from ibc.config import build, complete
 from ibc.errors import UserError
+from ibc.files import write_atomically
 from ibc.policies import Policy
 from ibc.types import Spec
 
@@ -39,25 +38,6 @@ class Checkpoint:
     about: dict[str, Any]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: a crash or a full disk leaves the old one untouched.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all."""
     buffer = io.BytesIO()
@@ -67,6 +47,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "config": checkpoint.config,
             "spec": checkpoint.spec.to_dict(),
             "policy": checkpoint.policy,
+            "digest": digest(checkpoint.policy),
             "trainer": checkpoint.trainer,
             "about": checkpoint.about,
         },
@@ -85,15 +66,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"no checkpoint at {path}")
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
+    except Exception as error:  # a damaged archive makes torch fail in many ways
         raise UserError(f"{path} is not a checkpoint, or is damaged") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
@@ -101,6 +74,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {version}; this version reads {FORMAT_VERSION}"
         )
     try:
+        if raw["digest"] != digest(raw["policy"]):
+            raise UserError(f"{path} is damaged: its weights are not those that were written")
+        if "id" not in raw["config"]["env"]:
+            raise KeyError("config.env.id")
         return Checkpoint(
             config=raw["config"],
             spec=Spec.from_dict(raw["spec"]),
@@ -108,8 +85,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
             trainer=raw["trainer"],
             about=raw["about"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} lacks a part of a checkpoint: {error}") from error
+
+
+def digest(weights: dict[str, Any]) -> str:
+    """SHA-256 over names, shapes and numbers of weights."""
+    sha = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        sha.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def build_policy(checkpoint: Checkpoint, device: torch.device) -> Policy:
@@ -118,7 +105,8 @@ def build_policy(checkpoint: Checkpoint, device: torch.device) -> Policy:
     Raises:
         UserError: its configuration names code outside the allow-list, or its weights do not fit.
     """
-    policy = build(checkpoint.config.get("policy"), "policy")(spec=checkpoint.spec)
+    partial = build(checkpoint.config.get("policy"), "policy")
+    policy = complete(partial, "the checkpoint's policy", spec=checkpoint.spec)
     if not isinstance(policy, Policy):
         raise UserError(f"the checkpoint's policy is a {type(policy).__name__}, not a policy")
     try:

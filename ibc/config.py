@@ -22,7 +22,15 @@ from ibc import schema
 from ibc.errors import Interrupted, UserError
 
 #: Modules whose classes a configuration may name. Checkpoints carry configuration, so this is a security boundary.
-ALLOWED = ("ibc", "envs", "torch.optim")
+ALLOWED = (
+    "ibc.policies",
+    "ibc.energies",
+    "ibc.samplers",
+    "ibc.losses",
+    "ibc.nn",
+    "envs",
+    "torch.optim",
+)
 
 for _name in ("Train", "Collect", "Evaluate", "Record", "Study"):
     ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
@@ -40,6 +48,7 @@ def main(job: Callable[[Config], None], config_name: str) -> None:
     Errors and interruptions end as :func:`readable_errors` says.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
+    sys.path.append(str(Path.cwd()))  # for env.id=module:ID with a module of the user's
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def guarded(config: DictConfig) -> None:
@@ -109,11 +118,35 @@ def build(config: object, what: str) -> Any:
         raise UserError(f"cannot build {what}: {' '.join(str(cause).split())}") from error
 
 
+def complete(partial: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """Call what a ``_partial_`` configuration described, with what only the program knows.
+
+    Raises:
+        UserError: the configured arguments do not fit.
+    """
+    try:
+        return partial(*args, **kwargs)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise UserError(f"cannot build {what}: {' '.join(str(error).split())}") from error
+
+
+def at_least(config: Mapping[str, Any], **minima: int) -> None:
+    """Check ranges of run-level numbers.
+
+    Raises:
+        UserError: naming the key and what is allowed.
+    """
+    for key, minimum in minima.items():
+        if config[key] < minimum:
+            raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
+
+
 def check_targets(config: object) -> None:
     """Refuse any ``_target_`` whose object does not live in an allowed module.
 
     The object is resolved first: an allowed module re-exports others, and the name alone could be walked around. To
-    resolve it, only allowed modules are imported.
+    resolve it, only allowed modules are imported. Strings with interpolations are refused as well: they would turn into
+    something else after this check, and a resolved configuration has none.
 
     Raises:
         UserError: naming the target and the modules allowed.
@@ -126,6 +159,10 @@ def check_targets(config: object) -> None:
     elif isinstance(config, list | tuple):
         for item in config:
             check_targets(item)
+    elif isinstance(config, str) and "${" in config:
+        raise UserError(
+            f"configuration holds an interpolation, '{config}', where values are expected"
+        )
 
 
 def _check_target(target: str) -> None:

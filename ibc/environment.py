@@ -17,6 +17,9 @@ from ibc.types import NumpyObs, ObsField, as_float32
 
 SUCCESS_WHEN = ("last", "any")
 
+#: Steps after which an episode is cut where neither registration nor configuration says.
+DEFAULT_HORIZON = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
@@ -26,7 +29,7 @@ class EnvConfig:
         id: of a registered Gymnasium environment; ``module:id`` imports the module first.
         max_episode_steps: overrides the registered horizon.
         success_key: entry of ``info`` that tells whether the task is solved after a step.
-        success_return: if set, an episode succeeds when its return reaches this, and ``info`` is not read.
+        success_return: if set, an episode succeeds at its end if its return has reached this; ``info`` is not read.
         success_when: ``last``: the last step decides; ``any``: one solved step is enough.
         kwargs: whatever else is configured goes to the environment's constructor.
     """
@@ -69,7 +72,10 @@ class Environment:
             kwargs["render_mode"] = "rgb_array"
         try:
             self.gym_env = gym.make(config.id, disable_env_checker=True, **kwargs)
-        except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+            spec = self.gym_env.spec
+            if spec is None or spec.max_episode_steps is None:
+                self.gym_env = gym.wrappers.TimeLimit(self.gym_env, DEFAULT_HORIZON)
+        except Exception as error:  # constructors of environments fail with types of their own
             reason = " ".join(str(error).split())
             raise UserError(f"cannot make environment {config.id}: {reason}") from error
         action_space = self.gym_env.action_space
@@ -112,10 +118,13 @@ class Environment:
         action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)
         obs, reward, terminated, truncated, info = self.gym_env.step(action)
         self._return += float(reward)
+        over = bool(terminated or truncated)
         if self.config.success_return is not None:
-            success = self._return >= self.config.success_return
+            success = over and self._return >= self.config.success_return
         elif self.config.success_key in info:
             success = bool(np.all(info[self.config.success_key]))
+        elif not over:  # some environments tell at the end only
+            success = False
         else:
             raise UserError(
                 f"{self.config.id} puts no '{self.config.success_key}' into info; it has "
@@ -142,19 +151,24 @@ class Environment:
 
     def _named(self, obs: Any) -> NumpyObs:
         flat = _flatten(obs)
+        # Copies: an environment may hand out a buffer that it goes on writing to.
         return {
-            name: np.asarray(flat[name])
-            if f.dtype == "uint8"
-            else as_float32(np.asarray(flat[name]))
-            for name, f in self.obs_fields.items()
+            name: np.array(flat[name], dtype=field.dtype, copy=True)
+            for name, field in self.obs_fields.items()
         }
 
 
 def choose_renderer() -> None:
-    """Tell MuJoCo how to render without a display, unless the user has said so: EGL if installed, else OSMesa."""
-    if "DISPLAY" not in os.environ:
-        backend = "egl" if ctypes.util.find_library("EGL") else "osmesa"
-        os.environ.setdefault("MUJOCO_GL", backend)
+    """Tell MuJoCo how to render without a display, unless the user has said so: EGL if installed, else OSMesa.
+
+    With neither, nothing is said: MuJoCo would then fail on being imported, and not only on being asked for pictures.
+    """
+    if "DISPLAY" in os.environ or "MUJOCO_GL" in os.environ:
+        return
+    for library, backend in (("EGL", "egl"), ("OSMesa", "osmesa")):
+        if ctypes.util.find_library(library):
+            os.environ["MUJOCO_GL"] = backend
+            return
 
 
 def _is_image(space: gym.spaces.Box) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from tqdm import tqdm
 
 from ibc.errors import UserError
+from ibc.files import write_atomically
 
 T = TypeVar("T")
 
@@ -91,15 +92,16 @@ class JsonlLogger:
         """Rows at or beyond ``resume_step`` are dropped: the continued run writes them again."""
         self.path = run_dir / "metrics.jsonl"
         kept = [row for row in read_metrics(run_dir) if row["step"] < resume_step]
-        self._file = self.path.open("w", encoding="utf-8")
-        for row in kept:
-            self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._file = self.path.open("a", encoding="utf-8")
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """See :class:`Logger`."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """See :class:`Logger`."""
@@ -122,7 +124,7 @@ class WandbLogger:
             dir=run_dir,
             config=config,
             mode=mode,  # type: ignore[arg-type]
-            name=run_dir.name,
+            name="/".join(run_dir.parts[-3:]),
             settings=wandb.Settings(console="off", silent=True),
         )
 

@@ -106,7 +106,7 @@ class RecordSchema:
 class StudySchema:
     """Keys of ``study.yaml``."""
 
-    experiment: str
+    name: str
     policies: list[str]
     seeds: list[int]
     overrides: list[str]

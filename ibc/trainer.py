@@ -31,8 +31,8 @@ def warmup_cosine(step: int, warmup_steps: int, num_steps: int) -> float:
 class Trainer:
     """Takes a policy through ``num_steps`` gradient steps on a data set.
 
-    Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all random
-    generators are saved, so an interrupted run ends with the same weights as one left alone.
+    Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all
+    random generators are saved, so an interrupted run ends with the same weights as one left alone.
 
     Args:
         policy: fitted to the data already.
@@ -103,12 +103,18 @@ class Trainer:
         self.step += 1
         self.seconds += time.perf_counter() - start
         report = {name: float(value) for name, value in metrics.items()}
-        return {**report, "loss": float(loss.detach()), "gradient_norm": float(norm), "lr": factor}
+        return {
+            **report,
+            "loss": float(loss.detach()),
+            "gradient_norm": float(norm),
+            "lr": factor * self.base_lr[0],
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """All that a continued run needs besides the policy's weights."""
         return {
             "step": self.step,
+            "device": self.generator.device.type,
             "seconds": self.seconds,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -119,7 +125,16 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`.
+
+        Raises:
+            UserError: the run was begun on another kind of device, whose random numbers are others.
+        """
+        here = self.generator.device.type
+        if state["device"] != here:
+            raise UserError(
+                f"this run was begun on {state['device']}; continue it by device={state['device']}"
+            )
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.optimizer.load_state_dict(state["optimizer"])

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ibc.app.tables import write_tables
+from ibc.config import readable_errors
 
 if __name__ == "__main__":
-    write_tables(Path(__file__).resolve().parents[1])
+    with readable_errors():
+        write_tables(Path(__file__).resolve().parents[1])

@@ -12,8 +12,9 @@ from conftest import ROOT
 from test_train import tiny
 
 from ibc.app.train import train
-from ibc.checkpoint import FORMAT_VERSION, load_checkpoint, write_atomically
+from ibc.checkpoint import FORMAT_VERSION, load_checkpoint
 from ibc.errors import UserError
+from ibc.files import write_atomically
 
 SCRIPTS = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
 

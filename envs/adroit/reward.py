@@ -28,8 +28,16 @@ class CorrectedReward(gym.Wrapper[NDArray[np.float64], NDArray[np.float32], Any,
         palm: int | None = None,
         target: int | None = None,
     ) -> None:
-        """Give where the vector from one to the other begins, or where both positions begin."""
+        """Give where the vector from one to the other begins, or where both positions begin.
+
+        Raises:
+            ValueError: for the sparse reward, which has no such term, or if it is not clear where to look.
+        """
         super().__init__(env)
+        if getattr(env.unwrapped, "sparse_reward", False):
+            raise ValueError(
+                "the sparse reward needs no correction; use Gymnasium-Robotics' own id"
+            )
         if (difference is None) == (palm is None or target is None):
             raise ValueError("give difference, or both palm and target")
         self._difference, self._palm, self._target = difference, palm, target

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ibc.config import Config, build
+from ibc.config import Config, at_least, build
 from ibc.data import DemonstrationWriter, Episode, read_episodes
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
@@ -25,6 +25,7 @@ EXPERT_OBS_HORIZON = 1
 
 def collect(config: Config) -> None:
     """The command: store ``num_episodes`` successful episodes of the environment's expert."""
+    at_least(config, num_episodes=1, first_seed=0, num_envs=1)
     path = Path(config["data"]["path"])
     collect_demonstrations(
         config["env"],
@@ -119,6 +120,8 @@ def load_demonstrations(path: Path, obs_names: Sequence[str] | None) -> list[Epi
             )
     if obs_names is None:
         return episodes
+    if not obs_names:
+        raise UserError(f"data.obs_names is empty; {path} has {', '.join(episodes[0].obs)}")
     unknown = sorted(set(obs_names) - set(episodes[0].obs))
     if unknown:
         raise UserError(

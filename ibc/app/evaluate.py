@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from ibc import machine
-from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint, write_atomically
-from ibc.config import Config, build
+from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint
+from ibc.config import Config, at_least, build
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
+from ibc.files import write_atomically
 from ibc.log import track
 from ibc.metrics import summarise
 from ibc.policies import ImplicitPolicy, Policy, PolicyActor
@@ -30,8 +31,7 @@ class Evaluation:
     num_envs: int
 
     def __post_init__(self) -> None:
-        if self.num_episodes < 1 or self.num_envs < 1:
-            raise UserError("num_episodes and num_envs must be at least 1")
+        at_least(vars(self), num_episodes=1, num_envs=1, first_seed=0)
 
 
 def evaluate(config: Config) -> None:
@@ -59,9 +59,10 @@ def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Polic
         UserError: the checkpoint is damaged, or would import a module for its environment unasked.
     """
     checkpoint = load_checkpoint(Path(config["checkpoint"]))
-    env = {**checkpoint.config["env"], **config["env"]}
+    given = {key: value for key, value in config["env"].items() if value is not None}
+    env = {**checkpoint.config["env"], **given}
     module, colon, _ = str(env["id"]).partition(":")
-    if colon and "id" not in config["env"]:
+    if colon and "id" not in given:
         raise UserError(
             f"the checkpoint's environment would import '{module}'; if you trust it: env.id={env['id']}"
         )

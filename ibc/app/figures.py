@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ibc.checkpoint import Checkpoint
@@ -16,6 +17,8 @@ from ibc.log import read_metrics
 from ibc.noise import RowNoise
 from ibc.policies import ImplicitPolicy, PolicyActor
 from ibc.rollout import rollout
+from ibc.samplers import Candidates
+from ibc.types import Obs
 
 #: Points along each side of the energy map.
 GRID = 101
@@ -45,7 +48,7 @@ def learning_curve(run_dir: Path) -> Figure:
 def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Figure:
     """The energy over two action dimensions at a few moments of one episode, and the candidates of the search.
 
-    With more than two dimensions, the others are held at the chosen action.
+    With more than two dimensions, the others are held at the chosen action; with one, the energy is drawn as a curve.
     """
     env = Environment(EnvConfig.from_mapping(checkpoint.config["env"]))
     spec, bounds = policy.spec, policy.bounds
@@ -63,7 +66,11 @@ def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Fig
         noise = RowNoise([torch.Generator().manual_seed(seed)], device)
         candidates = policy.search(obs, noise)
         best = bounds.to_unit(candidates.best())
-        i, j = 0, min(1, spec.action_size - 1)
+        if spec.action_size == 1:
+            energy_curve(axes, policy, obs, candidates)
+            axes.set(title=f"step {t}")
+            continue
+        i, j = 0, 1
         u = torch.linspace(float(bounds.unit_low[i]), float(bounds.unit_high[i]), GRID)
         v = torch.linspace(float(bounds.unit_low[j]), float(bounds.unit_high[j]), GRID)
         plane = best.repeat(GRID * GRID, 1)
@@ -84,6 +91,25 @@ def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Fig
         )
         axes.set(title=f"step {t}", xlabel=f"action {i}", ylabel=f"action {j}")
     return figure
+
+
+def energy_curve(axes: Axes, policy: ImplicitPolicy, obs: Obs, candidates: Candidates) -> None:
+    """The energy of a one-dimensional action."""
+    bounds = policy.bounds
+    unit = torch.linspace(float(bounds.unit_low[0]), float(bounds.unit_high[0]), GRID)
+    action = bounds.from_unit(unit.to(bounds.centre.device).view(1, GRID, 1))
+    with torch.no_grad():
+        energy = policy.energy.bind(obs)(action)[0]
+    axes.plot(action.flatten().cpu().numpy(), energy.cpu().numpy(), color="#2646c8")
+    best = candidates.lowest(1)
+    axes.plot(
+        best.action.flatten().cpu().numpy(),
+        best.energy.flatten().cpu().numpy(),
+        "*",
+        color="#ff5a5f",
+        markersize=11,
+    )
+    axes.set(xlabel="action", ylabel="energy")
 
 
 def png(figure: Figure) -> bytes:

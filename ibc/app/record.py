@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ibc import machine
 from ibc.app.evaluate import load_policy
-from ibc.checkpoint import Checkpoint, write_atomically
-from ibc.config import Config
+from ibc.checkpoint import Checkpoint
+from ibc.config import Config, at_least
 from ibc.environment import EnvConfig, Environment
+from ibc.files import write_atomically
 from ibc.metrics import is_success
 from ibc.policies import Policy, PolicyActor
 from ibc.rollout import rollout
@@ -18,6 +19,7 @@ from ibc.video import Frame, caption, encode_mp4
 
 def record(config: Config) -> None:
     """The command: film ``num_episodes`` episodes from ``seed`` on."""
+    at_least(config, num_episodes=1, seed=0)
     device = machine.set_up(config["device"])
     checkpoint, policy = load_policy(config, device)
     seeds = range(config["seed"], config["seed"] + config["num_episodes"])

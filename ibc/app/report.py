@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ibc.app.figures import energy_map, learning_curve, png
-from ibc.checkpoint import Checkpoint, write_atomically
+from ibc.checkpoint import Checkpoint
+from ibc.files import write_atomically
 from ibc.policies import ImplicitPolicy, Policy
 
 STYLE = """
@@ -48,14 +49,21 @@ def write_report(
         ),
         (f"{about['training_seconds']:.0f} s", f"training, on {about['processor']}"),
     ]
-    sections = [section("Learning curve", image(png(learning_curve(run_dir))))]
+    sections = [
+        section("Learning curve", image(png(learning_curve(run_dir)), "loss over gradient steps"))
+    ]
     if isinstance(policy, ImplicitPolicy):
         landscape = energy_map(policy, checkpoint, figures["first_seed"])
         text = (
             "Dark is low. The star is the action that was chosen, dots are what the search ended with. "
             "Dimensions that are not shown are held at the chosen action; colours are logarithmic."
         )
-        sections.append(section("Energy landscape", f"<p>{text}</p>" + image(png(landscape))))
+        sections.append(
+            section(
+                "Energy landscape",
+                f"<p>{text}</p>" + image(png(landscape), "energy over two action dimensions"),
+            )
+        )
     if video is not None:
         sections.append(section("Closed loop", film(video)))
     sections.append(section("Configuration", f"<pre>{dump(config)}</pre>"))
@@ -80,9 +88,9 @@ def section(heading: str, body: str) -> str:
     return f"<h2>{html.escape(heading)}</h2>{body}"
 
 
-def image(content: bytes) -> str:
+def image(content: bytes, description: str) -> str:
     """A PNG inside the page."""
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
 def film(content: bytes) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 from ibc import machine
 from ibc.app.evaluate import write_json
 from ibc.app.runs import CHECKPOINT, EVALUATION, run_folder
-from ibc.app.train import train_in
+from ibc.app.train import differences, train_in
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.config import Config, compose
 from ibc.errors import UserError
-from ibc.metrics import mean_interval, wilson_interval
+from ibc.metrics import wilson_interval
 
 #: A policy in the repository may take this many bytes.
 MAX_PRETRAINED = 3_000_000
@@ -28,16 +28,16 @@ def study(config: Config) -> None:
     for policy in config["policies"]:
         runs = [one_run(config, policy, seed) for seed in config["seeds"]]
         rows.append({"policy": policy, **pool([figures for _, figures in runs])})
-        if policy == "implicit" and config["pretrained"] is not None:
-            publish(runs[0][0] / CHECKPOINT, Path(config["pretrained"]), runs[0][1])
         result = {
-            "experiment": config["experiment"],
+            "experiment": config["name"],
             "command": command(config),
             "seeds": config["seeds"],
             "rows": rows,
             "about": machine.provenance(),
         }
         write_json(Path(config["output"]), result)
+        if policy == "implicit" and config["pretrained"] is not None:
+            publish(runs[0][0] / CHECKPOINT, Path(config["pretrained"]), runs[0][1])
     for row in rows:
         print(
             f"{row['policy']}: success {row['success_rate']:.1%}, return {row['return_mean']:.1f}"
@@ -58,13 +58,23 @@ def one_run(config: Config, policy: str, seed: int) -> tuple[Path, dict[str, Any
     run_config = compose("train", overrides)
     run_dir = Path(run_config["run_dir"])
     with run_folder(run_dir, resume=True):
-        if (run_dir / EVALUATION).exists():
+        if is_done(run_dir, run_config):
             return run_dir, json.loads((run_dir / EVALUATION).read_text())
         return run_dir, train_in(run_dir, run_config)
 
 
+def is_done(run_dir: Path, config: Config) -> bool:
+    """Whether the folder holds a finished run of this very configuration with its evaluation."""
+    if not (run_dir / EVALUATION).exists():
+        return False
+    checkpoint = load_checkpoint(run_dir / CHECKPOINT)
+    same = not differences(checkpoint.config, config)
+    evaluated = checkpoint.config["evaluation"] == config["evaluation"]
+    return same and evaluated and checkpoint.about["step"] == config["trainer"]["num_steps"]
+
+
 def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Figures over all training seeds: episodes pooled for success, seeds as units for the return."""
+    """Figures over all training seeds: episodes pooled for success, mean and spread over seeds for the return."""
     successes = [row["success"] for e in evaluations for row in e["episodes"]]
     returns = [e["return_mean"] for e in evaluations]
     return {
@@ -76,9 +86,7 @@ def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         "success_rate_by_seed": [e["success_rate"] for e in evaluations],
         "return_mean": float(np.mean(returns)),
         "return_mean_by_seed": returns,
-        "return_mean_ci95": list(
-            mean_interval([row["return"] for e in evaluations for row in e["episodes"]])
-        ),
+        "return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else None,
         "training_seconds": [e["about"]["training_seconds"] for e in evaluations],
         "policy_latency_ms": float(
             np.median([e["policy_latency_ms"]["median"] for e in evaluations])
@@ -92,21 +100,23 @@ def publish(checkpoint_path: Path, target: Path, figures: dict[str, Any]) -> Non
     """Copy a policy without its training state, small enough for the repository.
 
     Raises:
-        UserError: it is too large.
+        UserError: it is too large; an earlier copy stays.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     about = {**checkpoint.about, "success_rate": figures["success_rate"]}
-    save_checkpoint(target, replace(checkpoint, trainer=None, about=about))
-    size = target.stat().st_size
+    size = sum(value.nbytes for value in checkpoint.policy.values())
     if size > MAX_PRETRAINED:
-        target.unlink()
         raise UserError(f"{target} would take {size} bytes; at most {MAX_PRETRAINED} are allowed")
-    print(f"policy: {target}, {size / 1e6:.1f} MB")
+    save_checkpoint(target, replace(checkpoint, trainer=None, about=about))
+    print(f"policy: {target}, {target.stat().st_size / 1e6:.1f} MB")
 
 
 def command(config: Config) -> str:
     """The command line that makes the result again."""
-    parts = ["python scripts/study.py", f"experiment={config['experiment']}"]
-    if config["overrides"]:
-        parts.append(f"'overrides=[{','.join(config['overrides'])}]'")
+    lists = {key: ",".join(str(value) for value in config[key]) for key in ("policies", "seeds")}
+    parts = ["python scripts/study.py", f"name={config['name']}"]
+    parts += [f"'{key}=[{values}]'" for key, values in lists.items()]
+    parts += [f"'overrides=[{','.join(repr(o) for o in config['overrides'])}]'"] * bool(
+        config["overrides"]
+    )
     return " ".join(parts)

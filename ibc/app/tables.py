@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ibc.checkpoint import write_atomically
 from ibc.errors import UserError
+from ibc.files import write_atomically
 
 #: ``<!-- table NAME -->`` ... ``<!-- end -->``: what stands between is replaced by results/NAME.json.
 MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -44,7 +44,8 @@ def table(path: Path) -> str:
         f"`{result['command']}`: {first['env_id']}, training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
         f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. Milliseconds are the median for one "
-        f"decision for {first['num_envs']} environments at once."
+        f"decision for {first['num_envs']} environments at once. Intervals pool the episodes of all training seeds; ± is the "
+        f"standard deviation between training seeds."
     )
     return "\n".join([*head, *rows, "", note, ""])
 
@@ -53,8 +54,8 @@ def line(row: dict[str, Any]) -> str:
     """One policy."""
     low, high = row["success_rate_ci95"]
     seconds = row["training_seconds"]
-    mean, spread = row["return_mean"], (row["return_mean_ci95"][1] - row["return_mean_ci95"][0]) / 2
+    spread = f" ± {row['return_std']:.2f}" if row["return_std"] is not None else ""
     return (
         f"| {row['policy']} | {row['success_rate']:.1%} | {low:.1%} to {high:.1%} "
-        f"| {mean:.2f} ± {spread:.2f} | {sum(seconds) / len(seconds):.0f} s | {row['policy_latency_ms']:.1f} |"
+        f"| {row['return_mean']:.2f}{spread} | {sum(seconds) / len(seconds):.0f} s | {row['policy_latency_ms']:.1f} |"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,12 @@ from ibc.checkpoint import (
     build_policy,
     load_checkpoint,
     save_checkpoint,
-    write_atomically,
 )
-from ibc.config import Config, build
+from ibc.config import Config, at_least, build, complete
 from ibc.data import WindowDataset
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import Interrupted, UserError
+from ibc.files import write_atomically
 from ibc.log import JsonlLogger, Logger, Progress, WandbLogger
 from ibc.trainer import Trainer
 from ibc.types import Spec
@@ -61,19 +60,21 @@ def train(config: Config) -> None:
 
 def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is ours; returns the evaluation."""
+    at_least(config, seed=0)
+    at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0)
+    settings = Evaluation(**config["evaluation"])
     device = machine.set_up(config["device"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
     final = load_checkpoint(run_dir / CHECKPOINT)
     policy = build_policy(final, device)
-    settings = config["evaluation"]
-    figures = evaluate_policy(policy, final, Evaluation(**settings))
+    figures = evaluate_policy(policy, final, settings)
     write_json(run_dir / EVALUATION, figures)
     paths = [run_dir / CHECKPOINT, run_dir / EVALUATION]
     video: bytes | None = None
     if config["video"]:
-        video = film(policy, final, [settings["first_seed"] + i for i in range(3)])
+        video = film(policy, final, range(settings.first_seed, settings.first_seed + 3))
         write_atomically(run_dir / VIDEO, video)
         paths.append(run_dir / VIDEO)
     write_report(run_dir / REPORT, run_dir, policy, final, figures, video)
@@ -98,7 +99,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
             num_envs=16,
         )
     episodes = load_demonstrations(data_path, data["obs_names"])
-    env = Environment(EnvConfig.from_mapping(config["env"]))
+    env = try_environment(config)
     spec = make_spec(
         episodes,
         env,
@@ -117,13 +118,28 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     return trainer, checkpoint
 
 
+def try_environment(config: Config) -> Environment:
+    """The environment after a reset, a step and, where a film is wanted, a picture.
+
+    What cannot work in closed loop is known before training, not after.
+    """
+    env = Environment(EnvConfig.from_mapping(config["env"]), render=config["video"])
+    env.reset(config["evaluation"]["first_seed"])
+    env.step((env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2)
+    if config["video"]:
+        env.render()
+    return env
+
+
 def make_trainer(
     config: Config, spec: Spec, dataset: WindowDataset, device: torch.device
 ) -> Trainer:
     """A fitted policy and the trainer that will take it through its steps."""
-    policy = build(config["policy"], "policy")(spec=spec).to(device)
+    policy = complete(build(config["policy"], "policy"), "policy", spec=spec).to(device)
     policy.fit(dataset)
-    trainer = Trainer(
+    trainer: Trainer = complete(
+        Trainer,
+        "trainer",
         policy=policy,
         loss=build(config["loss"], "loss"),
         dataset=dataset,
@@ -141,7 +157,7 @@ def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
     Raises:
         UserError: the run was begun with another configuration or other data.
     """
-    changed = [key for key in IDENTITY if saved.config.get(key) != current.config[key]]
+    changed = differences(saved.config, current.config)
     if changed:
         raise UserError(
             f"this run was begun with other settings of {', '.join(changed)}; "
@@ -153,6 +169,18 @@ def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
         raise UserError("this checkpoint has no training state to continue from")
     trainer.policy.load_state_dict(saved.policy)
     trainer.load_state_dict(saved.trainer)
+
+
+def differences(first: Config, second: Config) -> list[str]:
+    """The keys in which two configurations describe different training runs."""
+
+    def part(config: Config, key: str) -> Any:
+        value = config.get(key)
+        if key == "data" and isinstance(value, dict):  # where it was found does not matter
+            return {k: v for k, v in value.items() if k != "search"}
+        return value
+
+    return [key for key in IDENTITY if part(first, key) != part(second, key)]
 
 
 def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -181,9 +209,9 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
     if trainer.step >= trainer.num_steps:
         print(f"{run_dir} is trained already")
         return
+    loggers = make_loggers(run_dir, config, trainer.step)
     save()  # fails now rather than in an hour, if it cannot be written
     progress = Progress("training", trainer.num_steps, "step", initial=trainer.step)
-    loggers = make_loggers(run_dir, config, trainer.step)
     saved_at = time.monotonic()
     with StopRequest() as stop:
         while trainer.step < trainer.num_steps and not stop.received:
@@ -207,7 +235,6 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
 def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
     """The local record always, and what ``logger=`` adds."""
     loggers: list[Logger] = [JsonlLogger(run_dir, step)]
-    add = {"jsonl": None, "wandb": partial(WandbLogger, run_dir, config)}[config["logger"]["name"]]
-    if add is not None:
-        loggers.append(add(**config["wandb"]))
+    if config["logger"]["name"] == "wandb":
+        loggers.append(WandbLogger(run_dir, config, **config["wandb"]))
     return loggers

@@ -7,6 +7,7 @@ as lossy JPEG.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from pathlib import Path
@@ -20,10 +21,14 @@ from numpy.typing import NDArray
 
 from ibc.data.episode import Episode
 from ibc.errors import UserError
+from ibc.files import write_atomically
 from ibc.types import NumpyObs
 
 DATA_FILE = "main_data.hdf5"
 METADATA_FILE = "metadata.json"
+
+#: Bytes that are left free on the disk.
+RESERVE = 16 << 20
 
 
 class DemonstrationWriter:
@@ -61,6 +66,12 @@ class DemonstrationWriter:
             "about": about,
         }
         self._data = self.partial / "data"
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.partial / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"{path} is being collected by another process") from error
         #: Seed of the last episode written, None before the first.
         self.last_seed: int | None = None
         self._num_episodes = self._continue() or self._begin()
@@ -84,22 +95,27 @@ class DemonstrationWriter:
         return len(whole)
 
     def _begin(self) -> int:
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self._data.mkdir(parents=True)
         h5py.File(self._data / DATA_FILE, "w").close()
         self._write_metadata(total_episodes=0, total_steps=0)
         return 0
 
     def _write_metadata(self, **totals: int) -> None:
         text = json.dumps({**self._metadata, **totals}, indent=1)
-        (self._data / METADATA_FILE).write_text(text)
+        write_atomically(self._data / METADATA_FILE, text.encode())
 
     def __len__(self) -> int:
         """Number of episodes written so far."""
         return self._num_episodes
 
     def append(self, episode: Episode) -> None:
-        """Write one episode; on return it is on disk."""
+        """Write one episode; on return it is on disk.
+
+        Raises:
+            UserError: the disk is full. Asked beforehand, since HDF5 does not survive it.
+        """
+        size = sum(array.nbytes for array in (*episode.obs.values(), episode.action))
+        if shutil.disk_usage(self._data).free < 2 * size + RESERVE:
+            raise UserError(f"the disk is full; {len(self)} episodes are kept in {self.partial}")
         with h5py.File(self._data / DATA_FILE, "r+") as file:
             group = file.create_group(f"episode_{self._num_episodes}")
             group.attrs["id"] = self._num_episodes
@@ -123,6 +139,8 @@ class DemonstrationWriter:
         with h5py.File(self._data / DATA_FILE, "r") as file:
             steps = sum(int(group.attrs["total_steps"]) for group in file.values())
         self._write_metadata(total_episodes=self._num_episodes, total_steps=steps)
+        self._lock.close()
+        (self.partial / ".lock").unlink()
         self.partial.replace(self.path)
 
 

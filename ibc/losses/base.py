@@ -37,7 +37,11 @@ class HasEnergy(Protocol):
     """A policy that acts by an energy."""
 
     energy: Energy
-    bounds: ActionBounds
+
+    @property
+    def bounds(self) -> ActionBounds:
+        """The map to the unit cube, and the search box."""
+        ...
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import EnergyFn
+from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
 from ibc.samplers import Sampler, uniform_proposal
@@ -69,7 +70,12 @@ class SampledNegatives:
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
         init = uniform_proposal(len(positive), self.sampler.num_candidates, bounds, noise)
-        return self.sampler(energy, init, bounds, noise).action[:, : self.num]
+        found = self.sampler(energy, init, bounds, noise).action
+        if found.shape[1] < self.num:
+            raise UserError(
+                f"{self.num} negatives are wanted of a sampler that ends with {found.shape[1]} candidates"
+            )
+        return found[:, : self.num]
 
 
 class NeighbourNegatives:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -102,51 +103,42 @@ class ObsEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.noise_std = noise_std
-        self.normalizers = nn.ModuleDict()
-        self.image_encoders = nn.ModuleDict()
-        self.feature_size = 0
-        for name, field in sorted(spec.obs.items()):
-            if field.is_image:
-                encoder = image_encoder(spec.obs_horizon * field.shape[-1])
-                self.image_encoders[_key(name)] = encoder
-                self.feature_size += encoder.feature_size
-            else:
-                size = int(torch.Size(field.shape).numel())
-                self.normalizers[_key(name)] = Normalizer(size, sqrt_std=sqrt_std)
-                self.feature_size += spec.obs_horizon * size
-        self.names = sorted(spec.obs)
-        vector_size = sum(
-            spec.obs_horizon * int(torch.Size(field.shape).numel())
-            for field in spec.obs.values()
-            if not field.is_image
+        # Names are the environment's and may not be those of modules, so parts are kept by position.
+        self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
+        self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
+        sizes = [math.prod(spec.obs[name].shape) for name in self.vector_names]
+        self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
+        self.image_encoders = nn.ModuleList(
+            image_encoder(spec.obs_horizon * spec.obs[name].shape[-1]) for name in self.image_names
         )
-        self.gated = GatedFeatures(vector_size, num_gates) if num_gates else None
-        self.feature_size += num_gates
+        vector_size = spec.obs_horizon * sum(sizes)
+        self.gated = GatedFeatures(vector_size, num_gates) if num_gates and sizes else None
+        self.feature_size = vector_size + (num_gates if self.gated is not None else 0)
+        for encoder in self.image_encoders:
+            assert isinstance(encoder, ImageEncoder)
+            self.feature_size += encoder.feature_size
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
-        for name in self.names:
-            if _key(name) in self.normalizers:
-                normalizer = self.normalizers[_key(name)]
-                assert isinstance(normalizer, Normalizer)
-                normalizer.fit(obs[name].flatten(1))
+        for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
+            assert isinstance(normalizer, Normalizer)
+            normalizer.fit(obs[name].reshape(len(obs[name]), -1))
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
-        parts: list[Tensor] = []
         vectors: list[Tensor] = []
-        for name in self.names:
-            if _key(name) in self.normalizers:
-                vector = self.normalizers[_key(name)](obs[name].flatten(2)).flatten(1)
-                if self.training and self.noise_std > 0:
-                    vector = vector + self.noise_std * torch.randn_like(vector)
-                vectors.append(vector)
-            else:
-                image = stack_frames(obs[name]).float() / 127.5 - 1.0
-                parts.append(self.image_encoders[_key(name)](image))
+        for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
+            batch, horizon = obs[name].shape[:2]
+            vector = normalizer(obs[name].reshape(batch, horizon, -1)).flatten(1)
+            if self.training and self.noise_std > 0:
+                vector = vector + self.noise_std * torch.randn_like(vector)
+            vectors.append(vector)
+        parts = list(vectors)
+        for name, encoder in zip(self.image_names, self.image_encoders, strict=True):
+            parts.append(encoder(stack_frames(obs[name]).float() / 127.5 - 1.0))
         if self.gated is not None:
             parts.append(self.gated(torch.cat(vectors, dim=-1)))
-        return torch.cat([*vectors, *parts], dim=-1)
+        return torch.cat(parts, dim=-1)
 
 
 class GatedFeatures(nn.Module):
@@ -171,8 +163,3 @@ class GatedFeatures(nn.Module):
         hidden = torch.cat([F.relu(self.rectified(x)), self.left(x) * self.right(x)], dim=-1)
         selected: Tensor = torch.sigmoid(self.gate(hidden)) * self.value(x)
         return selected
-
-
-def _key(name: str) -> str:
-    """Module names may not hold a dot."""
-    return name.replace(".", "_")

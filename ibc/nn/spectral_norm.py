@@ -11,8 +11,10 @@ from torch.nn.utils import parametrize
 class SpectralNorm(nn.Module):
     """Divides a weight (out, in) by an estimate of its largest singular value.
 
-    The estimate is improved by one iteration each time the weight is used in training mode, and frozen otherwise; the
-    gradient flows through it. Differs from ``torch.nn.utils.parametrizations.spectral_norm`` in that the state is the
+    The estimate is improved by one iteration each time the weight is used for training, and frozen otherwise, as in the
+    chains that look for negatives; the gradient flows through it.
+
+    Differs from ``torch.nn.utils.parametrizations.spectral_norm`` in that the state is the
     left vector alone, as in the official networks (google-research/ibc, ``networks/layers/spectral_norm.py``).
     """
 
@@ -24,10 +26,11 @@ class SpectralNorm(nn.Module):
 
     def sigma(self, weight: Tensor) -> Tensor:
         """The estimated largest singular value, a scalar."""
+        learning = torch.is_grad_enabled()
         with torch.no_grad():
             v = F.normalize(self.u @ weight, dim=0)
             u = F.normalize(weight @ v, dim=0)
-            if self.training:
+            if self.training and learning:
                 self.u.copy_(u)
         return u @ weight @ v
 

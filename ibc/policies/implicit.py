@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import LearnedEnergy
+from ibc.nn import ActionBounds
 from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.samplers import Candidates, Sampler, uniform_proposal
@@ -26,8 +27,12 @@ class ImplicitPolicy(Policy):
     ) -> None:
         super().__init__(spec)
         self.energy = energy(spec)
-        self.bounds = self.energy.bounds
         self.sampler = sampler
+
+    @property
+    def bounds(self) -> ActionBounds:
+        """The energy's own map to the unit cube."""
+        return self.energy.bounds
 
     def fit(self, dataset: Statistics) -> None:
         """See :class:`Policy`."""

@@ -53,7 +53,16 @@ def read_episodes(path: Path) -> Iterator[Episode]:
             number += 1
     except InvalidEpisode as error:
         raise UserError(f"{path}, episode {number}: {error}") from error
-    except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}, episode {number}: cannot be read ({reason})") from error
     if number == 0:

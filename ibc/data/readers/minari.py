@@ -59,16 +59,16 @@ def _episode(group: h5py.Group) -> Episode:
     )
 
 
-def _observations(node: h5py.Group | h5py.Dataset, name: str = "state") -> NumpyObs:
+def _observations(node: h5py.Group | h5py.Dataset, name: str = "") -> NumpyObs:
     """Nested groups as flat names, ``outer/inner``; a bare array is called ``state`` or ``image``."""
     if isinstance(node, h5py.Group):
         out: NumpyObs = {}
         for key, child in node.items():
-            out |= _observations(child, key if name == "state" else f"{name}/{key}")
+            out |= _observations(child, f"{name}/{key}" if name else key)
         return out
     array: NDArray[Any] = node[()]
     if array.dtype.kind not in "fiub":
         raise InvalidEpisode(f"observation '{name}' is of type {array.dtype}, expected numbers")
     if array.dtype == np.uint8 and array.ndim == 4:
-        return {"image" if name == "state" else name: array}
-    return {name: as_float32(array)}
+        return {name or "image": array}
+    return {name or "state": as_float32(array)}
