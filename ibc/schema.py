@@ -24,6 +24,7 @@ class TrainerSchema:
     batch_size: int
     num_steps: int
     warmup_steps: int
+    keyframe_repeats: int
 
 
 @dataclass

@@ -40,6 +40,7 @@ class Trainer:
         dataset: the examples.
         optimizer: called with the parameters.
         batch_size, num_steps, warmup_steps: of the run.
+        keyframe_repeats: how many times more often than others the demonstrator's changes of mind are shown.
         seed: of data order and noise.
     """
 
@@ -53,6 +54,7 @@ class Trainer:
         batch_size: int,
         num_steps: int,
         warmup_steps: int,
+        keyframe_repeats: int,
         seed: int,
     ) -> None:
         self.policy = policy
@@ -62,7 +64,9 @@ class Trainer:
         self.warmup_steps = warmup_steps
         self.optimizer = optimizer(policy.parameters())
         self.base_lr = [group["lr"] for group in self.optimizer.param_groups]
-        self.indices = ShuffledIndices(len(dataset), batch_size, seed)
+        self.indices = ShuffledIndices(
+            len(dataset), batch_size, seed, often=dataset.keyframes(), repeats=keyframe_repeats
+        )
         device = next(policy.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
         self.step = 0

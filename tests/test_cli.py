@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import runpy
 import subprocess
 import sys
@@ -79,8 +80,17 @@ class TestTrain:
             ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
             ((*QUICK, "policy=mse", "loss._target_=ibc.losses.Denoising"), "MSEPolicy has not"),
             ((*QUICK, "device=abacus"), "device=abacus cannot be used here"),
-            ((*QUICK, "policy._target_=os.system"), "allowed are ibc, envs, torch.optim"),
+            ((*QUICK, "policy._target_=os.system"), "allowed are ibc.policies, ibc.energies"),
             ((*QUICK, "obs_horizon=0"), "horizons are at least 1"),
+            ((*QUICK, "optimizer.lr=abc"), "cannot build"),
+            ((*QUICK, "optimizer.lr=-1"), "cannot build trainer: Invalid learning rate"),
+            ((*QUICK, "+optimizer.lrr=1"), "cannot build trainer"),
+            ((*QUICK, "network.width=-5"), "cannot build policy"),
+            ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
+            ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
+            ((*QUICK, "data.obs_names=[]"), "data.obs_names is empty"),
+            ((*QUICK, "logger=wandb", "wandb.mode=loud"), "allowed: offline, online, disabled"),
+            ((*QUICK, "evaluation.num_episodes=0"), "num_episodes=0; it must be at least 1"),
             ((*QUICK, "data.obs_names=[smell]"), "has no observation smell; it has pos_agent"),
         ],
     )
@@ -150,6 +160,64 @@ class TestCheckpointFiles:
         self.change(path, config=config)
         assert_refused(self.evaluate(cli, path), "would import 'antigravity'")
 
+    def test_that_environment_when_it_is_asked_for(self, cli, path, tmp_path):
+        """The way out that the message names, with a module in the current folder."""
+        (tmp_path / "my_task.py").write_text(
+            "import gymnasium\ngymnasium.register('Mine-v0', entry_point='envs.particle:ParticleEnv')\n"
+        )
+        config = load_checkpoint(path).config
+        config["env"]["id"] = "my_task:Mine-v0"
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "if you trust it: env.id=my_task:Mine-v0")
+        code, _, err = cli(
+            "evaluate", f"checkpoint={path}", "num_episodes=1", "env.id=my_task:Mine-v0"
+        )
+        assert code == 0, err
+
+    def test_code_hidden_in_an_interpolation(self, cli, path, tmp_path):
+        """Resolved after a check of the names, it would call whatever it likes."""
+        config = load_checkpoint(path).config
+        config["policy"]["sampler"] = (
+            "${oc.create:{_target_: sympy.sympify, "
+            f'a: \'__import__("os").system("touch {tmp_path}/pwned")\'' + "}}"
+        )
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "holds an interpolation")
+        assert not (tmp_path / "pwned").exists()
+
+    def test_an_environment_built_by_the_configuration(self, cli, path):
+        config = load_checkpoint(path).config
+        config["policy"]["sampler"] = {
+            "_target_": "ibc.environment.Environment",
+            "config": {"_target_": "ibc.environment.EnvConfig", "id": "this:X-v0"},
+        }
+        self.change(path, config=config)
+        assert_refused(self.evaluate(cli, path), "names 'ibc.environment.")
+
+    def test_changed_weights(self, cli, path):
+        weights = load_checkpoint(path).policy
+        weights["energy.head.dense_action.weight"][0, 0] += 1e-3
+        self.change(path, policy=weights)
+        assert_refused(self.evaluate(cli, path), "weights are not those that were written")
+
+    def test_random_damage_is_an_error_or_changes_nothing(self, path):
+        content = path.read_bytes()
+        good = load_checkpoint(path).policy
+        rng = random.Random(0)
+        refused = 0
+        for _ in range(100):
+            data = bytearray(content)
+            for _ in range(rng.choice([1, 20, 400])):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            path.write_bytes(bytes(data))
+            try:
+                loaded = load_checkpoint(path).policy
+            except UserError:
+                refused += 1
+            else:
+                assert all(torch.equal(value, loaded[name]) for name, value in good.items())
+        assert refused > 30
+
     def test_a_pickle_is_never_loaded(self, cli, path, tmp_path):
         class Evil:
             def __reduce__(self):
@@ -214,10 +282,20 @@ class TestEvaluateAndRecord:
         with open("films/one.mp4", "rb") as file:
             assert file.read(12)[4:8] == b"ftyp"
 
-    def test_nonsense(self, cli, trained):
+    @pytest.mark.parametrize(
+        ("script", "arguments", "message"),
+        [
+            ("evaluate", ["num_episodes=0"], "num_episodes=0; it must be at least 1"),
+            ("evaluate", ["first_seed=-1"], "first_seed=-1; it must be at least 0"),
+            ("evaluate", ["sampler=dfo", "sampler.num_iterations=x"], "cannot"),
+            ("evaluate", ["env.id=Nonsense-v0"], "Nonsense"),
+            ("record_video", [], "please give output=..."),
+            ("record_video", ["output=x.mp4", "num_episodes=0"], "must be at least 1"),
+        ],
+    )
+    def test_nonsense(self, cli, trained, script, arguments, message):
         path = f"checkpoint={trained}/run/checkpoint.pt"
-        assert_refused(cli("evaluate", path, "num_episodes=0"), "must be at least 1")
-        assert_refused(cli("record_video", path), "please give output=...")
+        assert_refused(cli(script, path, *arguments), message)
 
     def test_a_folder_that_cannot_be_written(self, cli, trained):
         path = f"checkpoint={trained}/run/checkpoint.pt"

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 WEIGHT = 0.1
 
 
-class CorrectedReward(gym.Wrapper[NDArray[np.float64], NDArray[np.float32], Any, Any]):
+class CorrectedReward(
+    gym.Wrapper[NDArray[np.float64], NDArray[np.float32], Any, Any],
+    gym.utils.RecordConstructorArgs,
+):
     """Makes the reward fall with the palm's distance from what it must reach.
 
     Gymnasium-Robotics up to 1.4.2 adds ``0.1 * distance`` in door, hammer and relocate where the original subtracts it,
@@ -33,7 +36,10 @@ class CorrectedReward(gym.Wrapper[NDArray[np.float64], NDArray[np.float32], Any,
         Raises:
             ValueError: for the sparse reward, which has no such term, or if it is not clear where to look.
         """
-        super().__init__(env)
+        gym.utils.RecordConstructorArgs.__init__(
+            self, difference=difference, palm=palm, target=target
+        )
+        gym.Wrapper.__init__(self, env)
         if getattr(env.unwrapped, "sparse_reward", False):
             raise ValueError(
                 "the sparse reward needs no correction; use Gymnasium-Robotics' own id"

@@ -61,7 +61,7 @@ def train(config: Config) -> None:
 def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is ours; returns the evaluation."""
     at_least(config, seed=0)
-    at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0)
+    at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_repeats=0)
     settings = Evaluation(**config["evaluation"])
     device = machine.set_up(config["device"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators

@@ -134,12 +134,16 @@ class DemonstrationWriter:
         self._num_episodes += 1
         self.last_seed = episode.seed
 
+    def release(self) -> None:
+        """Let another process continue; what has been written stays."""
+        self._lock.close()
+
     def close(self) -> None:
         """Complete the metadata and give the folder its final name."""
         with h5py.File(self._data / DATA_FILE, "r") as file:
             steps = sum(int(group.attrs["total_steps"]) for group in file.values())
         self._write_metadata(total_episodes=self._num_episodes, total_steps=steps)
-        self._lock.close()
+        self.release()
         (self.partial / ".lock").unlink()
         self.partial.replace(self.path)
 

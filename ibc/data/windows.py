@@ -13,6 +13,9 @@ from torch import Tensor
 from ibc.data.episode import Episode
 from ibc.types import Batch, Obs, Spec
 
+#: Part of an action's range that counts as a change of mind.
+KEYFRAME_JUMP = 0.1
+
 
 def window_index(t: NDArray[np.int64], obs_horizon: int) -> NDArray[np.int64]:
     """Time steps (..., To) seen at step ``t`` of an episode: the first frame stands in for those before it.
@@ -39,6 +42,7 @@ class WindowDataset:
         last = np.repeat(starts + lengths - 1, lengths)
         obs_index = window_index(t, spec.obs_horizon) + start[:, None]
         action_index = (t + start)[:, None] + np.arange(spec.action_horizon)
+        self._first = torch.from_numpy(t == 0).to(device)
         self._obs_index = torch.from_numpy(obs_index).to(device)
         self._action_index = torch.from_numpy(np.minimum(action_index, last[:, None])).to(device)
         self._obs = {
@@ -62,6 +66,17 @@ class WindowDataset:
         """Every action chunk, flat, for statistics."""
         return self._action[self._action_index].flatten(1)
 
+    def keyframes(self) -> Int[Tensor, " K"]:
+        """Examples at which the demonstrator changes its mind: the action jumps by a tenth of its range or more.
+
+        Such moments are rare and decide everything, while "the same as before" explains all others (Wen et al. 2021,
+        keyframe-focused imitation learning).
+        """
+        action = self._action
+        span = action.amax(0) - action.amin(0)
+        jump = ((action[1:] - action[:-1]).abs() > KEYFRAME_JUMP * span).any(1)
+        return torch.nonzero(jump & ~self._first[1:]).squeeze(1) + 1
+
     def batch(self, index: Int[Tensor, " B"]) -> Batch:
         """The windows at ``index``."""
         obs = {name: array[self._obs_index[index]] for name, array in self._obs.items()}
@@ -71,11 +86,22 @@ class WindowDataset:
 class ShuffledIndices:
     """An endless, reproducible order of examples: every one once an epoch, in a new permutation each time.
 
-    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen.
+    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in ``often``
+    come ``1 + repeats`` times an epoch.
     """
 
-    def __init__(self, num_examples: int, batch_size: int, seed: int) -> None:
-        self.num_examples = num_examples
+    def __init__(
+        self,
+        num_examples: int,
+        batch_size: int,
+        seed: int,
+        often: Int[Tensor, " K"] | None = None,
+        repeats: int = 0,
+    ) -> None:
+        self.pool = torch.arange(num_examples)
+        if often is not None:
+            self.pool = torch.cat([self.pool, often.cpu().repeat(repeats)])
+        self.num_examples = len(self.pool)
         self.batch_size = batch_size
         self.seed = seed
         self._epoch = -1
@@ -98,6 +124,6 @@ class ShuffledIndices:
         if epoch != self._epoch:
             (state,) = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            self._order = torch.randperm(self.num_examples, generator=generator)
+            self._order = self.pool[torch.randperm(self.num_examples, generator=generator)]
             self._epoch = epoch
         return self._order

@@ -1,6 +1,7 @@
 """Training objectives."""
 
 from ibc.losses.base import Loss
+from ibc.losses.combined import Combined
 from ibc.losses.denoising import Denoising
 from ibc.losses.explicit import MSE, NegativeLogLikelihood
 from ibc.losses.gradient_penalty import GradientPenalty, gradient_penalty
@@ -9,6 +10,7 @@ from ibc.losses.negatives import NeighbourNegatives, SampledNegatives, UniformNe
 
 __all__ = [
     "MSE",
+    "Combined",
     "Denoising",
     "GradientPenalty",
     "InfoNCE",

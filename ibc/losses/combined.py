@@ -1,0 +1,46 @@
+"""Several losses at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.losses.base import Loss, Metrics
+from ibc.noise import Noise
+from ibc.types import Batch
+
+
+class Combined(Loss):
+    """The sum of several losses, each on its own part of the batch.
+
+    Denoising says where minima are and InfoNCE how deep they are; the second is dearer and needs fewer examples.
+
+    Args:
+        losses: the terms.
+        fractions: part of the batch, from its beginning, that each term sees.
+    """
+
+    def __init__(self, losses: Sequence[Loss], fractions: Sequence[float]) -> None:
+        if len(losses) != len(fractions) or not losses:
+            raise ValueError(f"{len(losses)} losses need as many fractions, got {len(fractions)}")
+        if not all(0 < fraction <= 1 for fraction in fractions):
+            raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
+        self.losses = list(losses)
+        self.fractions = list(fractions)
+
+    def __call__(
+        self, policy: object, batch: Batch, noise: Noise
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """See :class:`Loss`."""
+        values: list[Tensor] = []
+        metrics: Metrics = {}
+        for loss, fraction in zip(self.losses, self.fractions, strict=True):
+            count = max(1, round(fraction * len(batch.action)))
+            part = Batch({n: o[:count] for n, o in batch.obs.items()}, batch.action[:count])
+            value, reported = loss(policy, part, noise)
+            values.append(value)
+            metrics |= reported
+        return torch.stack(values).sum(), metrics
