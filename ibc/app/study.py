@@ -48,7 +48,7 @@ def study(config: Config) -> None:
 def one_run(config: Config, policy: str, seed: int) -> tuple[Path, dict[str, Any]]:
     """Folder and evaluation of one training run; trained only if that has not been done."""
     overrides = [
-        f"experiment={config['experiment']}",
+        f"experiment={config['name']}",
         f"policy={policy}",
         f"seed={seed}",
         "resume=true",
