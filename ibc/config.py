@@ -12,6 +12,7 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
@@ -96,6 +97,7 @@ def plain(config: DictConfig) -> Config:
 def compose(config_name: str, overrides: list[str]) -> Config:
     """The configuration that a command line would give (for tests and for running experiments in one process)."""
     setup_globals()
+    GlobalHydra.instance().clear()  # a command may compose the configurations of others
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return plain(hydra.compose(config_name, overrides))
 
