@@ -5,5 +5,5 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /ibc
 COPY . .
-RUN make install
+RUN make test
 CMD ["make", "train"]

@@ -123,7 +123,10 @@ def try_environment(config: Config) -> Environment:
 
     What cannot work in closed loop is known before training, not after.
     """
-    env = Environment(EnvConfig.from_mapping(config["env"]), render=config["video"])
+    try:
+        env = Environment(EnvConfig.from_mapping(config["env"]), render=config["video"])
+    except UserError as error:
+        raise UserError(f"{error}{' (video=false needs no pictures)' * config['video']}") from error
     env.reset(config["evaluation"]["first_seed"])
     env.step((env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2)
     if config["video"]:

@@ -1,0 +1,77 @@
+"""Studies over policies and seeds, the policies they publish, and the tables made of their results."""
+
+import json
+
+import pytest
+
+from ibc.app.study import study
+from ibc.app.tables import write_tables
+from ibc.config import compose
+from ibc.errors import UserError
+from ibc.log import read_metrics
+
+OVERRIDES = "overrides=['debug=quick','network.width=8','encoder.num_gates=4']"
+
+
+def settings(*overrides):
+    base = ["name=particle_2d", "policies=[implicit,mse]", "seeds=[0,1]", OVERRIDES]
+    return compose("study", [*base, *overrides])
+
+
+@pytest.fixture
+def done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study(settings())
+    return tmp_path
+
+
+def test_result_pools_seeds(done):
+    result = json.loads((done / "results/particle_2d.json").read_text())
+    assert [row["policy"] for row in result["rows"]] == ["implicit", "mse"]
+    for row in result["rows"]:
+        assert row["num_episodes"] == 8
+        assert len(row["success_rate_by_seed"]) == len(row["training_seconds"]) == 2
+        assert row["return_std"] is not None
+    assert "'seeds=[0,1]'" in result["command"]
+    assert result["about"]["cores"] >= 1
+
+
+def test_finished_runs_are_reused_and_others_are_not(done):
+    run = done / "runs/quick/particle_2d/implicit/seed_0"
+    before = (run / "evaluation.json").stat().st_mtime_ns
+    study(settings())
+    assert (run / "evaluation.json").stat().st_mtime_ns == before
+    changed = f"{OVERRIDES[:-1]},'optimizer.lr=0.5']"
+    with pytest.raises(UserError, match="other settings of optimizer"):
+        study(settings(changed))
+    assert read_metrics(run)
+
+
+def test_published_policy_cannot_be_continued_but_acts(done):
+    from ibc.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(done / "pretrained/particle_2d.pt")
+    assert checkpoint.trainer is None
+    assert "success_rate" in checkpoint.about
+
+
+def test_tables(done):
+    (done / "docs").mkdir()
+    page = done / "README.md"
+    page.write_text("before\n<!-- table particle_2d -->\nold\n<!-- end -->\nafter\n")
+    write_tables(done)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| mse |" in text
+    assert "python scripts/study.py name=particle_2d" in text
+    write_tables(done)
+    assert page.read_text() == text
+
+
+def test_a_missing_result_is_named(done):
+    page = done / "README.md"
+    page.write_text("<!-- table nothing -->\n<!-- end -->\n")
+    with pytest.raises(UserError, match="no result at"):
+        write_tables(done)
