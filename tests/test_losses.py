@@ -6,6 +6,7 @@ from torch import nn
 
 from ibc.energies import Energy
 from ibc.losses import (
+    Combined,
     Denoising,
     GradientPenalty,
     InfoNCE,
@@ -188,3 +189,23 @@ class TestGradientPenalty:
             policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds
         ).backward()
         assert policy.energy.stiffness.grad.item() == pytest.approx(3 * 2 * (10 - 1))
+
+
+class TestCombined:
+    def test_is_the_sum_of_its_parts_on_their_part_of_the_batch(self):
+        policy = BowlPolicy()
+        batch = Batch({"state": torch.zeros(8, 1, 1)}, torch.linspace(-1, 1, 8).view(8, 1))
+        denoising = Denoising(min_std=0.5, max_std=0.5)
+        ranking = InfoNCE(negatives=[UniformNegatives(4)])
+        both, metrics = Combined([denoising, ranking], [1.0, 0.5])(policy, batch, noise())
+        source = noise()
+        first = denoising(policy, batch, source)[0]
+        half = Batch({"state": batch.obs["state"][:4]}, batch.action[:4])
+        second = ranking(policy, half, source)[0]
+        torch.testing.assert_close(both, first + second)
+        assert {"denoising", "info_nce"} <= set(metrics)
+
+    @pytest.mark.parametrize("fractions", [[1.0], [1.0, 0.0], [0.5, 1.5]])
+    def test_nonsense(self, fractions):
+        with pytest.raises(ValueError, match="fractions"):
+            Combined([Denoising(), Denoising()], fractions)
