@@ -22,7 +22,9 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     z2 = Z95**2 / trials
     centre = (rate + z2 / 2) / (1 + z2)
     half = Z95 / (1 + z2) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = centre - half if successes > 0 else 0.0  # exactly, where rounding would leave a trace
+    high = centre + half if successes < trials else 1.0
+    return low, high
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ BATCH, COUNT = 3, 5
 VARIANTS = [
     {"num_residuals": 0, "spectral_norm": False},
     {"num_residuals": 4, "spectral_norm": False},
+    {"self_consistent": True},
     {"num_residuals": 0, "spectral_norm": True},
 ]
 

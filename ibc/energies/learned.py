@@ -16,8 +16,8 @@ from ibc.types import Obs, Spec
 class LearnedEnergy(Energy):
     """A late-fused residual energy network (IBC paper, appendix B.3 and D; ``MLPEBM`` of the official code).
 
-    Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` is explained at
-    :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every dense layer, which steadies Langevin
+    Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
+    ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every dense layer, which steadies Langevin
     sampling on small data sets.
     """
 
@@ -29,6 +29,7 @@ class LearnedEnergy(Energy):
         width: int,
         num_blocks: int,
         num_residuals: int = 0,
+        self_consistent: bool = False,
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
@@ -40,6 +41,7 @@ class LearnedEnergy(Energy):
             width=width,
             num_blocks=num_blocks,
             num_residuals=num_residuals,
+            self_consistent=self_consistent,
             normed=spectral_norm,
         )
 
