@@ -17,8 +17,8 @@ class LearnedEnergy(Energy):
     """A late-fused residual energy network (IBC paper, appendix B.3 and D; ``MLPEBM`` of the official code).
 
     Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
-    ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every dense layer, which steadies Langevin
-    sampling on small data sets.
+    ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every
+    dense layer, which steadies Langevin sampling on small data sets.
     """
 
     def __init__(
