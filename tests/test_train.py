@@ -183,6 +183,7 @@ def test_wandb_offline_asks_for_nothing(in_tmp, monkeypatch):
 def test_the_loss_of_an_untrained_energy_is_chance(in_tmp):
     """And it falls: the cheapest sign that gradients point the right way."""
     wider = ["network.width=64", "optimizer.lr=3e-3", "trainer.num_steps=400"]
+    wider.append("energy_loss=info_nce")
     trainer, _ = prepare(in_tmp, tiny(*wider), CPU)
     first = trainer.train_step()
     assert first["info_nce"] == pytest.approx(first["chance"], rel=0.05)

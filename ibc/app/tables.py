@@ -35,7 +35,7 @@ def table(path: Path) -> str:
     result = json.loads(path.read_text(encoding="utf-8"))
     about = result["about"]
     head = [
-        "| policy | success | 95 % interval | return | training | ms per action |",
+        "| policy | success | 95 % interval | return | training | ms per decision |",
         "|---|---|---|---|---|---|",
     ]
     rows = [line(row) for row in result["rows"]]
