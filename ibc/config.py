@@ -33,7 +33,7 @@ ALLOWED = (
     "torch.optim",
 )
 
-for _name in ("Train", "Collect", "Evaluate", "Record", "Study"):
+for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark"):
     ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
 
 #: Where the project's YAML files are.

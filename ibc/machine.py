@@ -17,6 +17,12 @@ from ibc.errors import UserError
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
+#: What ``precision=`` may be.
+PRECISIONS = ("auto", "float32", "bfloat16")
+#: Linux's names of the instructions that multiply bfloat16.
+_FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
+_reduced: torch.dtype | None = None
+
 
 def keep_freed_memory() -> None:
     """Tell the C allocator to keep what is freed: fresh pages cost more than the arithmetic done in them.
@@ -49,10 +55,38 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_up(device_name: str) -> torch.device:
-    """Prepare this process for training or acting."""
+def set_up(device_name: str, precision: str) -> torch.device:
+    """Prepare this process for training or acting, once, before anything large is allocated.
+
+    Args:
+        device_name: see :func:`choose_device`.
+        precision: ``auto`` takes bfloat16 where the processor has instructions for it, and float32 where not.
+
+    Raises:
+        UserError: no such device or precision.
+    """
+    global _reduced  # noqa: PLW0603  as torch's own precision settings: a property of the process
     keep_freed_memory()
-    return choose_device(device_name)
+    device = choose_device(device_name)
+    if precision not in PRECISIONS:
+        raise UserError(f"precision={precision}; allowed: {', '.join(PRECISIONS)}")
+    wanted = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device))
+    _reduced = torch.bfloat16 if wanted else None
+    if device.type == "cuda" and precision != "float32":
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+    return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 products are a multiple faster than float32 ones there."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and not _FAST_BFLOAT16.isdisjoint(_cpuinfo("flags").split())
+
+
+def reduced_precision() -> torch.dtype | None:
+    """The dtype for arithmetic that need not be exact; None where there is none, or :func:`set_up` was not called."""
+    return _reduced
 
 
 def provenance() -> dict[str, Any]:
@@ -86,10 +120,15 @@ def _commit() -> str | None:
 
 
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _cpuinfo(key: str) -> str:
+    """What Linux says of the first processor; empty elsewhere."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.split(":", 1)[0].strip() == key:
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor()
+    return ""

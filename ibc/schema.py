@@ -44,6 +44,7 @@ class TrainSchema:
     policy_name: str
     seed: int
     device: str
+    precision: str
     resume: bool
     run_dir: str
     video: bool
@@ -86,6 +87,7 @@ class EvaluateSchema:
     num_envs: int
     output: str | None
     device: str
+    precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
 
@@ -99,8 +101,21 @@ class RecordSchema:
     seed: int
     num_episodes: int
     device: str
+    precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
+
+
+@dataclass
+class BenchmarkSchema:
+    """Keys of ``benchmark.yaml``."""
+
+    repeats: int
+    device: str
+    precision: str
+    plain: str
+    rows: list[str] | None = None
+    output: str | None = None
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Evaluation:
 
 def evaluate(config: Config) -> None:
     """The command: print the figures and write them to ``output``, if given."""
-    device = machine.set_up(config["device"])
+    device = machine.set_up(config["device"], config["precision"])
     checkpoint, policy = load_policy(config, device)
     settings = Evaluation(
         num_episodes=config["num_episodes"],

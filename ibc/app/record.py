@@ -20,7 +20,7 @@ from ibc.video import Frame, caption, encode_mp4
 def record(config: Config) -> None:
     """The command: film ``num_episodes`` episodes from ``seed`` on."""
     at_least(config, num_episodes=1, seed=0)
-    device = machine.set_up(config["device"])
+    device = machine.set_up(config["device"], config["precision"])
     checkpoint, policy = load_policy(config, device)
     seeds = range(config["seed"], config["seed"] + config["num_episodes"])
     write_atomically(Path(config["output"]), film(policy, checkpoint, seeds))

@@ -47,6 +47,7 @@ IDENTITY = (
     "optimizer",
     "trainer",
     "seed",
+    "precision",
     "obs_horizon",
     "action_horizon",
 )
@@ -63,7 +64,7 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     at_least(config, seed=0)
     at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_repeats=0)
     settings = Evaluation(**config["evaluation"])
-    device = machine.set_up(config["device"])
+    device = machine.set_up(config["device"], config["precision"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)

@@ -26,7 +26,16 @@ class HasActionGradient(Protocol):
     """An :class:`EnergyFn` that knows its gradient without automatic differentiation."""
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """``dE/da`` in environment units, detached."""
+        """``dE/da`` in environment units; differentiable in the energy's parameters where gradients are enabled."""
+        ...
+
+
+@runtime_checkable
+class HasCoarse(Protocol):
+    """An :class:`EnergyFn` that can be had cheaper and less precise."""
+
+    def coarse(self) -> EnergyFn:
+        """Nearly the same energy, for the part of a search that need not be exact."""
         ...
 
 
@@ -38,11 +47,22 @@ class Energy(nn.Module, ABC):
         """The energy as a function of actions, with everything that depends on the observation computed once."""
 
 
-def action_gradient(energy: EnergyFn, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-    """``dE/da`` of any energy, detached: its own routine where it has one, automatic differentiation otherwise."""
-    if isinstance(energy, HasActionGradient):
-        return energy.action_gradient(action)
+def action_gradient(
+    energy: EnergyFn, action: Float[Tensor, "B N A"], *, create_graph: bool = False
+) -> Float[Tensor, "B N A"]:
+    """``dE/da`` of any energy: its own routine where it has one, automatic differentiation otherwise.
+
+    Detached, unless ``create_graph`` asks for it as a function of the energy's parameters.
+    """
+    with torch.set_grad_enabled(create_graph):
+        if isinstance(energy, HasActionGradient):
+            return energy.action_gradient(action)
     with torch.enable_grad():
         action = action.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(energy(action).sum(), action)
+        (gradient,) = torch.autograd.grad(energy(action).sum(), action, create_graph=create_graph)
     return gradient
+
+
+def coarse(energy: EnergyFn) -> EnergyFn:
+    """The energy as its search may see it; whatever is found must be ranked by the energy itself."""
+    return energy.coarse() if isinstance(energy, HasCoarse) else energy

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc import machine
 from ibc.energies.base import Energy, EnergyFn
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder
+from ibc.nn.energy_head import HeadWeights
+from ibc.nn.head_kernels import HeadEnergy, HeadKernel
 from ibc.types import Obs, Spec
 
 
@@ -45,26 +49,66 @@ class LearnedEnergy(Energy):
             normed=spectral_norm,
         )
 
-    def bind(self, obs: Obs) -> EnergyFn:
+    def bind(self, obs: Obs) -> BoundEnergy:
         """The observation goes through encoder and first layer here, and never again."""
         context = self.head.dense_features(self.encoder(obs)).unsqueeze(1)
-        return BoundEnergy(self.head, self.bounds, context)
+        return BoundEnergy(
+            self.head.weights(), self.bounds, context, reduced=machine.reduced_precision()
+        )
 
 
-@dataclass(frozen=True)
 class BoundEnergy:
-    """A :class:`LearnedEnergy` with its observation bound; the one home of whatever makes it fast."""
+    """A :class:`LearnedEnergy` with its observation bound; the one home of whatever makes it fast.
 
-    head: EnergyHead
-    bounds: ActionBounds
-    context: Float[Tensor, "B 1 W"]
+    Without gradients, energies are exact to the precision of the weights; :meth:`coarse` is the same in ``reduced``
+    precision. For training, the products of the residual blocks are taken in ``reduced`` precision, first derivatives
+    come from a kernel of their own, and second ones from the plain formula.
+    """
+
+    def __init__(
+        self,
+        weights: HeadWeights,
+        bounds: ActionBounds,
+        context: Float[Tensor, "B 1 W"],
+        *,
+        reduced: torch.dtype | None = None,
+        searching: bool = False,
+    ) -> None:
+        self.weights = weights
+        self.bounds = bounds
+        self.context = context
+        self.reduced = reduced
+        self.searching = searching
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """Energies of candidates in environment units."""
-        energy: Tensor = self.head(self.context, self.bounds.to_unit(action))
+        unit = self.bounds.to_unit(action)
+        if not torch.is_grad_enabled():
+            return self._kernel.energy(self.context.detach(), unit)
+        dtype = self.reduced or self.context.dtype
+        energy: Tensor = HeadEnergy.apply(  # type: ignore[no-untyped-call]
+            self.weights, dtype, self.context, unit, *self.weights.tensors
+        )
         return energy
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """``dE/da`` in environment units, detached."""
+        """See :class:`HasActionGradient`."""
         unit = self.bounds.to_unit(action)
-        return self.head.action_gradient(self.context.detach(), unit) / self.bounds.half_range
+        if torch.is_grad_enabled():
+            gradient = self.weights.gradient(self.context, unit)
+        else:
+            gradient = self._kernel.gradient(self.context.detach(), unit)
+        return gradient / self.bounds.half_range
+
+    def coarse(self) -> EnergyFn:
+        """See :class:`HasCoarse`."""
+        if self.reduced is None:
+            return self
+        return BoundEnergy(
+            self.weights, self.bounds, self.context, reduced=self.reduced, searching=True
+        )
+
+    @cached_property
+    def _kernel(self) -> HeadKernel:
+        dtype = self.reduced if self.searching and self.reduced else self.context.dtype
+        return HeadKernel(self.weights, dtype)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.energies import action_gradient
 from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
 from ibc.noise import Noise
 from ibc.types import Batch
@@ -48,8 +48,8 @@ class Denoising(Loss):
         count, _, size = right.shape
         std = self.min_std + (self.max_std - self.min_std) * noise.uniform(count, self.num, 1) ** 2
         shift = std * noise.normal(count, self.num, size)
-        shaken = (right + shift).requires_grad_()
-        total = policy.energy.bind(batch.obs)(bounds.from_unit(shaken)).sum()
-        (gradient,) = torch.autograd.grad(total, shaken, create_graph=True)
+        shaken = bounds.from_unit(right + shift)
+        gradient = action_gradient(policy.energy.bind(batch.obs), shaken, create_graph=True)
+        gradient = gradient * bounds.half_range
         loss = ((gradient - shift) / (std + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn
+from ibc.energies import EnergyFn, action_gradient
 from ibc.nn import ActionBounds
 
 
@@ -31,7 +30,5 @@ class GradientPenalty:
         self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds
     ) -> Float[Tensor, ""]:
         """The weighted penalty, differentiable in the energy's parameters."""
-        unit = bounds.to_unit(action).detach().requires_grad_()
-        total = energy(bounds.from_unit(unit)).sum()
-        (gradient,) = torch.autograd.grad(total, unit, create_graph=True)
+        gradient = action_gradient(energy, action.detach(), create_graph=True) * bounds.half_range
         return self.weight * gradient_penalty(gradient, self.margin).mean()

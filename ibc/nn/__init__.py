@@ -2,7 +2,8 @@
 
 from ibc.nn.bounds import ActionBounds
 from ibc.nn.encoders import ConvMaxPool, ConvSpatialSoftmax, ImageEncoder, ObsEncoder
-from ibc.nn.mlp import EnergyHead, ResidualMLP
+from ibc.nn.energy_head import EnergyHead
+from ibc.nn.mlp import ResidualMLP
 from ibc.nn.normalizer import Normalizer
 from ibc.nn.spatial_softmax import SpatialSoftmax
 

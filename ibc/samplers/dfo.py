@@ -6,10 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn
+from ibc.energies.base import EnergyFn, coarse
 from ibc.nn.bounds import ActionBounds
 from ibc.noise import Noise
 from ibc.samplers.base import Candidates, Sampler, score
+
+#: After a search by a coarse energy, so many of the last set are scored by the exact one, and returned.
+FINALISTS = 1024
 
 
 def resample(
@@ -58,12 +61,13 @@ class DFO(Sampler):
         noise: Noise,
     ) -> Candidates:
         """See :class:`Sampler`."""
-        candidates = score(energy, init)
+        cheap = coarse(energy)
+        candidates = score(cheap, init)
         std = self.noise_std
         for _ in range(self.num_iterations - 1):
             uniform = noise.uniform(*candidates.energy.shape)
             survivors = candidates.take(resample(candidates.energy, uniform, self.temperature))
             unit = bounds.to_unit(survivors.action) + std * noise.normal(*init.shape)
-            candidates = score(energy, bounds.from_unit(bounds.clamp_unit(unit)))
+            candidates = score(cheap, bounds.from_unit(bounds.clamp_unit(unit)))
             std *= self.shrink
-        return candidates
+        return candidates if cheap is energy else score(energy, candidates.lowest(FINALISTS).action)

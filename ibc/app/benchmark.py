@@ -1,0 +1,199 @@
+"""The benchmark command: this project beside a plain implementation, in one run on one machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ibc import machine
+from ibc.app.evaluate import write_json
+from ibc.app.figures import benchmark_bars, png
+from ibc.app.time_to_success import time_to_success
+from ibc.app.workloads import NAMES, make_workload
+from ibc.checkpoint import build_policy, load_checkpoint
+from ibc.config import Config, at_least
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.files import write_atomically
+from ibc.log import track
+from ibc.policies import PolicyActor
+from ibc.rollout import rollout
+
+#: The policy whose environment and closed loop are timed, and the experiments whose training is.
+CHECKPOINT = Path("pretrained/particle_2d.pt")
+EXPERIMENTS = {"time_to_95_2d": "particle_2d", "time_to_95_16d": "particle_16d"}
+ROLLOUTS = {"rollout_1": 1, "rollout_16": 16}
+ROWS = (*NAMES, "env", *ROLLOUTS, *EXPERIMENTS)
+
+
+def benchmark(config: Config) -> None:
+    """The command: time, print and write."""
+    device = machine.set_up(config["device"], config["precision"])
+    at_least(config, repeats=1)
+    wanted = config["rows"] or list(ROWS)
+    unknown = sorted(set(wanted) - set(ROWS))
+    if unknown:
+        raise UserError(f"rows={','.join(unknown)}; allowed: {', '.join(ROWS)}")
+    rates = {str(dtype)[6:]: product_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    print("matrix products: " + ", ".join(f"{n} {r / 1e9:.0f} GFLOP/s" for n, r in rates.items()))
+    rows = []
+    for name in track(wanted, "timing", len(wanted), "row"):
+        rows.append(make_row(name, config, max(rates.values()), device))
+        print(describe(rows[-1]))
+        if config["output"] is not None:
+            about = {**machine.provenance(), "threads": torch.get_num_threads()}
+            result = {"rows": rows, "products_per_second": rates, "about": about}
+            write_json(Path(config["output"]), result)
+    if config["output"] is not None:
+        picture = Path(config["output"]).with_suffix(".png")
+        write_atomically(picture, png(benchmark_bars([r for r in rows if r["ratio"]])))
+        print(f"files: {config['output']}  {picture}")
+
+
+def make_row(name: str, config: Config, rate: float, device: torch.device) -> dict[str, Any]:
+    """One object of the result; what does not apply is null."""
+    row: dict[str, Any] = {"name": name, "ms": None, "plain_ms": None, "ratio": None}
+    row |= {"fraction_of_matmul": None, "peak_memory_mb": None}
+    if name in NAMES:
+        row |= time_pair(name, config, rate)
+    elif name in ROLLOUTS:
+        row |= time_rollout(ROLLOUTS[name], device)
+    elif name in EXPERIMENTS:
+        row |= time_to_success(EXPERIMENTS[name], device)
+    else:
+        row |= time_environment()
+    row["peak_memory_mb"] = row["peak_memory_mb"] or peak_memory_mb()
+    return row
+
+
+def time_pair(name: str, config: Config, rate: float) -> dict[str, Any]:
+    """Both implementations in turns, so that whatever else the machine does meets both."""
+    work = make_workload(name, load_plain(config["plain"]))
+    milliseconds(work.plain), milliseconds(work.fast), milliseconds(work.fast)  # warm-up
+    pairs = [(milliseconds(work.plain), milliseconds(work.fast)) for _ in range(config["repeats"])]
+    plain, fast = (statistics.median(times) for times in zip(*pairs, strict=True))
+    ratios = [p / f for p, f in pairs]
+    return {
+        "ms": fast,
+        "plain_ms": plain,
+        "ratio": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "fraction_of_matmul": work.products / (fast / 1e3) / rate,
+        "peak_memory_mb": memory_of(name, "fast", config),
+        "plain_peak_memory_mb": memory_of(name, "plain", config),
+    }
+
+
+def load_plain(path: str) -> Any:
+    """The plain implementation's module.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    spec = importlib.util.spec_from_file_location("plain", path)
+    if spec is None or spec.loader is None or not Path(path).exists():
+        raise UserError(f"no plain implementation at {path}; run this from the project's folder")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def memory_of(name: str, side: str, config: Config) -> float:
+    """Peak resident memory in MB of a process that does nothing but this work, twice."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_memory_child, args=(name, side, config, sender))
+    process.start()
+    sender.close()
+    try:
+        return float(receiver.recv())
+    except EOFError as error:
+        raise UserError(f"the process that measures the memory of {name} failed") from error
+    finally:
+        process.join()
+
+
+def _memory_child(name: str, side: str, config: Config, sender: Any) -> None:
+    machine.set_up(config["device"], config["precision"])
+    work = getattr(make_workload(name, load_plain(config["plain"])), side)
+    work()
+    work()
+    sender.send(peak_memory_mb())
+
+
+def peak_memory_mb() -> float:
+    """The most this process has held in memory, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    """How long it takes once."""
+    start = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def product_rate(dtype: torch.dtype) -> float:
+    """The fastest matrix product of a layer's shape, in floating point operations a second."""
+    best = 0.0
+    for rows in (1024, 2048, 4096, 8192):
+        x, w = torch.randn(rows, 256).to(dtype), torch.randn(256, 256).to(dtype)
+        out = torch.empty(rows, 256, dtype=dtype)
+        for _ in range(30):
+            ms = milliseconds(lambda: torch.mm(x, w, out=out))  # noqa: B023  called at once
+            best = max(best, 2 * rows * 256 * 256 / (ms / 1e3))
+    return best
+
+
+def time_environment(steps: int = 5000) -> dict[str, Any]:
+    """Milliseconds a step of the environment alone, on random actions."""
+    env = Environment(EnvConfig.from_mapping(load_checkpoint(CHECKPOINT).config["env"]))
+    random = np.random.default_rng(0)
+    env.reset(0)
+    actions = random.uniform(env.action_low, env.action_high, (steps, len(env.action_low)))
+    start = time.perf_counter()
+    for action in actions.astype(np.float32):
+        *_, terminated, truncated = env.step(action)
+        if terminated or truncated:
+            env.reset(0)
+    seconds = time.perf_counter() - start
+    return {"ms": 1e3 * seconds / steps, "steps_per_second": steps / seconds}
+
+
+def time_rollout(num_envs: int, device: torch.device) -> dict[str, Any]:
+    """Milliseconds a step of closed loop, environment and policy together."""
+    checkpoint = load_checkpoint(CHECKPOINT)
+    policy = build_policy(checkpoint, device)
+    env_config = EnvConfig.from_mapping(checkpoint.config["env"])
+    envs = [Environment(env_config) for _ in range(num_envs)]
+    seeds = range(100_000, 100_000 + max(3, num_envs))
+    start = time.perf_counter()
+    episodes = rollout(envs, PolicyActor(policy), seeds, obs_horizon=policy.spec.obs_horizon)
+    steps = sum(len(episode) for episode in episodes)
+    seconds = time.perf_counter() - start
+    return {"ms": 1e3 * seconds / steps, "steps_per_second": steps / seconds}
+
+
+def describe(row: dict[str, Any]) -> str:
+    """One line for a person."""
+    line = f"{row['name']}: {row['ms']:.2f} ms"
+    if row["ratio"]:
+        low, high = row["ratio_range"]
+        line += (
+            f", plain {row['plain_ms']:.1f} ms, {row['ratio']:.1f} times faster "
+            f"({low:.1f} to {high:.1f}), {row['fraction_of_matmul']:.0%} of the product rate"
+        )
+    if "steps_per_second" in row:
+        line += f", {row['steps_per_second']:.0f} steps/s"
+    if "success_rate" in row:
+        line += f" to a success rate of {row['success_rate']:.0%}"
+    return f"{line}, {row['peak_memory_mb']:.0f} MB"
