@@ -97,16 +97,23 @@ def test_every_workload_runs_on_both_sides(name, monkeypatch):
 
 def test_the_command_writes_one_object_a_row(tmp_path):
     output = tmp_path / "benchmark.json"
-    command = [sys.executable, "scripts/benchmark.py", "rows=[W2,env,rollout_1]", "repeats=1"]
+    command = [
+        sys.executable,
+        "scripts/benchmark.py",
+        "rows=[W2,accuracy_2d,env,rollout_1]",
+        "repeats=1",
+    ]
     run = subprocess.run(
         [*command, f"output={output}"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
     rows = json.loads(output.read_text())["rows"]
-    assert [row["name"] for row in rows] == ["W2", "env", "rollout_1"]
+    assert [row["name"] for row in rows] == ["W2", "accuracy_2d", "env", "rollout_1"]
     keys = {"name", "ms", "plain_ms", "ratio", "fraction_of_matmul", "peak_memory_mb"}
     assert all(keys <= set(row) for row in rows)
     assert rows[0]["ratio"] == pytest.approx(rows[0]["plain_ms"] / rows[0]["ms"])
+    assert rows[1]["same_best"] > 0.5
+    assert rows[1]["action_difference"]["mean"] < 0.01
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 

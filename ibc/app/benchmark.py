@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ibc import machine
+from ibc.app.accuracy import accuracy
 from ibc.app.evaluate import write_json
 from ibc.app.figures import benchmark_bars, png
 from ibc.app.time_to_success import time_to_success
@@ -32,7 +33,11 @@ from ibc.rollout import rollout
 CHECKPOINT = Path("pretrained/particle_2d.pt")
 EXPERIMENTS = {"time_to_95_2d": "particle_2d", "time_to_95_16d": "particle_16d"}
 ROLLOUTS = {"rollout_1": 1, "rollout_16": 16}
-ROWS = (*NAMES, "env", *ROLLOUTS, *EXPERIMENTS)
+ACCURACIES = {
+    "accuracy_2d": CHECKPOINT,
+    "accuracy_16d": Path("pretrained/particle_16d.pt"),
+}
+ROWS = (*NAMES, *ACCURACIES, "env", *ROLLOUTS, *EXPERIMENTS)
 
 
 def benchmark(config: Config) -> None:
@@ -65,6 +70,8 @@ def make_row(name: str, config: Config, rate: float, device: torch.device) -> di
     row |= {"fraction_of_matmul": None, "peak_memory_mb": None}
     if name in NAMES:
         row |= time_pair(name, config, rate)
+    elif name in ACCURACIES:
+        row |= accuracy(ACCURACIES[name], device)
     elif name in ROLLOUTS:
         row |= time_rollout(ROLLOUTS[name], device)
     elif name in EXPERIMENTS:
@@ -185,6 +192,12 @@ def time_rollout(num_envs: int, device: torch.device) -> dict[str, Any]:
 
 def describe(row: dict[str, Any]) -> str:
     """One line for a person."""
+    if "same_best" in row:
+        difference = row["action_difference"]
+        return (
+            f"{row['name']}: the same best of 1024 candidates {row['same_best']:.1%}, actions differ by "
+            f"{difference['mean']:.1e} of their range (95 %: {difference['p95']:.1e})"
+        )
     line = f"{row['name']}: {row['ms']:.2f} ms"
     if row["ratio"]:
         low, high = row["ratio_range"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ibc import machine
 from ibc.energies.base import Energy, EnergyFn
-from ibc.nn import ActionBounds, EnergyHead, ObsEncoder
+from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
 from ibc.nn.energy_head import HeadWeights
 from ibc.nn.head_kernels import HeadEnergy, HeadKernel
 from ibc.types import Obs, Spec
@@ -23,6 +23,10 @@ class LearnedEnergy(Energy):
     Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
     ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every
     dense layer, which steadies Langevin sampling on small data sets.
+
+    With ``proposal`` a second head predicts an action from the observation alone, and the energy looks at actions
+    relative to it. The prediction is trained by a loss of its own (``ibc.losses.MSE``), not through the energy. A
+    search that starts there needs few candidates, and the same observation leads to the same minimum every time.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class LearnedEnergy(Energy):
         num_blocks: int,
         num_residuals: int = 0,
         self_consistent: bool = False,
+        proposal: bool = False,
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
@@ -48,12 +53,21 @@ class LearnedEnergy(Energy):
             self_consistent=self_consistent,
             normed=spectral_norm,
         )
+        self.proposal = (
+            ResidualMLP(
+                self.encoder.feature_size, spec.action_size, width=width, num_blocks=num_blocks
+            )
+            if proposal
+            else None
+        )
 
     def bind(self, obs: Obs) -> BoundEnergy:
         """The observation goes through encoder and first layer here, and never again."""
-        context = self.head.dense_features(self.encoder(obs)).unsqueeze(1)
+        features = self.encoder(obs)
+        context = self.head.dense_features(features).unsqueeze(1)
+        proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
         return BoundEnergy(
-            self.head.weights(), self.bounds, context, reduced=machine.reduced_precision()
+            self.head.weights(), self.bounds, context, proposal, machine.reduced_precision()
         )
 
 
@@ -63,6 +77,9 @@ class BoundEnergy:
     Without gradients, energies are exact to the precision of the weights; :meth:`coarse` is the same in ``reduced``
     precision. For training, the products of the residual blocks are taken in ``reduced`` precision, first derivatives
     come from a kernel of their own, and second ones from the plain formula.
+
+    Attributes:
+        proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.
     """
 
     def __init__(
@@ -70,19 +87,21 @@ class BoundEnergy:
         weights: HeadWeights,
         bounds: ActionBounds,
         context: Float[Tensor, "B 1 W"],
-        *,
+        proposal: Float[Tensor, "B 1 A"] | None = None,
         reduced: torch.dtype | None = None,
+        *,
         searching: bool = False,
     ) -> None:
         self.weights = weights
         self.bounds = bounds
         self.context = context
+        self.proposal = proposal
         self.reduced = reduced
         self.searching = searching
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """Energies of candidates in environment units."""
-        unit = self.bounds.to_unit(action)
+        unit = self._unit(action)
         if not torch.is_grad_enabled():
             return self._kernel.energy(self.context.detach(), unit)
         dtype = self.reduced or self.context.dtype
@@ -93,7 +112,7 @@ class BoundEnergy:
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
         """See :class:`HasActionGradient`."""
-        unit = self.bounds.to_unit(action)
+        unit = self._unit(action)
         if torch.is_grad_enabled():
             gradient = self.weights.gradient(self.context, unit)
         else:
@@ -105,8 +124,12 @@ class BoundEnergy:
         if self.reduced is None:
             return self
         return BoundEnergy(
-            self.weights, self.bounds, self.context, reduced=self.reduced, searching=True
+            self.weights, self.bounds, self.context, self.proposal, self.reduced, searching=True
         )
+
+    def _unit(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        unit = self.bounds.to_unit(action)
+        return unit if self.proposal is None else unit - self.proposal.detach()
 
     @cached_property
     def _kernel(self) -> HeadKernel:

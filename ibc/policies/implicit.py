@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import LearnedEnergy
+from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics, fit_statistics
@@ -20,14 +21,27 @@ class ImplicitPolicy(Policy):
     """``argmin_a E(o, a)``, found by a sampler (IBC paper, equation 1).
 
     ``sampler`` is an ordinary attribute: put another one there, and the trained policy searches in another way.
+
+    ``start_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
+    the energy's proposal and the others around it, at this standard deviation in the unit cube.
     """
 
     def __init__(
-        self, spec: Spec, *, energy: Callable[[Spec], LearnedEnergy], sampler: Sampler
+        self,
+        spec: Spec,
+        *,
+        energy: Callable[[Spec], LearnedEnergy],
+        sampler: Sampler,
+        start_std: float | None = None,
     ) -> None:
         super().__init__(spec)
         self.energy = energy(spec)
         self.sampler = sampler
+        self.start_std = start_std
+        if start_std is not None and self.energy.proposal is None:
+            raise UserError(
+                "policy.start_std needs an energy with a proposal: network.proposal=true"
+            )
 
     @property
     def bounds(self) -> ActionBounds:
@@ -38,12 +52,29 @@ class ImplicitPolicy(Policy):
         """See :class:`Policy`."""
         fit_statistics(self.spec, dataset, self.energy.encoder, self.bounds)
 
+    def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
+        """The energy's proposal, in the unit cube.
+
+        Raises:
+            UserError: it has none.
+        """
+        proposal = self.energy.bind(obs).proposal
+        if proposal is None:
+            raise UserError("this energy has no proposal to train; choose network.proposal=true")
+        return proposal.squeeze(1)
+
     @torch.no_grad()
     def search(self, obs: Obs, noise: Noise) -> Candidates:
         """All candidates the sampler ends with, each with its energy."""
         energy = self.energy.bind(obs)
         batch = len(next(iter(obs.values())))
-        init = uniform_proposal(batch, self.sampler.num_candidates, self.bounds, noise)
+        count = self.sampler.num_candidates
+        if energy.proposal is None or self.start_std is None:
+            init = uniform_proposal(batch, count, self.bounds, noise)
+        else:
+            shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
+            shift[:, 0] = 0.0
+            init = self.bounds.from_unit(self.bounds.clamp_unit(energy.proposal + shift))
         return self.sampler(energy, init, self.bounds, noise)
 
     def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
