@@ -41,7 +41,7 @@ TOOL_OFFSET = 0.14
 
 #: Stiffness (N m/rad) and damping (N m s/rad) of the joints; each has the armature below, so that all respond alike.
 #: The torque suffices to follow any set-point, and is too small to crush a block.
-KP, KV, ARMATURE, TORQUE = 120.0, 2.4, 0.012, 8.0
+KP, KV, ARMATURE, TORQUE = 120.0, 2.4, 0.012, 10.0
 #: Damping of the least squares, weight of the preferred posture, greatest step (rad) and number of iterations.
 DAMPING, POSTURE, MAX_STEP, ITERATIONS = 1e-4, 0.02, 0.3, 4
 

@@ -17,14 +17,19 @@ Obs = dict[str, Array]
 
 #: Reach: distance of the point from the block, and the greatest step (m), as published.
 PRE_PUSH_DISTANCE, REACH_STEP = 0.05, 0.02
-#: The block is taken for placed this close to a zone's centre, or (Discontinuous) this far beyond it (m).
-PLACED, PASSED = 0.01, -0.004
+#: Discontinuous: the block has been in the first zone if it is this close to its centre, or in a corridor (half width,
+#: and its growth with the way) from there to the second zone, or farther along y than GONE (m).
+PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.01, 0.25, 0.06
 #: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
 #: other block.
 MULTIMODAL_PLACED, CLEARANCE = 0.02, 0.065
 #: Insert: how far ahead on the slot's axis the block is aimed; off the axis by more than STRAY it is kept at a distance
 #: of GATE_SLOPE times the excess, up to GATE, before the seat (m).
-LOOK_AHEAD, STRAY, GATE_SLOPE, GATE = 0.05, 0.003, 15.0, 0.08
+LOOK_AHEAD, FIRST_GATE, STRAY, GATE_SLOPE, GATE = 0.05, 0.3, 0.003, 15.0, 0.08
+
+
+#: Insert: aims are kept where there is room to push from every side.
+AIM_X = (0.26, 0.56)
 
 
 class _Expert:
@@ -93,8 +98,14 @@ class DiscontinuousExpert(_Expert):
 
     def _act(self, slot: int, obs: Obs) -> Array:
         first, second = obs["target_translation"], obs["target2_translation"]
-        from_first = obs["block_translation"] - first
-        arrived = np.linalg.norm(from_first) < PLACED or from_first[1] > PASSED
+        block = obs["block_translation"]
+        way = (second - first) / np.linalg.norm(second - first)
+        along, off = _along_and_off(block - first, way)
+        arrived = (
+            np.linalg.norm(block - first) < PLACED
+            or (along > 0 and abs(off) < CORRIDOR + WIDENING * along)
+            or block[1] - first[1] > GONE
+        )
         return _push_to(obs, second if arrived else first)
 
 
@@ -150,18 +161,19 @@ class InsertExpert(_Expert):
         yaw = _yaw(obs["target_orientation"])
         yaw += np.pi / 2 * np.round((np.pi / 2 - yaw) / (np.pi / 2))  # the one closest to +y
         axis = direction(yaw)
-        to_go = float((seat - block) @ axis)
-        stray = abs(float((seat - block) @ np.array([-axis[1], axis[0]])))
-        gate = float(np.clip(GATE_SLOPE * (stray - STRAY), 0.0, GATE))
-        aim = (
-            seat - axis * max(to_go - LOOK_AHEAD, gate)
-            if gate
-            else seat - axis * (to_go - LOOK_AHEAD)
-        )
-        distance = float(np.linalg.norm(aim - block)) if gate else to_go + 0.003
+        to_go, off = _along_and_off(seat - block, axis)
+        gate = float(np.clip(GATE_SLOPE * (abs(off) - STRAY), 0.0, GATE))
+        aim = seat - axis * max(min(to_go - LOOK_AHEAD, FIRST_GATE), gate if gate > 0 else -1.0)
+        aim[0] = np.clip(aim[0], *AIM_X)
+        distance = float(np.linalg.norm(aim - block)) if gate > 0 else to_go + 0.003
         return push(
             obs["effector_target_translation"], block, _yaw(obs["block_orientation"]), aim, distance
         )
+
+
+def _along_and_off(vector: Array, axis: Array) -> tuple[float, float]:
+    """Its components along a unit vector and to the left of it."""
+    return float(vector @ axis), float(axis[0] * vector[1] - axis[1] * vector[0])
 
 
 def _distance_to_line(start: Array, end: Array, point: Array) -> float:

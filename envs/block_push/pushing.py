@@ -26,12 +26,13 @@ TRAVEL, PUSH = 0.05, 0.025
 #: u of the rod's centre where it touches a face, and where it stands off.
 CONTACT, STAND_OFF = -0.025, -0.037
 #: Offset along the face for each rad of heading error, and its limit, inside the face.
-OFFSET_GAIN, MAX_OFFSET = 0.035, 0.012
+OFFSET_GAIN, MAX_OFFSET = 0.05, 0.012
 #: Distance from the offset up to which the rod advances fully, and from which it does not.
 NEAR, FAR = 0.004, 0.010
 #: How much of the push is given up at the greatest heading error (45 degrees).
 SLOW_TURN = 0.6
-#: Travelling round a block: radius, and angle of one leg (rad). Within BEHIND (rad) of a face's normal it is not needed.
+#: Travelling round a block: radius, and angle of one leg (rad). Within BEHIND (rad) of the face's normal it is not
+#: needed.
 AROUND_RADIUS, AROUND_ANGLE, BEHIND = 0.052, 0.8, 0.9
 
 

@@ -18,11 +18,12 @@ BLOCK_SIZE, BLOCK_MASS = 0.04, 0.01
 #: The tool's rod: radius, height of its end above the table, length. A capsule: MuJoCo has its contacts with boxes in
 #: closed form, and symmetric; a cylinder's come from an iterative search and turned blocks that were pushed straight.
 TOOL_RADIUS, TOOL_CLEARANCE, TOOL_LENGTH = 0.005, 0.006, 0.12
-#: Set-points are held inside this box (rows: lower and upper corner) and within the arm's reach of its base.
-WORKSPACE = ((0.15, -0.5), (0.7, 0.5))
+#: Set-points are held inside this box (rows: lower and upper corner; published: x from 0.15) and within the arm's reach
+#: of its base.
+WORKSPACE = ((0.19, -0.5), (0.7, 0.5))
 REACH = 0.69
-#: A rim keeps blocks on the table. A block always fits between it and the tool, which therefore cannot squeeze it.
-RIM = ((0.07, -0.58), (0.78, 0.58))
+#: A rim keeps blocks on the table. Two blocks always fit between it and the tool, which therefore cannot squeeze them.
+RIM = ((0.07, -0.62), (0.82, 0.62))
 #: Side of a target zone.
 TARGET_SIZE = 0.12
 #: The slot: play of a block in it (both sides together), length, and thickness of its walls, whose ends are round.
@@ -37,6 +38,7 @@ DT, SUBSTEPS = 0.0025, 40
 #: strong cannot press a 10 g block deep into a wall.
 SLIDE_KP, SLIDE_KV, SLIDE_MASS, SLIDE_FORCE = 400.0, 9.0, 0.05, 4.0
 
+BLUE, AMBER = (0.15, 0.40, 0.85), (0.93, 0.55, 0.05)
 BLOCK_COLOURS = ("0.90 0.25 0.27 1", "0.16 0.55 0.36 1")
 
 
@@ -46,12 +48,12 @@ class Scene:
 
     Attributes:
         num_blocks: 1 or 2.
-        targets: colour of each target zone (r g b).
+        targets: colour (r, g, b) of each target.
         slot: whether the first target is a slot instead of a zone.
     """
 
     num_blocks: int = 1
-    targets: Sequence[str] = ("0.20 0.45 0.85",)
+    targets: Sequence[tuple[float, float, float]] = (BLUE,)
     slot: bool = False
 
 
@@ -66,7 +68,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
   <option timestep="{DT}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="50"/>
   <size memory="2M"/>
   <visual>
-    <headlight ambient="0.45 0.45 0.45" diffuse="0.35 0.35 0.35" specular="0 0 0"/>
+    <headlight ambient="0.38 0.38 0.38" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
     <map znear="0.02" zfar="12"/>
     <rgba haze="0.93 0.94 0.96 1"/>
   </visual>
@@ -84,13 +86,13 @@ def scene_xml(scene: Scene, arm: str) -> str:
     <default class="seen"><geom contype="0" conaffinity="0" mass="0"/></default>
     <default class="table"><geom contype="2" conaffinity="0"/></default>
     <default class="tool"><geom contype="4" conaffinity="8"/></default>
-    <default class="slot"><geom contype="8" conaffinity="0" material="slot" friction="{SLOT_FRICTION} 0.005 0.0001" priority="1"/></default>
+    <default class="slot"><geom contype="8" conaffinity="0" material="slot" friction="{SLOT_FRICTION} 0.005 0.0001" solref="0.005 1" priority="1"/></default>
     <default class="block"><geom contype="1" conaffinity="15"/></default>
   </default>
   <worldbody>
     <light pos="0.5 -0.6 1.8" dir="-0.05 0.3 -1" directional="true" diffuse="0.45 0.45 0.45" specular="0.2 0.2 0.2"/>
     <camera name="observation" pos="1 0 0.75" xyaxes="0 1 0 -0.70710678 0 0.70710678" fovy="50.06"/>
-    <camera name="film" pos="1.05 0 0.72" xyaxes="0 1 0 -0.76 0 0.65" fovy="42"/>
+    <camera name="film" pos="1.05 0 0.70" xyaxes="0 1 0 -0.69 0 0.72" fovy="44"/>
     <geom class="table" type="plane" size="0 0 1" rgba="0 0 0 0"/>
     {_table()}
     {pusher}
@@ -117,7 +119,7 @@ def _slides() -> tuple[str, str]:
       <joint name="x" type="slide" axis="1 0 0"/>
       <joint name="y" type="slide" axis="0 1 0"/>
       {tool_xml()}
-      <geom class="seen" type="cylinder" size="0.030 0.006" pos="0 0 {TOOL_LENGTH + 0.018}" material="shell"/>
+      <geom class="seen" type="cylinder" size="0.022 0.006" pos="0 0 {TOOL_LENGTH + 0.018}" material="shell"/>
     </body>"""
     gains = f'kp="{SLIDE_KP}" kv="{SLIDE_KV}" forcerange="-{SLIDE_FORCE} {SLIDE_FORCE}"'
     return body, "".join(f'<position name="{j}" joint="{j}" {gains}/>' for j in "xy")
@@ -142,23 +144,28 @@ def _table() -> str:
 
 
 def _block(i: int) -> str:
+    """A block that rests on the table by its weight, and does not tip: on its side it would have no yaw to observe."""
     half = BLOCK_SIZE / 2
     return f"""
-    <body name="block{i}" pos="{0.4 + 0.1 * i} 0 {half}">
-      <freejoint name="block{i}"/>
+    <body name="block{i}" pos="0 0 {half}">
+      <joint name="block{i}" type="slide" axis="1 0 0"/>
+      <joint type="slide" axis="0 1 0"/>
+      <joint type="slide" axis="0 0 1" range="-0.002 0.001"/>
+      <joint type="hinge" axis="0 0 1"/>
       <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{BLOCK_COLOURS[i]}"/>
     </body>"""
 
 
 def _target(scene: Scene, i: int) -> str:
-    colour = scene.targets[i]
+    full = " ".join(str(c) for c in scene.targets[i])
+    pale = " ".join(f"{0.5 + 0.5 * c}" for c in scene.targets[i])
     if i == 0 and scene.slot:
-        inside = _slot(colour)
+        inside = _slot(pale)
     else:
         half = TARGET_SIZE / 2
         inside = f"""
-      <geom class="seen" type="box" size="{half} {half} 0.0004" pos="0 0 0.0004" rgba="{colour} 0.35"/>
-      <geom class="seen" type="cylinder" size="0.02 0.0004" pos="0 0 0.0010" rgba="{colour} 0.75"/>"""
+      <geom class="seen" type="box" size="{half} {half} 0.0004" pos="0 0 0.0004" rgba="{pale} 1"/>
+      <geom class="seen" type="cylinder" size="0.02 0.0004" pos="0 0 0.0010" rgba="{full} 1"/>"""
     return f'<body name="target{i}" mocap="true" pos="0.4 {0.2 + 0.2 * i} 0">{inside}</body>'
 
 
@@ -171,7 +178,7 @@ def _slot(colour: str) -> str:
     long = (back + wall - mouth) / 2
     out = [
         f'<geom class="slot" type="box" size="{wall} {side + wall} {height}" pos="{back} 0 {height}"/>',
-        f'<geom class="seen" type="box" size="{half} {half} 0.0005" pos="0 0 0.0005" rgba="{colour} 0.6"/>',
+        f'<geom class="seen" type="box" size="{half} {half} 0.0005" pos="0 0 0.0005" rgba="{colour} 1"/>',
     ]
     for y in (side, -side):
         out += [

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from envs.block_push import arm as xarm
 from envs.block_push.scene import (
     ARMS,
-    BLOCK_SIZE,
     DT,
     REACH,
     SLIDE_KP,
@@ -27,6 +26,8 @@ Array = NDArray[np.float64]
 
 #: Simulation steps after placing the blocks, in which they settle.
 SETTLE_STEPS = 40
+#: Longest way (m) between two solutions of the inverse kinematics.
+LEG = 0.03
 _LOW, _HIGH = np.array(WORKSPACE)
 
 
@@ -60,8 +61,7 @@ class Simulation:
         """Place everything: the tool's set-point (2,), and (x, y, yaw) of every block and target."""
         mujoco.mj_resetData(self.model, self.data)
         for start, (x, y, yaw) in zip(self._blocks, blocks, strict=True):
-            self.data.qpos[start : start + 3] = x, y, BLOCK_SIZE / 2
-            self.data.qpos[start + 3 : start + 7] = np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)
+            self.data.qpos[start : start + 4] = x, y, 0, yaw
         for i, (x, y, yaw) in zip(self._targets, targets, strict=True):
             self.data.mocap_pos[i] = x, y, 0
             self.data.mocap_quat[i] = np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)
@@ -74,11 +74,18 @@ class Simulation:
 
     def move(self, setpoint: Array) -> None:
         """One control step, in which the set-point travels at constant speed to a new place (2,)."""
-        self.setpoint = into_workspace(setpoint)
-        start, self._command = self._command, self._solve(self.setpoint, self._command)
-        travel = self._command - start
-        for k in range(1, SUBSTEPS + 1):
-            self.data.ctrl[:] = start + travel * (k / SUBSTEPS + self._lead / (SUBSTEPS * DT))
+        start, self.setpoint = self.setpoint, into_workspace(setpoint)
+        # Straight in joint space is straight on the table over short legs only.
+        legs = max(1, int(np.ceil(np.linalg.norm(self.setpoint - start) / LEG)))
+        path = [self._command]
+        for leg in range(1, legs + 1):
+            path.append(self._solve(start + (self.setpoint - start) * (leg / legs), path[-1]))
+        self._command = path[-1]
+        for k in range(SUBSTEPS):
+            leg, within = divmod((k + 1) * legs / SUBSTEPS - 1e-9, 1)
+            travel = path[int(leg) + 1] - path[int(leg)]
+            lead = self._lead * legs / (SUBSTEPS * DT)
+            self.data.ctrl[:] = path[int(leg)] + travel * (within + lead)
             mujoco.mj_step(self.model, self.data)
         mujoco.mj_kinematics(self.model, self.data)
 
@@ -95,12 +102,7 @@ class Simulation:
     @property
     def blocks(self) -> Array:
         """Pose (x, y, yaw) of every block, (num_blocks, 3)."""
-        out = np.empty((len(self._blocks), 3))
-        for row, start in zip(out, self._blocks, strict=True):
-            row[:2] = self.data.qpos[start : start + 2]
-            w, x, y, z = self.data.qpos[start + 3 : start + 7]
-            row[2] = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-        return out
+        return np.array([self.data.qpos[[start, start + 1, start + 3]] for start in self._blocks])
 
     @property
     def targets(self) -> Array:

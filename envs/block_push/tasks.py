@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.block_push.env import BLOCK_AREA, TARGET_AREA, TARGET_TURN, Array, TabletopEnv
 from envs.block_push.geometry import quarter_turn_error
-from envs.block_push.scene import Scene
+from envs.block_push.scene import AMBER, BLUE, Scene
 
 #: The point to reach lies this far behind the block, seen from the target.
 PRE_PUSH_DISTANCE = 0.05
@@ -59,7 +59,7 @@ class BlockPushDiscontinuousEnv(TabletopEnv):
     block's start and the second, which makes the best action jump where the block arrives.
     """
 
-    scene: ClassVar[Scene] = Scene(targets=("0.93 0.60 0.10", "0.20 0.45 0.85"))
+    scene: ClassVar[Scene] = Scene(targets=(AMBER, BLUE))
 
     def _draw(self) -> tuple[list[Array], list[Array]]:
         blocks, _ = super()._draw()
@@ -95,7 +95,7 @@ class BlockPushMultimodalEnv(TabletopEnv):
     their own now.
     """
 
-    scene: ClassVar[Scene] = Scene(num_blocks=2, targets=("0.20 0.45 0.85", "0.20 0.45 0.85"))
+    scene: ClassVar[Scene] = Scene(num_blocks=2, targets=(BLUE, BLUE))
 
     def __init__(self, *, tolerance: float = 0.04, **kwargs: Any) -> None:
         """As every tabletop task, but for the tolerance."""
@@ -130,9 +130,8 @@ class BlockInsertEnv(TabletopEnv):
     """Push the block into a slot that is 0.8 mm wider, until it lies against the end.
 
     Solved when the block is within 2 mm of its seat along the slot, and inside. The slot's walls have round ends and
-    little friction; ``target_translation`` is the seat, and a block enters in the direction of the target's yaw, which is
-    within 30 degrees of +y. The published environment has neither demonstrations nor a
-    definition of success.
+    little friction; ``target_translation`` is the seat, and a block enters in the direction of the target's yaw,
+    which is within 30 degrees of +y. The published environment has neither demonstrations nor a definition of success.
     """
 
     scene: ClassVar[Scene] = Scene(slot=True)
