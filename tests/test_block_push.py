@@ -113,7 +113,7 @@ class TestPhysics:
     @pytest.mark.parametrize("arm", ARMS)
     @pytest.mark.parametrize("task", TASKS)
     def test_full_speed_does_no_harm_for_long(self, task, arm):
-        play_wildly(task, arm, 2000)
+        play_wildly(task, arm, 10_000)
 
 
 def play_wildly(task, arm, num_steps):

@@ -23,13 +23,13 @@ PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.01, 0.25, 0.06
 #: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
 #: other block.
 MULTIMODAL_PLACED, CLEARANCE = 0.02, 0.065
-#: Insert: how far ahead on the slot's axis the block is aimed; off the axis by more than STRAY it is kept at a distance
-#: of GATE_SLOPE times the excess, up to GATE, before the seat (m).
-LOOK_AHEAD, FIRST_GATE, STRAY, GATE_SLOPE, GATE = 0.05, 0.3, 0.003, 15.0, 0.08
-
-
-#: Insert: aims are kept where there is room to push from every side.
-AIM_X = (0.26, 0.56)
+#: Insert: the block is aimed at the point of the slot's axis that lies LOOK_AHEAD in front of it, no farther from the
+#: seat than FIRST_GATE, and where along x there is room to push from every side. A block that is off the axis by more
+#: than STRAY is kept GATE_SLOPE times the excess, up to GATE, before the seat (m).
+LOOK_AHEAD, FIRST_GATE, AIM_X = 0.05, 0.3, (0.26, 0.56)
+STRAY, GATE_SLOPE, GATE = 0.003, 15.0, 0.08
+#: How much farther than to the seat the block is pushed, so that it lies against the end.
+PRESS = 0.003
 
 
 class _Expert:
@@ -45,7 +45,7 @@ class _Expert:
             now = {
                 name: window[row, -1].astype(np.float64)
                 for name, window in obs.items()
-                if window.ndim == 3
+                if window.ndim == 3  # vectors; it needs no pictures
             }
             out[row, 0] = self._act(slot, now)
         return out
@@ -162,10 +162,13 @@ class InsertExpert(_Expert):
         yaw += np.pi / 2 * np.round((np.pi / 2 - yaw) / (np.pi / 2))  # the one closest to +y
         axis = direction(yaw)
         to_go, off = _along_and_off(seat - block, axis)
-        gate = float(np.clip(GATE_SLOPE * (abs(off) - STRAY), 0.0, GATE))
-        aim = seat - axis * max(min(to_go - LOOK_AHEAD, FIRST_GATE), gate if gate > 0 else -1.0)
+        before = min(to_go - LOOK_AHEAD, FIRST_GATE)
+        strays = abs(off) > STRAY
+        if strays:
+            before = max(before, min(GATE_SLOPE * (abs(off) - STRAY), GATE))
+        aim = seat - axis * before
         aim[0] = np.clip(aim[0], *AIM_X)
-        distance = float(np.linalg.norm(aim - block)) if gate > 0 else to_go + 0.003
+        distance = float(np.linalg.norm(aim - block)) if strays else to_go + PRESS
         return push(
             obs["effector_target_translation"], block, _yaw(obs["block_orientation"]), aim, distance
         )

@@ -13,12 +13,6 @@ def quarter_turn_error(angle: float) -> float:
     return float((angle + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 
 
-def rotated(vector: Array, angle: float) -> Array:
-    """The vector (2,) turned to the left."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([cos * vector[0] - sin * vector[1], sin * vector[0] + cos * vector[1]])
-
-
 def direction(angle: float) -> Array:
     """The unit vector (2,) at this angle from x."""
     return np.array([np.cos(angle), np.sin(angle)])
