@@ -19,7 +19,7 @@ Obs = dict[str, Array]
 PRE_PUSH_DISTANCE, REACH_STEP = 0.05, 0.02
 #: Discontinuous: the block has been in the first zone if it is this close to its centre, or in a corridor (half width,
 #: and its growth with the way) from there to the second zone, or farther along y than GONE (m).
-PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.01, 0.25, 0.06
+PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.008, 0.25, 0.06
 #: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
 #: other block.
 MULTIMODAL_PLACED, CLEARANCE = 0.02, 0.065
@@ -170,7 +170,12 @@ class InsertExpert(_Expert):
         aim[0] = np.clip(aim[0], *AIM_X)
         distance = float(np.linalg.norm(aim - block)) if strays else to_go + PRESS
         return push(
-            obs["effector_target_translation"], block, _yaw(obs["block_orientation"]), aim, distance
+            obs["effector_target_translation"],
+            block,
+            _yaw(obs["block_orientation"]),
+            aim,
+            distance,
+            pivot=0.0,
         )
 
 

@@ -29,6 +29,8 @@ CONTACT, STAND_OFF = -0.025, -0.037
 OFFSET_GAIN, MAX_OFFSET = 0.05, 0.012
 #: Distance from the offset up to which the rod advances fully, and from which it does not.
 NEAR, FAR = 0.004, 0.010
+#: The heading error is measured at a point this far behind the block's centre (m), where nothing else is said.
+PIVOT = 0.02
 #: How much of the push is given up at the greatest heading error (45 degrees).
 SLOW_TURN = 0.6
 #: Travelling round a block: radius, and angle of one leg (rad). Within BEHIND (rad) of the face's normal it is not
@@ -50,6 +52,7 @@ def push(
     aim: Array,
     distance: float,
     obstacles: Sequence[Array] = (),
+    pivot: float = PIVOT,
 ) -> Array:
     """The step (2,) of the rod that brings a block closer to ``aim``.
 
@@ -60,12 +63,15 @@ def push(
         aim: the point (2,) towards which the block is pushed.
         distance: how far it should still go (m).
         obstacles: centres of other blocks, which the rod travels round.
+        pivot: how far behind the block's centre its heading is measured (m); 0 for an aim that keeps its distance.
     """
     heading = aim - block
     angle = float(np.arctan2(heading[1], heading[0]))
     error = quarter_turn_error(angle - yaw)
     normal = direction(angle - error)
     along = np.array([-normal[1], normal[0]])
+    # Seen from behind the block, the aim's direction does not swing round as the block arrives.
+    error = float(np.arctan2(heading @ along, heading @ normal + pivot))
     u, s = float((rod - block) @ normal), float((rod - block) @ along)
     bearing = float(np.arctan2(s, -u))
     if abs(bearing) > BEHIND:
