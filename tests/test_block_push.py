@@ -133,7 +133,7 @@ def play_wildly(task, arm, num_steps):
         assert (sim.blocks[:, :2] > low).all()
         assert (sim.blocks[:, :2] < high).all()
         heights = [sim.data.body(f"block{i}").xpos[2] for i in range(len(sim.blocks))]
-        np.testing.assert_allclose(heights, 0.02, atol=0.005)
+        np.testing.assert_allclose(heights, 0.02, atol=0.007)
         assert (sim.tool > np.array(WORKSPACE[0]) - 0.1).all()
         assert (sim.tool < np.array(WORKSPACE[1]) + 0.1).all()
 

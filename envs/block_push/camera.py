@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import weakref
 from typing import Any
 
 import mujoco
@@ -41,6 +42,8 @@ class Camera:
         quality.numslices, quality.numstacks = (28, 16) if fine else (12, 8)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        # Also when forgotten: at the interpreter's end the back end is gone before its contexts, and complains.
+        self._release = weakref.finalize(self, _release, self._gl, self._context)
         self._scene = mujoco.MjvScene(model, _MAX_GEOMS)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = fine
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
@@ -62,9 +65,13 @@ class Camera:
 
     def close(self) -> None:
         """Release the context."""
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        self._release()
+
+
+def _release(gl: Any, context: mujoco.MjrContext) -> None:
+    gl.make_current()
+    context.free()
+    gl.free()
 
 
 def _gl_context(size: tuple[int, int]) -> Any:

@@ -150,7 +150,7 @@ def _block(i: int) -> str:
     <body name="block{i}" pos="0 0 {half}">
       <joint name="block{i}" type="slide" axis="1 0 0"/>
       <joint type="slide" axis="0 1 0"/>
-      <joint type="slide" axis="0 0 1" range="-0.002 0.001" solreflimit="0.005 1"/>
+      <joint type="slide" axis="0 0 1" range="-0.002 0.003" solreflimit="0.005 1"/>
       <joint type="hinge" axis="0 0 1"/>
       <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{BLOCK_COLOURS[i]}"/>
     </body>"""
