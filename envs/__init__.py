@@ -4,6 +4,20 @@ from gymnasium.envs.registration import WrapperSpec, register
 
 register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
 
+# Control steps an episode lasts at most, as published; a slot needs more of them than were given (50).
+for _task, _horizon in {
+    "BlockReach": 50,
+    "BlockPush": 100,
+    "BlockPushDiscontinuous": 200,
+    "BlockPushMultimodal": 200,
+    "BlockInsert": 100,
+}.items():
+    register(
+        id=f"{_task}-v0",
+        entry_point=f"envs.block_push.tasks:{_task}Env",
+        max_episode_steps=_horizon,
+    )
+
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
 # difference; see envs.adroit.reward.
 _ADROIT = {

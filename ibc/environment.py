@@ -49,9 +49,12 @@ class EnvConfig:
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:
-        """From a configuration in which constructor arguments stand beside the known keys."""
+        """From a configuration in which constructor arguments stand beside the known keys.
+
+        ``expert`` and ``collection`` are about demonstrations, and left out.
+        """
         known = {f.name for f in fields(cls)} - {"kwargs"}
-        kwargs = {k: v for k, v in config.items() if k not in known | {"expert"}}
+        kwargs = {k: v for k, v in config.items() if k not in known | {"expert", "collection"}}
         return cls(**{k: v for k, v in config.items() if k in known}, kwargs=kwargs)
 
 

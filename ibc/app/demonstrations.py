@@ -42,7 +42,8 @@ def collect_demonstrations(
 ) -> None:
     """Roll the expert out on consecutive seeds until enough episodes have succeeded.
 
-    An interrupted collection goes on where it stopped.
+    An interrupted collection goes on where it stopped. What ``env.collection`` says of the environment holds here and
+    not in evaluation: demonstrations may have to be more exact than what counts as success.
 
     Raises:
         UserError: the environment has no expert, or ``path`` exists.
@@ -51,6 +52,7 @@ def collect_demonstrations(
         raise UserError(
             f"environment {env['id']} has no expert; give demonstrations by data.path=..."
         )
+    env = {**env, **(env.get("collection") or {})}
     env_config = EnvConfig.from_mapping(env)
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     writer = DemonstrationWriter(

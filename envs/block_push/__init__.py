@@ -1,0 +1,21 @@
+"""Pushing blocks on a table with a rod (IBC paper, section 4). Only experts are exported here.
+
+The environments import MuJoCo, which chooses how it renders on being imported; Gymnasium imports them when they are
+made.
+"""
+
+from envs.block_push.expert import (
+    DiscontinuousExpert,
+    InsertExpert,
+    MultimodalExpert,
+    PushExpert,
+    ReachExpert,
+)
+
+__all__ = [
+    "DiscontinuousExpert",
+    "InsertExpert",
+    "MultimodalExpert",
+    "PushExpert",
+    "ReachExpert",
+]

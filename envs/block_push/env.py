@@ -1,0 +1,183 @@
+"""What the tabletop tasks share: observations, actions, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_push.camera import Camera
+from envs.block_push.scene import Scene
+from envs.block_push.simulation import Simulation
+
+Array = NDArray[np.float64]
+Obs = dict[str, NDArray[Any]]
+
+#: The tool's first set-point, and the greatest change of it in a control step (m).
+TOOL_START, MAX_DELTA = (0.3, -0.4), 0.1
+#: Centres of where blocks and targets are drawn, and half the width of the draw (m).
+BLOCK_AREA, TARGET_AREA, SPREAD = (0.4, -0.2), (0.4, 0.2), (0.1, 0.15)
+#: Half the range of a target's yaw around that of the table (rad).
+TARGET_TURN = np.pi / 6
+#: Height and width of films.
+FILM_SIZE = (480, 640)
+
+
+class TabletopEnv(gym.Env[Obs, NDArray[np.float32]]):
+    """A rod on a table, moved by changes of its set-point at 10 Hz.
+
+    Action: what is added to the rod's *set-point* (x, y), m, at most 0.1 each; the set-point stays in the workspace and
+    in the arm's reach, and the rod travels to it at constant speed.
+
+    Observation, a dictionary of vectors in m, for a second block and target with a 2 in their names:
+
+    - ``block_translation`` (2,), ``block_orientation`` (2,);
+    - ``effector_translation`` (2,), where the rod is, ``effector_target_translation`` (2,), its set-point;
+    - ``target_translation`` (2,), ``target_orientation`` (2,);
+    - ``effector_target_to_block`` (2,), ``block_to_target`` (2,): differences of the above.
+
+    That is what the published environments observe, with two changes. Orientations are the cosine and sine of *four
+    times* the yaw, not the yaw: a square looks the same after a quarter turn, and so does this, without a jump. The
+    differences, given besides, spare a policy the subtraction of numbers that are a hundred times larger than the
+    precision wanted. ``pixels`` adds ``rgb`` (H, W, 3), uint8, from the published camera.
+
+    Success is in ``info`` at every step, and ends the episode; the task's registration limits its length.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    #: What lies on the table.
+    scene: ClassVar[Scene] = Scene()
+
+    def __init__(
+        self,
+        *,
+        tolerance: float = 0.02,
+        arm: str = "slides",
+        pixels: bool = False,
+        image_size: Sequence[int] = (240, 320),
+        render_mode: str | None = None,
+    ) -> None:
+        """A tabletop task.
+
+        Args:
+            tolerance: distance (m) at which a target counts as reached; the published demonstrations were collected
+                at 0.01 and policies evaluated at 0.02.
+            arm: ``slides``, the rod alone on two slide joints, or ``xarm``, in the hand of an arm: the same contacts,
+                at half the speed.
+            pixels: whether to observe ``rgb``.
+            image_size: (H, W) of it.
+            render_mode: None or ``rgb_array``.
+
+        Raises:
+            ValueError: an argument is not as above.
+            RuntimeError: pixels are wanted, and nothing here can render.
+        """
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
+        if not tolerance > 0:
+            raise ValueError(f"tolerance={tolerance}; it must be positive")
+        if len(image_size) != 2 or min(image_size) < 1:
+            raise ValueError(f"image_size={list(image_size)}; it must be height and width")
+        self.tolerance = tolerance
+        self.render_mode = render_mode
+        self.simulation = Simulation(self.scene, arm)
+        height, width = (int(side) for side in image_size)
+        self._eye = (
+            Camera(self.simulation.model, "observation", (height, width), fine=False)
+            if pixels
+            else None
+        )
+        self._film: Camera | None = None
+        self.action_space = gym.spaces.Box(-MAX_DELTA, MAX_DELTA, (2,), np.float32)
+        plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        circle = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.simulation.reset(*self._nominal())
+        spaces: dict[str, gym.spaces.Box] = {
+            name: circle if name.endswith("orientation") else plane for name in self._state()
+        }
+        if pixels:
+            spaces["rgb"] = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self.observation_space = gym.spaces.Dict(spaces)
+
+    def _nominal(self) -> tuple[Array, list[Array], list[Array]]:
+        """Any placement, to ask the observation's names of."""
+        blocks = [np.array([0.4 + 0.1 * i, 0.0, 0.0]) for i in range(self.scene.num_blocks)]
+        return np.array(TOOL_START), blocks, [np.zeros(3) for _ in self.scene.targets]
+
+    def _draw(self) -> tuple[list[Array], list[Array]]:
+        """Poses (x, y, yaw) of blocks and targets for a new episode."""
+        block = np.append(self._around(BLOCK_AREA), self.np_random.uniform(-np.pi, np.pi))
+        return [block], [self._draw_target()]
+
+    def _draw_target(self) -> Array:
+        return np.append(self._around(TARGET_AREA), self.np_random.uniform(-1, 1) * TARGET_TURN)
+
+    def _around(self, centre: tuple[float, float]) -> Array:
+        return centre + self.np_random.uniform(-1, 1, 2) * SPREAD
+
+    def _begin(self) -> None:
+        """Forget the last episode."""
+
+    def _judge(self) -> tuple[bool, float, dict[str, Any]]:
+        """Whether the task is solved now, the reward, and what else to tell."""
+        raise NotImplementedError
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Draw blocks and targets; the rod is at its start."""
+        super().reset(seed=seed)
+        self.simulation.reset(np.array(TOOL_START), *self._draw())
+        self._begin()
+        success, _, info = self._judge()
+        return self._obs(), {"success": success, **info}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Move the set-point by ``action`` (2,) and follow it for 0.1 s."""
+        delta = np.clip(np.asarray(action, dtype=np.float64), -MAX_DELTA, MAX_DELTA)
+        self.simulation.move(self.simulation.setpoint + delta)
+        success, reward, info = self._judge()
+        return self._obs(), reward, success, False, {"success": success, **info}
+
+    def _state(self) -> dict[str, Array]:
+        sim = self.simulation
+        blocks, targets = sim.blocks, sim.targets
+        out: dict[str, Array] = {}
+        for name, poses in (("block", blocks), ("target", targets)):
+            for i, pose in enumerate(poses):
+                numbered = name + ("" if i == 0 else str(i + 1))
+                out[f"{numbered}_translation"] = pose[:2]
+                out[f"{numbered}_orientation"] = np.array(
+                    [np.cos(4 * pose[2]), np.sin(4 * pose[2])]
+                )
+        out["effector_translation"] = sim.tool
+        out["effector_target_translation"] = sim.setpoint
+        for i, block in enumerate(blocks):
+            number = "" if i == 0 else str(i + 1)
+            out[f"effector_target_to_block{number}"] = block[:2] - sim.setpoint
+            for j, target in enumerate(targets):
+                numbered = "target" + ("" if j == 0 else str(j + 1))
+                out[f"block{number}_to_{numbered}"] = target[:2] - block[:2]
+        return out
+
+    def _obs(self) -> Obs:
+        obs: Obs = {name: value.astype(np.float32) for name, value in self._state().items()}
+        if self._eye is not None:
+            obs["rgb"] = self._eye(self.simulation.data)
+        return obs
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """A picture for films, (480, 640, 3)."""
+        if self._film is None:
+            self._film = Camera(self.simulation.model, "film", FILM_SIZE, fine=True)
+        return self._film(self.simulation.data)
+
+    def close(self) -> None:
+        """Release the renderers."""
+        for camera in (self._eye, self._film):
+            if camera is not None:
+                camera.close()
+        self._eye = self._film = None
