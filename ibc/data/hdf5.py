@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,21 @@ def load(group: h5py.Group, name: str) -> NDArray[Any]:
     if node.chunks is None:
         complete = node.id.get_storage_size() >= size or size == 0
     else:
-        chunks = math.prod(-(-n // c) for n, c in zip(node.shape, node.chunks, strict=True))
-        complete = node.id.get_num_chunks() == chunks
+        complete = _has_all_chunks(node)
     if not complete:
         raise InvalidEpisode(f"'{name}' is incomplete")
     array: NDArray[Any] = np.asarray(node[()])
     return array
+
+
+def _has_all_chunks(node: h5py.Dataset) -> bool:
+    """Whether every piece of the array is in the file, and went through all its filters."""
+    found: set[tuple[int, ...]] = set()
+
+    def note(chunk: Any) -> None:
+        if chunk.filter_mask == 0:
+            found.add(tuple(chunk.chunk_offset))
+
+    node.id.chunk_iter(note)
+    corners = [range(0, n, c) for n, c in zip(node.shape, node.chunks, strict=True)]
+    return found == set(itertools.product(*corners))

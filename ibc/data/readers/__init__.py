@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
+
 from ibc.data.episode import Episode, InvalidEpisode
 from ibc.data.readers import d4rl
 from ibc.errors import UserError
+
+#: Larger numbers are not data in any unit, but a damaged exponent.
+LARGEST = 1e12
 
 
 @runtime_checkable
@@ -64,6 +69,7 @@ def read_episodes(path: Path, *, episode_length: int | None = None) -> Iterator[
         _, reader = find_reader(path)
         cut = episode_length is not None and reader is d4rl
         for episode in d4rl.read(path, episode_length=episode_length) if cut else reader.read(path):
+            _check_magnitude(episode)
             yield episode
             number += 1
     except InvalidEpisode as error:
@@ -84,3 +90,9 @@ def read_episodes(path: Path, *, episode_length: int | None = None) -> Iterator[
         raise UserError(f"{path}, episode {number}: cannot be read ({reason})") from error
     if number == 0:
         raise UserError(f"{path} holds no episodes")
+
+
+def _check_magnitude(episode: Episode) -> None:
+    for name, array in {"action": episode.action, "reward": episode.reward, **episode.obs}.items():
+        if array.dtype == np.float32 and array.size and float(np.abs(array).max()) > LARGEST:
+            raise InvalidEpisode(f"{name} holds a number above {LARGEST:.0e}")
