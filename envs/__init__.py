@@ -2,6 +2,8 @@
 
 from gymnasium.envs.registration import WrapperSpec, register
 
+from envs.d4rl.registration import register_all
+
 register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
 
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
@@ -20,3 +22,5 @@ for _task, _where in _ADROIT.items():
             WrapperSpec("CorrectedReward", "envs.adroit.reward:CorrectedReward", _where),
         ),
     )
+
+register_all()

@@ -7,7 +7,7 @@ import gymnasium_robotics
 import numpy as np
 import pytest
 from conftest import ROOT
-from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from envs.particle import ParticleEnv, ParticleExpert
 from envs.particle.env import GOAL_DISTANCE
@@ -57,11 +57,7 @@ class TestContract:
             return out
 
         for first, second in zip(course(), course(), strict=True):
-            if isinstance(first, dict):
-                for name in first:
-                    np.testing.assert_array_equal(first[name], second[name])
-            else:
-                np.testing.assert_array_equal(first, second)
+            assert data_equivalence(first, second, exact=True)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -1,6 +1,5 @@
 """Readers of other people's formats: files of the real layout, made here, read back and damaged."""
 
-import io
 import json
 import random
 import shutil
@@ -13,7 +12,6 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from gymnasium import spaces
-from minari.serialization import serialize_space
 
 from ibc.data import Episode, read_episodes
 from ibc.data.readers import find_reader
@@ -74,9 +72,8 @@ def write_robomimic(root, next_obs=True):
             demo["rewards"] = e["reward"].astype(np.float64)
             demo["dones"] = e["reward"].astype(np.int64)
             demo["states"] = np.zeros((len(e["action"]), 32))
-            for group, rows in [("obs", slice(None, -1)), ("next_obs", slice(1, None))][
-                : 1 + next_obs
-            ]:
+            groups = [("obs", slice(None, -1)), ("next_obs", slice(1, None))]
+            for group, rows in groups[: 1 + next_obs]:
                 demo[f"{group}/robot0_eef_pos"] = e["obs"][rows].astype(np.float64)
                 demo[f"{group}/agentview_image"] = e["image"][rows]
         file["mask/train"] = np.array([b"demo_9"])
@@ -257,7 +254,7 @@ def write_lerobot(root, version="v2.1", camera=True):
 
     grey = [[20 * t + 60 * i for t in range(n)] for i, n in enumerate(LENGTHS)]
     if three:
-        table = {k: sum((rows(i)[k] for i in range(len(ALL))), []) for k in rows(0)}
+        table = {k: [v for i in range(len(ALL)) for v in rows(i)[k]] for k in rows(0)}
         put(path / "data/chunk-000/file-000.parquet", table)
         starts = [sum(LENGTHS[:i]) for i in range(len(ALL))]
         top = "videos/observation.images.top"
@@ -272,7 +269,10 @@ def write_lerobot(root, version="v2.1", camera=True):
         }
         put(path / "meta/episodes/chunk-000/file-000.parquet", places)
         if camera:
-            video(path / f"{top}/chunk-000/file-000.mp4", sum(grey, []))
+            video(
+                path / f"{top}/chunk-000/file-000.mp4",
+                [level for levels in grey for level in levels],
+            )
     else:
         for index in range(len(ALL)):
             put(path / f"data/chunk-000/episode_{index:06d}.parquet", rows(index))
