@@ -117,3 +117,5 @@ class StudySchema:
     overrides: list[str]
     output: str
     pretrained: str | None
+    tasks: dict[str, list[str]] = field(default_factory=dict)
+    protocol_name: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ibc.app.tasks import NoDataError
 from ibc.config import Config, at_least, build
 from ibc.data import DemonstrationWriter, Episode, read_episodes
 from ibc.data.layouts import fit_layout
@@ -93,7 +94,7 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     """The path itself, or where it is found below one of the ``search`` folders.
 
     Raises:
-        UserError: it is in none of them.
+        NoDataError: it is in none of them.
     """
     if path.is_absolute() or path.exists():
         return path
@@ -101,7 +102,7 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     for place in places:
         if (place / path).exists():
             return place / path
-    raise UserError(
+    raise NoDataError(
         f"no demonstrations at {path}; looked in {', '.join(str(p) for p in [Path(), *places])}"
     )
 

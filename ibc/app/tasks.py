@@ -10,11 +10,15 @@ from ibc.benchmark import Task, find_task
 from ibc.errors import UserError
 
 
+class NoDataError(UserError):
+    """The data of a task is nowhere to be had."""
+
+
 def find_task_data(name: str, search: Sequence[str]) -> Path:
     """The data set of a task: the original file in a ``search`` folder, else Minari's, downloaded if need be.
 
     Raises:
-        UserError: it is nowhere and cannot be downloaded; in one line where to get it and where to put it.
+        NoDataError: it is nowhere and cannot be downloaded; in one line where to get it and where to put it.
     """
     task = find_task(name)
     folders = [Path(folder).expanduser() for folder in search]
@@ -32,7 +36,7 @@ def find_task_data(name: str, search: Sequence[str]) -> Path:
     put = os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")
     by_hand = f"get {task.url} and put it into {put} ($D4RL_DATASET_DIR)" if task.files else ""
     by_minari = f"'minari download {task.minari}' where there is a network" if task.minari else ""
-    raise UserError(
+    raise NoDataError(
         f"no data for {name}: {' or '.join(task.files) or 'nothing'} in {', '.join(map(str, folders))}, "
         f"{failure}; {' or '.join(filter(None, (by_hand, by_minari)))}"
     )
