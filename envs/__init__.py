@@ -2,6 +2,8 @@
 
 from gymnasium.envs.registration import WrapperSpec, register
 
+from envs.d4rl.registration import register_all
+
 register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
 
 # Control steps an episode lasts at most, as published; a slot needs more of them than were given (50).
@@ -34,3 +36,5 @@ for _task, _where in _ADROIT.items():
             WrapperSpec("CorrectedReward", "envs.adroit.reward:CorrectedReward", _where),
         ),
     )
+
+register_all()

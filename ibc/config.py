@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ibc import schema
+from ibc.benchmark import find_task
 from ibc.errors import Interrupted, UserError
 
 #: Modules whose classes a configuration may name. Checkpoints carry configuration, so this is a security boundary.
@@ -35,6 +36,11 @@ ALLOWED = (
 
 for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark"):
     ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
+
+# ${d4rl:env_id,${task}} and so on: what experiment=d4rl asks of its task.
+OmegaConf.register_new_resolver("d4rl", lambda key, name: getattr(find_task(name or ""), key))
+
+RESOLVER_ERROR = "UserError raised while resolving interpolation: "
 
 #: Where the project's YAML files are.
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -73,6 +79,8 @@ def readable_errors() -> Iterator[None]:
         if error.__cause__ is not None and not isinstance(error, UserError):
             text += f"\n{error.__cause__}"  # where Hydra says that, its cause says why
         lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if lines and lines[0].startswith(RESOLVER_ERROR):  # ours; what follows is about OmegaConf
+            lines = [lines[0].removeprefix(RESOLVER_ERROR)]
         print(f"error: {'; '.join(lines)}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt) as error:

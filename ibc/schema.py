@@ -14,6 +14,9 @@ class DataSchema:
     path: str
     num_episodes: int = 0
     obs_names: list[str] | None = None
+    keep_best: float | None = None
+    return_temperature: float | None = None
+    episode_length: int | None = None
     search: list[str] = field(default_factory=list)
 
 
@@ -41,6 +44,7 @@ class TrainSchema:
     """Keys of ``train.yaml``."""
 
     name: str
+    task: str | None
     policy_name: str
     seed: int
     device: str
@@ -128,3 +132,5 @@ class StudySchema:
     overrides: list[str]
     output: str
     pretrained: str | None
+    tasks: dict[str, list[str]] = field(default_factory=dict)
+    protocol_name: str | None = None

@@ -1,125 +1,367 @@
-"""The yardstick measures the same thing: both implementations agree on energies, losses, penalties and chains."""
+"""D4RL: names, data, layouts, scores, selection by return, and the table of its tasks."""
 
 import json
-import subprocess
-import sys
+import shutil
 
+import gymnasium as gym
+import h5py
+import minari
+import numpy as np
 import pytest
-import torch
+from conftest import ROOT
 
-from ibc.app import workloads
-from ibc.energies import action_gradient
-from ibc.losses import GradientPenalty
-from ibc.losses.info_nce import info_nce
-from ibc.samplers import Langevin
-from tests import plain
+from envs.d4rl.kitchen import ELEMENT
+from ibc.app.demonstrations import check_actions, load_demonstrations
+from ibc.app.inspect import describe, inspect
+from ibc.app.study import study
+from ibc.app.tables import table
+from ibc.app.tasks import NoDataError, find_task_data
+from ibc.benchmark import find_task
+from ibc.benchmark.published import PUBLISHED
+from ibc.config import compose
+from ibc.data import Episode, keep_best, read_episodes, repeat_by_return
+from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.types import ObsField
+
+NAMES = [
+    "pen-human",
+    "hammer-cloned-v0",
+    "door-expert-v1",
+    "relocate-human-longhorizon-v0",
+    "kitchen-complete-v0",
+    "kitchen-partial",
+    "kitchen-mixed-v0",
+    "maze2d-open-v0",
+    "maze2d-umaze-v1",
+    "maze2d-medium-dense-v1",
+    "maze2d-large",
+    "antmaze-umaze-v0",
+    "antmaze-umaze-diverse-v2",
+    "antmaze-medium-play-v2",
+    "antmaze-large-diverse",
+    "hopper-medium-v2",
+    "halfcheetah-medium-replay-v0",
+    "walker2d-full-replay-v1",
+    "ant-random",
+    "D4RL/pen/human-v2",
+    "D4RL/kitchen/mixed-v2",
+    "D4RL/pointmaze/umaze-dense-v2",
+    "D4RL/antmaze/medium-play-v1",
+]
 
 
-class Zeros:
-    """Noise without noise."""
+def episode(returns=1.0, steps=3, action=0.0, **obs):
+    obs = obs or {"state": np.zeros((steps + 1, 2), np.float32)}
+    reward = np.zeros(steps, np.float32)
+    reward[-1] = returns
+    return Episode(
+        obs=obs,
+        action=np.full((steps, 2), action, np.float32),
+        reward=reward,
+        success=np.zeros(steps, np.bool_),
+        terminated=False,
+        truncated=True,
+    )
 
-    def uniform(self, *shape):
-        return torch.zeros(shape)
 
-    def normal(self, *shape):
-        return torch.zeros(shape)
+class TestNames:
+    @pytest.mark.parametrize("name", [*NAMES, *PUBLISHED])
+    def test_every_task_has_an_environment_with_its_horizon(self, name):
+        task = find_task(name)
+        assert task.asked == name
+        spec = gym.spec(task.env_id)
+        if "longhorizon" not in name:
+            assert spec.max_episode_steps == task.horizon
+        for wrapper in spec.additional_wrappers:
+            threshold = wrapper.kwargs.get("success_return")
+            assert threshold is None or threshold == task.reference[1]
+
+    @pytest.mark.parametrize("name", PUBLISHED)
+    def test_published_names_are_names(self, name):
+        assert find_task(name).name == name
+
+    @pytest.mark.parametrize(
+        "name", ["", "pen", "pen-human-v7", "kitchen-all", "antmaze-medium", "D4RL/pen/human"]
+    )
+    def test_others_are_refused_with_examples(self, name):
+        with pytest.raises(UserError, match="called like pen-human"):
+            find_task(name)
+
+    def test_versions_choose_files(self):
+        assert find_task("pen-human-v1").files[0] == "pen-human-v1.hdf5"
+        assert find_task("pen-human-v0").files[0] == "pen-v0_demos_clipped.hdf5"
+        assert find_task("walker2d-medium-replay-v0").files[0] == "walker_mixed.hdf5"
+        assert "multistart_True_multigoal_False" in find_task("antmaze-large-play").url
+
+    def test_kitchen_environments_fit_their_data(self):
+        assert find_task("kitchen-mixed").env_id == "envs/FrankaKitchenMixedLegacy-v0"
+        assert find_task("D4RL/kitchen/mixed-v2").env_id == "envs/FrankaKitchenMixed-v1"
+
+    def test_scores(self):
+        """Random is 0, the expert 100; the paper's pen-human is 83.5."""
+        pen = find_task("pen-human")
+        assert pen.normalised_score(96.262799) == 0
+        assert pen.normalised_score(3076.8331017826877) == pytest.approx(100)
+        assert pen.normalised_score(2586) == pytest.approx(83.53, abs=0.01)
+        assert find_task("kitchen-mixed").normalised_score(2.0) == 50
+        assert find_task("maze2d-umaze").normalised_score(2.0) is None
 
 
 @pytest.fixture
-def pair():
-    torch.manual_seed(0)
-    return workloads.Pair(plain, 3, width=32, num_blocks=2)
+def nowhere(tmp_path, monkeypatch):
+    """A machine without data and without a network."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path / "d4rl"))
+    (tmp_path / "d4rl").mkdir()
+
+    def offline(dataset_id):
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(minari, "download_dataset", offline)
+    return tmp_path
 
 
-def bound(pair):
-    return pair.policy.energy.bind({"state": pair.obs.unsqueeze(1)})
+class TestFinding:
+    def find(self, name, root):
+        return find_task_data(name, [str(root / "d4rl")])
+
+    def test_original_file(self, nowhere):
+        for file in ("pen-v0_demos_clipped.hdf5", "pen-human-v1.hdf5"):
+            (nowhere / "d4rl" / file).touch()
+        assert self.find("pen-human", nowhere).name == "pen-human-v1.hdf5"
+        assert self.find("pen-human-v0", nowhere).name == "pen-v0_demos_clipped.hdf5"
+
+    def test_minaris_cache_newest_version_unless_asked(self, nowhere):
+        for version in (1, 10, 2):
+            (nowhere / f"minari/D4RL/pen/human-v{version}/data").mkdir(parents=True)
+        assert self.find("D4RL/pen/human-v1", nowhere).name == "human-v1"
+        assert self.find("pen-human", nowhere).name == "human-v2"
+        shutil.rmtree(nowhere / "minari/D4RL/pen/human-v2")
+        assert self.find("pen-human", nowhere).name == "human-v10"
+
+    def test_download(self, nowhere, monkeypatch):
+        asked = []
+
+        def download(dataset_id):
+            asked.append(dataset_id)
+            (nowhere / "minari" / dataset_id / "data").mkdir(parents=True)
+
+        monkeypatch.setattr(minari, "download_dataset", download)
+        assert self.find("door-cloned-v1", nowhere) == nowhere / "minari/D4RL/door/cloned-v2"
+        assert self.find("door-cloned-v1", nowhere).is_dir()
+        assert asked == ["D4RL/door/cloned-v2"]
+
+    def test_in_one_line_where_to_get_it(self, nowhere):
+        with pytest.raises(NoDataError) as error:
+            self.find("kitchen-complete", nowhere)
+        text = str(error.value)
+        assert "\n" not in text
+        assert "no route to host" in text
+        assert "offline_rl/kitchen/mini_kitchen_microwave_kettle_light_slider-v0.hdf5" in text
+        assert "minari download D4RL/kitchen/complete-v2" in text
+        assert str(nowhere / "d4rl") in text
+
+    def test_what_minari_does_not_have(self, nowhere):
+        with pytest.raises(
+            NoDataError, match=r"Minari does not have it; get http.*hopper_medium-v2"
+        ):
+            self.find("hopper-medium", nowhere)
 
 
-def test_energies_agree(pair):
-    action = torch.rand(workloads.BATCH, 5, 3)
-    torch.testing.assert_close(bound(pair)(action), pair.plain(pair.obs, action))
+class TestLayouts:
+    def kitchen(self, steps=3):
+        rng = np.random.default_rng(0)
+        goals = {"microwave": 1, "kettle": 7, "light switch": 2, "slide cabinet": 1}
+        obs = {"observation": rng.normal(size=(steps + 1, 59))}
+        obs |= {f"desired_goal/{k}": rng.normal(size=(steps + 1, n)) for k, n in goals.items()}
+        return episode(**{name: array.astype(np.float32) for name, array in obs.items()})
 
+    def fields(self, **shapes):
+        return {name: ObsField(shape, "float32") for name, shape in shapes.items()}
 
-def test_gradients_and_penalty_agree(pair):
-    action = torch.rand(workloads.BATCH, 5, 3)
-    torch.testing.assert_close(
-        action_gradient(bound(pair), action), plain.plain_gradient(pair.plain, pair.obs, action)
+    def test_todays_kitchen_becomes_the_original_one(self):
+        one = self.kitchen()
+        (out,) = fit_layout([one], self.fields(state=(60,)), "envs/FrankaKitchenLegacy-v0")
+        state, now = out.obs["state"], one.obs["observation"]
+        assert state.shape == (4, 60)
+        np.testing.assert_array_equal(state[:, :9], now[:, :9])
+        np.testing.assert_array_equal(state[:, 9:30], now[:, 18:39])
+        np.testing.assert_array_equal(state[:, 53:60], one.obs["desired_goal/kettle"])
+        assert not state[:, 30:45].any()
+
+    def test_and_agrees_with_the_environment(self):
+        quiet = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
+        ids = ("envs/FrankaKitchen-v1", "envs/FrankaKitchenLegacy-v0")
+        new, old = (Environment(EnvConfig(id=i, kwargs=quiet)) for i in ids)
+        action = np.full(9, 0.3, np.float32)
+        frames = [[env.reset(0), env.step(action)[0], env.step(action)[0]] for env in (new, old)]
+        recorded = {k: np.stack([f[k] for f in frames[0]]) for k in frames[0][0]}
+        (out,) = fit_layout([episode(steps=2, **recorded)], old.obs_fields, ids[1])
+        expected = np.stack([frame["state"] for frame in frames[1]])
+        np.testing.assert_allclose(out.obs["state"], expected, atol=1e-6)
+
+    def test_elements_agree_on_both_sides(self):
+        assert KITCHEN_ELEMENT == ELEMENT
+
+    def test_contact_forces_of_the_ant_are_left_out(self):
+        old = episode(state=np.arange(4 * 111, dtype=np.float32).reshape(4, 111))
+        (out,) = fit_layout([old], self.fields(state=(27,)), "envs/Ant-v4")
+        np.testing.assert_array_equal(out.obs["state"], old.obs["state"][:, :27])
+
+    @pytest.mark.parametrize(
+        ("size", "shapes", "message"),
+        [
+            (60, {"observation": (59,)}, "cannot be made up"),
+            (4, {"observation": (4,), "desired_goal": (2,)}, "original maze2d"),
+            (29, {"observation": (27,)}, "mirror image"),
+        ],
     )
-    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds)
-    theirs = plain.plain_gradient_penalty(pair.plain, pair.obs, action, margin=1e-3)
-    assert theirs > 0
-    torch.testing.assert_close(ours, theirs)
+    def test_what_cannot_be_converted_says_why(self, size, shapes, message):
+        old = episode(state=np.zeros((4, size), np.float32))
+        with pytest.raises(UserError, match=message) as error:
+            fit_layout([old], self.fields(**shapes), "envs/X-v0")
+        assert "\n" not in str(error.value)
+
+    def test_all_else_is_left_alone(self):
+        one = episode()
+        (out,) = fit_layout([one], self.fields(state=(5,)), "envs/X-v0")
+        assert out is one
+
+    def test_actions_in_other_units(self):
+        env = Environment(EnvConfig(id="envs/PointMaze_UMaze-v3"))
+        check_actions([episode(action=1.0), episode(action=1.3)], env)
+        with pytest.raises(UserError, match=r"100% of the data's actions.*other units"):
+            check_actions([episode(action=90.0)], env)
 
 
-def test_losses_agree(pair):
-    negatives = torch.rand(workloads.BATCH, 5, 3)
-    candidates = torch.cat([pair.action.unsqueeze(1), negatives], dim=1)
-    torch.testing.assert_close(
-        info_nce(bound(pair)(candidates)).mean(),
-        plain.plain_info_nce(pair.plain, pair.obs, pair.action, negatives),
-    )
+class TestSelection:
+    def test_keep_best(self):
+        episodes = [episode(r) for r in (3, 1, 4, 1, 5)]
+        assert [e.episode_return for e in keep_best(episodes, 0.5)] == [3, 4, 5]
+        assert keep_best(episodes, 1.0) == episodes
+        assert [e.episode_return for e in keep_best(episodes, 0.01)] == [5]
+
+    @pytest.mark.parametrize("fraction", [0.0, -1.0, 1.5])
+    def test_fraction(self, fraction):
+        with pytest.raises(UserError, match="above 0 and at most 1"):
+            keep_best([episode()], fraction)
+
+    def test_repeat_by_return(self):
+        episodes = [episode(r) for r in (0, 5, 10)]
+        counts = np.bincount([int(e.episode_return) for e in repeat_by_return(episodes, 0.5)])
+        np.testing.assert_array_equal(counts[[0, 5, 10]], np.rint(8 * np.exp([-2, -1, 0])))
+        assert repeat_by_return(episodes, 1e6) == episodes
+        assert repeat_by_return([episode(2), episode(2)], 0.1)[1:] != []
+        with pytest.raises(UserError, match="must be positive"):
+            repeat_by_return(episodes, 0.0)
 
 
-def test_chains_agree(pair, monkeypatch):
-    monkeypatch.setattr(torch, "randn", lambda *shape, **_: torch.zeros(*shape))
-    start = torch.rand(workloads.BATCH, 5, 3) * 2 - 1
-    theirs = plain.plain_langevin(
-        pair.plain, pair.obs, start, low=pair.low, high=pair.high,
-        num_iterations=20, step_init=0.5, step_final=1e-3, generator=None,
-    )  # fmt: skip
-    chain = Langevin(num_candidates=5, num_iterations=20, step_init=0.5, step_final=1e-3)
-    ours = chain(bound(pair), start, pair.policy.bounds, Zeros()).action
-    assert (theirs - start).abs().max() > 1e-3
-    torch.testing.assert_close(ours, theirs)
+def write_door(path, episodes=2, steps=12, actions=28):
+    rng = np.random.default_rng(0)
+    total = episodes * steps
+    with h5py.File(path, "w") as file:
+        file["observations"] = rng.normal(size=(total, 39)).astype(np.float32)
+        file["actions"] = rng.uniform(-1, 1, (total, actions)).astype(np.float32)
+        file["rewards"] = rng.normal(size=total).astype(np.float32)
+        file["terminals"] = np.zeros(total, np.bool_)
+        file["timeouts"] = np.arange(1, total + 1) % steps == 0
 
 
-def test_plain_dfo_finds_a_minimum():
-    def bowl(obs, action):
-        return 100 * (action - 0.3).square().sum(-1)
+class TestInspect:
+    def test_prints_and_draws(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        write_door(tmp_path / "door-human-v1.hdf5")
+        inspect(["door-human-v1.hdf5"])
+        out = capsys.readouterr().out
+        assert "format d4rl" in out
+        assert "2 episodes, 24 steps" in out
+        assert "state: float32 (39,)" in out
+        assert "action: float32 (28,)" in out
+        picture = (tmp_path / "door-human-v1_actions.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
 
-    found = plain.plain_dfo(
-        bowl, torch.zeros(1, 2), low=-torch.ones(2), high=torch.ones(2), num_candidates=2048,
-        num_iterations=3, std=0.33, shrink=0.5, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    torch.testing.assert_close(found, torch.full((2,), 0.3), atol=0.03, rtol=0)
+    def test_a_task_by_name(self, nowhere, capsys):
+        write_door(nowhere / "d4rl/door-human-v1.hdf5")
+        inspect(["door-human", "--output", str(nowhere / "x.png")])
+        assert (nowhere / "x.png").is_file()
 
+    def test_nothing_there(self, nowhere):
+        with pytest.raises(UserError, match="no demonstrations at x.hdf5"):
+            inspect(["x.hdf5"])
+        with pytest.raises(UserError, match="no task 'x'"):
+            inspect(["x"])
 
-@pytest.mark.parametrize("name", workloads.NAMES)
-def test_every_workload_runs_on_both_sides(name, monkeypatch):
-    for constant in ("DFO_CANDIDATES", "UNIFORM_NEGATIVES", "LANGEVIN_CANDIDATES", "BATCH"):
-        monkeypatch.setattr(workloads, constant, 16)
-    monkeypatch.setattr(workloads, "LANGEVIN_ITERATIONS", 3)
-    work = workloads.make_workload(name, plain)
-    work.fast()
-    work.plain()
-    assert work.products > 0
+    def test_one_dimension_and_success(self):
+        one = episode()
+        one.success[-1] = True
+        assert describe([one, episode()])[-1] == "success: 1 of 2 episodes"
 
-
-def test_the_command_writes_one_object_a_row(tmp_path):
-    output = tmp_path / "benchmark.json"
-    command = [
-        sys.executable,
-        "scripts/benchmark.py",
-        "rows=[W2,accuracy_2d,env,rollout_1]",
-        "repeats=1",
-    ]
-    run = subprocess.run(
-        [*command, f"output={output}"], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    rows = json.loads(output.read_text())["rows"]
-    assert [row["name"] for row in rows] == ["W2", "accuracy_2d", "env", "rollout_1"]
-    keys = {"name", "ms", "plain_ms", "ratio", "fraction_of_matmul", "peak_memory_mb"}
-    assert all(keys <= set(row) for row in rows)
-    assert rows[0]["ratio"] == pytest.approx(rows[0]["plain_ms"] / rows[0]["ms"])
-    assert rows[1]["same_best"] > 0.5
-    assert rows[1]["action_difference"]["mean"] < 0.01
-    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    def test_the_script_is_short(self):
+        assert len((ROOT / "scripts/inspect_data.py").read_text().splitlines()) <= 20
 
 
-def test_an_unknown_row_is_named():
-    command = [sys.executable, "scripts/benchmark.py", "rows=[W9]"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert "W9" in run.stderr
-    assert "W1" in run.stderr
+class TestTraining:
+    def compose(self, *overrides):
+        return compose("train", ["experiment=d4rl", *overrides])
+
+    def test_all_follows_from_the_name(self):
+        config = self.compose("task=pen-human-longhorizon")
+        assert config["env"]["id"] == "envs/AdroitHandPen-v1"
+        assert config["env"]["max_episode_steps"] == config["data"]["episode_length"] == 200
+        assert config["data"]["path"] == "pen-human-longhorizon"
+        assert config["run_dir"] == "runs/d4rl_pen-human-longhorizon/implicit/seed_0"
+        assert self.compose("task=hopper-medium-v2")["env"]["success_when"] == "last"
+
+    def test_overrides_win(self):
+        config = self.compose("task=pen-human", "env.max_episode_steps=7", "data.path=x.hdf5")
+        assert config["env"]["max_episode_steps"] == 7
+        assert config["data"]["path"] == "x.hdf5"
+
+    def test_the_published_settings(self):
+        config = compose("train", ["experiment=d4rl_published", "task=door-human"])
+        energy = config["policy"]["energy"]
+        assert energy["spectral_norm"]
+        assert energy["encoder"]["sqrt_std"]
+        second = config["sampler"]["samplers"][1]
+        assert second["step_init"] == second["step_final"] == 1e-5
+        assert config["env"]["id"] == "envs/AdroitHandDoor-v1"
+
+    def test_a_study_of_tasks(self, nowhere, monkeypatch):
+        """Trains on what is there, marks what is not, and sets both beside what was published."""
+        monkeypatch.chdir(nowhere)
+        write_door(nowhere / "d4rl/door-human-v1.hdf5")
+        quick = "'debug=quick','network.width=8','encoder.num_gates=4','evaluation.num_episodes=1'"
+        config = compose(
+            "study",
+            [
+                "protocol=d4rl_paper",
+                "seeds=[0]",
+                f"overrides=[{quick},'trainer.num_steps=2','data.keep_best=0.5']",
+            ],
+        )
+        assert len(config["tasks"]) == 19
+        config["tasks"] = {name: [] for name in ("door-human", "pen-human")}
+        study(config)
+        result = json.loads((nowhere / "results/d4rl_paper.json").read_text())
+        assert [(r["task"], r["policy"]) for r in result["rows"]] == [
+            ("door-human", "implicit"),
+            ("door-human", "mse"),
+        ]
+        reference = find_task("door-human")
+        row = result["rows"][0]
+        assert row["normalised_score"] == reference.normalised_score(row["return_mean"])
+        assert [entry["task"] for entry in result["missing"]] == ["pen-human"]
+        assert str(nowhere) not in json.dumps(result)
+        assert (nowhere / "pretrained/d4rl_door-human.pt").is_file()
+        text = table(nowhere / "results/d4rl_paper.json")
+        assert "| pen-human | 2446 ± 207 | no data | 2108 ± 58.8 | no data |" in text
+        assert "| door-human | 399 ± 34 |" in text
+        assert "python scripts/study.py protocol=d4rl_paper" in text
+
+    def test_data_of_another_hand(self, tmp_path):
+        write_door(tmp_path / "x.hdf5")
+        env = Environment(EnvConfig(id="envs/AdroitHandDoor-v1"))
+        assert len(load_demonstrations(tmp_path / "x.hdf5", None, env)) == 2
+        assert len(list(read_episodes(tmp_path / "x.hdf5"))) == 2

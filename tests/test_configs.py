@@ -36,11 +36,24 @@ def train_config(*overrides):
 @pytest.mark.parametrize("policy", names("policy"))
 def test_experiment(name, policy, small_spec):
     """Each experiment with each policy by one override, which is how the baselines are run."""
-    config = compose("train", [f"experiment={name}", f"policy={policy}"])
+    task = ["task=pen-human"] if name.startswith("d4rl") else []
+    config = compose("train", [f"experiment={name}", f"policy={policy}", *task])
     assert config["policy_name"] == policy
     assert isinstance(build(config["policy"], "policy")(spec=small_spec), Policy)
     assert isinstance(build(config["loss"], "loss"), Loss)
     build(config["optimizer"], "optimizer")
+
+
+@pytest.mark.parametrize("name", names("protocol"))
+def test_protocol(name):
+    """Every task of a protocol is one that a training run can be composed for."""
+    config = compose("study", [f"protocol={name}"])
+    assert config["protocol_name"] == name
+    assert config["seeds"] == [0, 1, 2]
+    for task, overrides in config["tasks"].items():
+        run = compose("train", [f"experiment={config['name']}", f"task={task}", *overrides])
+        assert run["evaluation"]["num_episodes"] == 100
+        assert run["task"] == task
 
 
 @pytest.mark.parametrize("name", names("encoder"))

@@ -199,7 +199,7 @@ class TestD4RL:
             ({"rewards": np.zeros(3)}, "different lengths"),
             ({"actions": np.full((10, 2), np.nan)}, "episode 0: action is not finite"),
             ({"timeouts": np.zeros(10, np.bool_)}, "no end of an episode"),
-            ({"observations": np.array([b"x"] * 10)}, "cannot be read"),
+            ({"observations": np.array([b"x"] * 10)}, "expected numbers"),
         ],
     )
     def test_damage_is_named(self, tmp_path, changes, message):
@@ -215,7 +215,7 @@ class TestDamagedFiles:
 
     def test_unknown_format(self, tmp_path):
         (tmp_path / "x.csv").write_text("a,b\n")
-        with pytest.raises(UserError, match="d4rl, minari"):
+        with pytest.raises(UserError, match="d4rl, ibc_tfrecord, lerobot, minari"):
             list(read_episodes(tmp_path / "x.csv"))
 
     @pytest.mark.parametrize("kind", ["d4rl", "minari"])

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ibc.app.tasks import NoDataError
 from ibc.config import Config, at_least, build
 from ibc.data import DemonstrationWriter, Episode, read_episodes
+from ibc.data.layouts import fit_layout
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.log import track
@@ -94,7 +96,7 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     """The path itself, or where it is found below one of the ``search`` folders.
 
     Raises:
-        UserError: it is in none of them.
+        NoDataError: it is in none of them.
     """
     if path.is_absolute() or path.exists():
         return path
@@ -102,24 +104,31 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     for place in places:
         if (place / path).exists():
             return place / path
-    raise UserError(
+    raise NoDataError(
         f"no demonstrations at {path}; looked in {', '.join(str(p) for p in [Path(), *places])}"
     )
 
 
-def load_demonstrations(path: Path, obs_names: Sequence[str] | None) -> list[Episode]:
-    """All episodes, with the observations of ``obs_names`` alone (None: all of them).
+def load_demonstrations(
+    path: Path,
+    obs_names: Sequence[str] | None,
+    env: Environment,
+    *,
+    episode_length: int | None = None,
+) -> list[Episode]:
+    """All episodes, laid out as the environment's, with the observations of ``obs_names`` alone (None: all of them).
 
     Raises:
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
     """
-    episodes = list(read_episodes(path))
+    episodes = list(read_episodes(path, episode_length=episode_length))
     first = _shapes(episodes[0])
     for number, episode in enumerate(episodes):
         if _shapes(episode) != first:
             raise UserError(
                 f"{path}, episode {number}: shapes {_shapes(episode)} differ from {first} before"
             )
+    episodes = fit_layout(episodes, env.obs_fields, env.config.id)
     if obs_names is None:
         return episodes
     if not obs_names:
@@ -159,6 +168,7 @@ def make_spec(
         raise UserError(
             f"the data has {action_dim}-D actions, {env.config.id} takes {len(env.action_low)}-D"
         )
+    check_actions(episodes, env)
     return Spec(
         obs={name: env.obs_fields[name] for name in sample.obs},
         obs_horizon=obs_horizon,
@@ -167,6 +177,24 @@ def make_spec(
         action_low=tuple(float(x) for x in env.action_low),
         action_high=tuple(float(x) for x in env.action_high),
     )
+
+
+def check_actions(episodes: Sequence[Episode], env: Environment) -> None:
+    """Single numbers beyond the action space are clipped; where most are, the units are others.
+
+    Human demonstrations of the door leave it in four steps of five, by a third of its range at most.
+
+    Raises:
+        UserError: more than half of all numbers lie outside.
+    """
+    action = np.concatenate([episode.action for episode in episodes])
+    margin = 1e-3 * np.maximum(1.0, np.abs(action))  # rounding
+    outside = (action < env.action_low - margin) | (action > env.action_high + margin)
+    if outside.mean() > 0.5:
+        raise UserError(
+            f"{outside.mean():.0%} of the data's actions, from {action.min():.3g} to {action.max():.3g}, are outside "
+            f"{env.config.id}'s {env.action_low.min():.3g} to {env.action_high.max():.3g}: other units?"
+        )
 
 
 def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ibc import machine
+from ibc.benchmark import find_task
 from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint
 from ibc.config import Config, at_least, build
+from ibc.data import Episode
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -109,6 +113,7 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
         "first_seed": settings.first_seed,
         "num_envs": count,
         **summarise(episodes, env_config.success_when, latencies),
+        **scores(checkpoint.config.get("task"), episodes),
         "about": {
             **machine.provenance(),
             "experiment": checkpoint.config["name"],
@@ -120,14 +125,25 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
     }
 
 
+def scores(task: str | None, episodes: Sequence[Episode]) -> dict[str, Any]:
+    """The benchmark's score of a task, where it has a reference for it: 0 is random, 100 the expert."""
+    if task is None:
+        return {}
+    mean = float(np.mean([episode.episode_return for episode in episodes]))
+    return {"task": task, "normalised_score": find_task(task).normalised_score(mean)}
+
+
 def format_figures(name: str, policy_name: str, figures: dict[str, Any]) -> str:
     """The few lines that a person wants."""
     low, high = figures["success_rate_ci95"]
     latency = figures["policy_latency_ms"]
+    score = figures.get("normalised_score")
     return (
         f"{name}, {policy_name}, {figures['num_episodes']} episodes of {figures['env_id']}\n"
         f"success: {figures['success_rate']:.1%} (95 % interval {low:.1%} to {high:.1%})\n"
-        f"return: {figures['return_mean']:.2f}\n"
+        f"return: {figures['return_mean']:.2f}"
+        + (f" (D4RL score {score:.1f})" if score is not None else "")
+        + "\n"
         f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
         f"for {figures['num_envs']} environments at once"
     )

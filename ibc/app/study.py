@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 from ibc import machine
 from ibc.app.evaluate import write_json
 from ibc.app.runs import CHECKPOINT, EVALUATION, run_folder
+from ibc.app.tasks import NoDataError
 from ibc.app.train import differences, train_in
+from ibc.benchmark import find_task
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.config import Config, compose
 from ibc.errors import UserError
@@ -24,28 +27,59 @@ MAX_PRETRAINED = 3_000_000
 
 def study(config: Config) -> None:
     """The command. Interrupted, it goes on where it stopped when it is called again."""
-    rows = []
-    for policy in config["policies"]:
-        runs = [one_run(config, policy, seed) for seed in config["seeds"]]
-        rows.append({"policy": policy, **pool([figures for _, figures in runs])})
-        result = {
-            "experiment": config["name"],
-            "command": command(config),
-            "seeds": config["seeds"],
-            "rows": rows,
-            "about": machine.provenance(),
-        }
-        write_json(Path(config["output"]), result)
-        if policy == "implicit" and config["pretrained"] is not None:
-            publish(runs[0][0] / CHECKPOINT, Path(config["pretrained"]), runs[0][1])
-    for row in rows:
+    result: dict[str, Any] = {
+        "experiment": config["name"],
+        "command": command(config),
+        "seeds": config["seeds"],
+        "rows": [],
+        "about": machine.provenance(),
+    }
+    if config["tasks"]:
+        result |= {"tasks": list(config["tasks"]), "overrides": config["overrides"], "missing": []}
+    for task, task_overrides in (config["tasks"] or {None: []}).items():
+        try:
+            study_task(config, task, task_overrides, result)
+        except NoDataError as error:
+            print(f"not run: {error}")
+            result["missing"].append({"task": task, "reason": source(task)})
+            write_json(Path(config["output"]), result)
+    for row in result["rows"]:
         print(
-            f"{row['policy']}: success {row['success_rate']:.1%}, return {row['return_mean']:.1f}"
+            f"{row.get('task', '')} {row['policy']}: success {row['success_rate']:.1%}, "
+            f"return {row['return_mean']:.1f}".lstrip()
         )
+    for entry in result.get("missing", []):
+        print(f"{entry['task']}: no data")
     print(f"file: {config['output']}")
 
 
-def one_run(config: Config, policy: str, seed: int) -> tuple[Path, dict[str, Any]]:
+def study_task(
+    config: Config, task: str | None, task_overrides: list[str], result: dict[str, Any]
+) -> None:
+    """All policies and seeds of one task, written to the result file policy by policy."""
+    named = [] if task is None else [f"task={task}", *task_overrides]
+    for policy in config["policies"]:
+        runs = [one_run(config, policy, seed, named) for seed in config["seeds"]]
+        row = {"policy": policy, **pool([figures for _, figures in runs])}
+        result["rows"].append(row if task is None else {"task": task, **row})
+        write_json(Path(config["output"]), result)
+        if policy == "implicit" and config["pretrained"] is not None:
+            target = Path(config["pretrained"])
+            if task is not None:
+                target = target.with_stem(f"{target.stem}_{task.replace('/', '_')}")
+            publish(runs[0][0] / CHECKPOINT, target, runs[0][1])
+
+
+def source(name: str) -> str:
+    """Where a task's data would be had from."""
+    task = find_task(name)
+    minari = f" or, with Minari, {task.minari}" if task.minari is not None else ""
+    return f"no data for {name}: {task.url}{minari}"
+
+
+def one_run(
+    config: Config, policy: str, seed: int, task_overrides: Sequence[str] = ()
+) -> tuple[Path, dict[str, Any]]:
     """Folder and evaluation of one training run; trained only if that has not been done."""
     overrides = [
         f"experiment={config['name']}",
@@ -53,6 +87,7 @@ def one_run(config: Config, policy: str, seed: int) -> tuple[Path, dict[str, Any
         f"seed={seed}",
         "resume=true",
         "video=false",
+        *task_overrides,
         *config["overrides"],
     ]
     run_config = compose("train", overrides)
@@ -75,6 +110,7 @@ def is_done(run_dir: Path, config: Config) -> bool:
 
 def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures over all training seeds: episodes pooled for success, mean and spread over seeds for the return."""
+    scores = [e["normalised_score"] for e in evaluations if e.get("normalised_score") is not None]
     successes = [row["success"] for e in evaluations for row in e["episodes"]]
     returns = [e["return_mean"] for e in evaluations]
     return {
@@ -87,6 +123,7 @@ def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         "return_mean": float(np.mean(returns)),
         "return_mean_by_seed": returns,
         "return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else None,
+        **({"normalised_score": float(np.mean(scores))} if scores else {}),
         "training_seconds": [e["about"]["training_seconds"] for e in evaluations],
         "policy_latency_ms": float(
             np.median([e["policy_latency_ms"]["median"] for e in evaluations])
@@ -114,7 +151,9 @@ def publish(checkpoint_path: Path, target: Path, figures: dict[str, Any]) -> Non
 def command(config: Config) -> str:
     """The command line that makes the result again."""
     lists = {key: ",".join(str(value) for value in config[key]) for key in ("policies", "seeds")}
-    parts = ["python scripts/study.py", f"name={config['name']}"]
+    protocol = config["protocol_name"]
+    what = f"name={config['name']}" if protocol is None else f"protocol={protocol}"
+    parts = ["python scripts/study.py", what]
     parts += [f"'{key}=[{values}]'" for key, values in lists.items()]
     parts += [f"'overrides=[{','.join(repr(o) for o in config['overrides'])}]'"] * bool(
         config["overrides"]

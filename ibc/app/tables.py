@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ibc.app.task_tables import task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -39,13 +40,25 @@ def table(path: Path) -> str:
         "|---|---|---|---|---|---|",
     ]
     rows = [line(row) for row in result["rows"]]
+    if "tasks" in result:
+        head, rows = [], task_table(result)
+    if not result["rows"]:
+        return "\n".join([*rows, "", f"`{result['command']}`", ""])
     first = result["rows"][0]
+    several = "tasks" in result
     note = (
-        f"`{result['command']}`: {first['env_id']}, training seeds "
+        f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
-        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. Milliseconds are the median for one "
-        f"decision for {first['num_envs']} environments at once. Intervals pool the episodes of all training seeds; ± is the "
-        f"standard deviation between training seeds."
+        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. "
+    )
+    if not several:
+        note += (
+            "Milliseconds are the median for one decision for "
+            f"{first['num_envs']} environments at once. "
+        )
+    note += (
+        "Intervals pool the episodes of all training seeds; ± is the standard deviation between "
+        "training seeds."
     )
     return "\n".join([*head, *rows, "", note, ""])
 

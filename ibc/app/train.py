@@ -20,6 +20,7 @@ from ibc.app.evaluate import Evaluation, evaluate_policy, format_figures, write_
 from ibc.app.record import film
 from ibc.app.report import write_report
 from ibc.app.runs import CHECKPOINT, EVALUATION, REPORT, VIDEO, StopRequest, run_folder
+from ibc.app.tasks import find_task_data
 from ibc.checkpoint import (
     Checkpoint,
     build_policy,
@@ -27,7 +28,7 @@ from ibc.checkpoint import (
     save_checkpoint,
 )
 from ibc.config import Config, at_least, build, complete
-from ibc.data import WindowDataset
+from ibc.data import WindowDataset, keep_best, repeat_by_return
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import Interrupted, UserError
 from ibc.files import write_atomically
@@ -90,7 +91,11 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     data = config["data"]
     data_path = Path(data["path"])
     if config["env"].get("expert") is None:
-        data_path = find_data(data_path, data["search"])
+        data_path = (
+            find_task_data(config["task"], data["search"])
+            if data["path"] == config["task"]
+            else find_data(data_path, data["search"])
+        )
     elif not data_path.exists():
         collect_demonstrations(
             config["env"],
@@ -99,8 +104,14 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
             first_seed=0,
             num_envs=16,
         )
-    episodes = load_demonstrations(data_path, data["obs_names"])
     env = try_environment(config)
+    episodes = load_demonstrations(
+        data_path, data["obs_names"], env, episode_length=data["episode_length"]
+    )
+    if data["keep_best"] is not None:
+        episodes = keep_best(episodes, data["keep_best"])
+    if data["return_temperature"] is not None:
+        episodes = repeat_by_return(episodes, data["return_temperature"])
     spec = make_spec(
         episodes,
         env,
@@ -181,7 +192,7 @@ def differences(first: Config, second: Config) -> list[str]:
     def part(config: Config, key: str) -> Any:
         value = config.get(key)
         if key == "data" and isinstance(value, dict):  # where it was found does not matter
-            return {k: v for k, v in value.items() if k != "search"}
+            return {k: v for k, v in value.items() if k != "search" and v is not None}
         return value
 
     return [key for key in IDENTITY if part(first, key) != part(second, key)]

@@ -2,6 +2,7 @@
 
 from ibc.data.episode import Episode, InvalidEpisode
 from ibc.data.readers import read_episodes
+from ibc.data.selection import keep_best, repeat_by_return
 from ibc.data.store import DemonstrationWriter
 from ibc.data.windows import ShuffledIndices, WindowDataset
 
@@ -11,5 +12,7 @@ __all__ = [
     "InvalidEpisode",
     "ShuffledIndices",
     "WindowDataset",
+    "keep_best",
     "read_episodes",
+    "repeat_by_return",
 ]

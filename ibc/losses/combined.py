@@ -14,22 +14,33 @@ from ibc.types import Batch
 
 
 class Combined(Loss):
-    """The sum of several losses, each on its own part of the batch.
+    """The weighted sum of several losses, each on its own part of the batch.
 
     Denoising says where minima are and InfoNCE how deep they are; the second is dearer and needs fewer examples.
 
     Args:
         losses: the terms.
         fractions: part of the batch, from its beginning, that each term sees.
+        weights: of the terms; all one if not given.
     """
 
-    def __init__(self, losses: Sequence[Loss], fractions: Sequence[float]) -> None:
-        if len(losses) != len(fractions) or not losses:
-            raise ValueError(f"{len(losses)} losses need as many fractions, got {len(fractions)}")
+    def __init__(
+        self,
+        losses: Sequence[Loss],
+        fractions: Sequence[float],
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        weights = [1.0] * len(losses) if weights is None else weights
+        if not len(losses) == len(fractions) == len(weights) or not losses:
+            raise ValueError(
+                f"{len(losses)} losses need as many fractions and weights, "
+                f"got {len(fractions)} and {len(weights)}"
+            )
         if not all(0 < fraction <= 1 for fraction in fractions):
             raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
         self.losses = list(losses)
         self.fractions = list(fractions)
+        self.weights = list(weights)
 
     def __call__(
         self, policy: object, batch: Batch, noise: Noise
@@ -37,10 +48,10 @@ class Combined(Loss):
         """See :class:`Loss`."""
         values: list[Tensor] = []
         metrics: Metrics = {}
-        for loss, fraction in zip(self.losses, self.fractions, strict=True):
+        for loss, fraction, weight in zip(self.losses, self.fractions, self.weights, strict=True):
             count = max(1, round(fraction * len(batch.action)))
             part = Batch({n: o[:count] for n, o in batch.obs.items()}, batch.action[:count])
             value, reported = loss(policy, part, noise)
-            values.append(value)
+            values.append(weight * value)
             metrics |= reported
         return torch.stack(values).sum(), metrics

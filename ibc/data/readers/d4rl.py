@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.hdf5 import load
 from ibc.errors import UserError
 from ibc.types import as_float32
 
 REQUIRED = ("observations", "actions", "rewards", "terminals")
+OPTIONAL = ("timeouts", "next_observations", "infos/success")
 
 
 def can_read(path: Path) -> bool:
@@ -25,11 +28,13 @@ def can_read(path: Path) -> bool:
         return isinstance(file.get("observations"), h5py.Dataset)
 
 
-def read(path: Path) -> Iterator[Episode]:
+def read(path: Path, *, episode_length: int | None = None) -> Iterator[Episode]:
     """Every episode, cut where ``terminals`` or ``timeouts`` is set.
 
-    The layout has T observations for T actions; the one after the last action is filled with a copy of the last, which
-    no training window ever shows. A last episode without an end flag is kept as a recording that just stops.
+    The layout has T observations for T actions; the one after the last action comes from ``next_observations``, or is a
+    copy of the last, which no training window ever shows. A last episode without an end flag is kept as a recording
+    that just stops. Files of D4RL's ``v0`` have no ``timeouts``: there an episode also ends after ``episode_length``
+    steps, which the file does not tell.
 
     Raises:
         UserError: an array is missing, lengths differ, or nothing marks the end of an episode.
@@ -40,30 +45,68 @@ def read(path: Path) -> Iterator[Episode]:
             raise UserError(
                 f"{path} lacks {', '.join(missing)}; D4RL's layout has {', '.join(REQUIRED)}"
             )
-        names = [*REQUIRED, *(n for n in ("timeouts", "infos/success") if n in file)]
-        arrays: dict[str, NDArray[np.generic]] = {name: file[name][()] for name in names}
-    lengths = {name: len(array) for name, array in arrays.items()}
+        arrays = {n: load(file, n) for n in (*REQUIRED, *(n for n in OPTIONAL if n in file))}
+    lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise UserError(f"{path} has arrays of different lengths: {lengths}")
-    terminals = arrays["terminals"].reshape(-1).astype(np.bool_)
-    timeouts = arrays.get("timeouts", np.zeros(len(terminals))).reshape(-1).astype(np.bool_)
-    ends = np.flatnonzero(terminals | timeouts) + 1
-    if len(ends) == 0:
-        raise UserError(
-            f"{path} has no end of an episode: neither terminals nor timeouts is ever set"
+    obs, action = as_float32(arrays["observations"]), as_float32(arrays["actions"])
+    if obs.ndim != 2 or action.ndim != 2:
+        raise InvalidEpisode(
+            f"observations are {obs.shape} and actions {action.shape}, expected vectors"
         )
-    bounds = np.unique(np.concatenate([[0], ends, [len(terminals)]]))
-    obs = as_float32(arrays["observations"])
-    action = as_float32(arrays["actions"])
-    reward = as_float32(arrays["rewards"].reshape(-1))
-    success = arrays.get("infos/success", np.zeros(len(terminals))).reshape(-1).astype(np.bool_)
+    after = as_float32(arrays.get("next_observations", obs))
+    reward = as_float32(_column(arrays, "rewards"))
+    terminals, timeouts = _flags(arrays, "terminals"), _flags(arrays, "timeouts")
+    success = _flags(arrays, "infos/success")
+    bounds = _bounds(path, terminals, timeouts, "timeouts" in arrays, episode_length)
     for start, stop in itertools.pairwise(bounds):
         episode = slice(start, stop)
         yield Episode(
-            obs={"state": np.concatenate([obs[episode], obs[stop - 1 : stop]])},
+            obs={"state": np.concatenate([obs[episode], after[stop - 1 : stop]])},
             action=action[episode],
             reward=reward[episode],
             success=success[episode],
             terminated=bool(terminals[stop - 1]),
             truncated=bool(timeouts[stop - 1]),
         )
+
+
+def _bounds(
+    path: Path,
+    terminals: NDArray[np.bool_],
+    timeouts: NDArray[np.bool_],
+    has_timeouts: bool,
+    episode_length: int | None,
+) -> NDArray[np.int64]:
+    """Where episodes begin and end, 0 and the number of steps included."""
+    total = len(terminals)
+    ends = {int(t) + 1 for t in np.flatnonzero(terminals | timeouts)}
+    if not has_timeouts and episode_length is not None:
+        for start, stop in itertools.pairwise(sorted(ends | {0, total})):
+            cuts = set(range(start + episode_length, stop, episode_length))
+            ends |= cuts
+            timeouts[[cut - 1 for cut in cuts]] = True
+    if not ends:
+        raise UserError(
+            f"{path} has no end of an episode: neither terminals nor timeouts is ever set; "
+            "say how long its episodes are by data.episode_length=..."
+        )
+    return np.array(sorted(ends | {0, total}), dtype=np.int64)
+
+
+def _flags(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[np.bool_]:
+    """One flag a step; all false if the file does not have them."""
+    if name not in arrays:
+        return np.zeros(len(arrays["terminals"]), dtype=np.bool_)
+    flags = _column(arrays, name)
+    if not np.isin(flags, (0, 1)).all():
+        raise InvalidEpisode(f"'{name}' holds other values than 0 and 1")
+    return flags.astype(np.bool_)
+
+
+def _column(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """(N,) or (N, 1) numbers as (N,)."""
+    array = arrays[name]
+    if array.size != len(array):
+        raise InvalidEpisode(f"'{name}' has shape {array.shape}, expected one number a step")
+    return array.reshape(-1)

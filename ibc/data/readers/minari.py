@@ -9,9 +9,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.hdf5 import load
 from ibc.data.store import DATA_FILE, METADATA_FILE
 from ibc.errors import UserError
 from ibc.types import NumpyObs, as_float32
@@ -26,49 +26,66 @@ def read(path: Path) -> Iterator[Episode]:
     """Every episode, in order.
 
     Raises:
-        UserError: for images kept as JPEG, which would have to be decoded lossily.
+        UserError: for images kept as JPEG, which would have to be decoded lossily, and if episodes are missing.
+    """
+    metadata = read_metadata(path)
+    with h5py.File(path / "data" / DATA_FILE, "r") as file:
+        count = sum(name.startswith("episode_") for name in file)
+        if metadata.get("total_episodes", count) != count:
+            raise UserError(f"{path} has {count} episodes; {metadata['total_episodes']} announced")
+        for index in range(count):
+            yield _episode(file[f"episode_{index}"])
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What the data set says about itself; empty if it says nothing.
+
+    Raises:
+        UserError: it keeps its images as JPEG.
     """
     metadata_path = path / "data" / METADATA_FILE
     metadata = json.loads(metadata_path.read_text()) if metadata_path.is_file() else {}
+    if not isinstance(metadata, dict):
+        raise UserError(f"{metadata_path} is not a JSON object")
     encoded = metadata.get("jpeg_encoding", False) and '"uint8"' in str(
         metadata.get("observation_space")
     )
     if encoded:
         raise UserError(f"{path} keeps its images as JPEG; write it again with jpeg_encoding=False")
-    with h5py.File(path / "data" / DATA_FILE, "r") as file:
-        for index in range(len(file)):
-            group = file[f"episode_{index}"]
-            yield _episode(group)
+    return metadata
 
 
 def _episode(group: h5py.Group) -> Episode:
-    steps = len(group["actions"])
+    action = load(group, "actions")
+    steps = len(action)
+    announced = group.attrs.get("total_steps", steps)
+    if announced != steps:
+        raise InvalidEpisode(f"it has {steps} actions; {announced} announced")
     success = np.zeros(steps, dtype=np.bool_)
     if "infos/success" in group:
         # Recorders that also keep the info of the reset have one entry more.
-        success = np.asarray(group["infos/success"]).reshape(-1).astype(np.bool_)[-steps:]
+        success = load(group, "infos/success").reshape(-1).astype(np.bool_)[-steps:]
     seed = group.attrs.get("seed")
     return Episode(
-        obs=_observations(group["observations"]),
-        action=as_float32(group["actions"][()]),
-        reward=as_float32(group["rewards"][()]),
+        obs=_observations(group, "observations"),
+        action=as_float32(action),
+        reward=as_float32(load(group, "rewards")),
         success=success,
-        terminated=bool(group["terminations"][-1]),
-        truncated=bool(group["truncations"][-1]),
+        terminated=bool(load(group, "terminations")[-1]),
+        truncated=bool(load(group, "truncations")[-1]),
         seed=None if seed is None or str(seed) == "None" else int(seed),
     )
 
 
-def _observations(node: h5py.Group | h5py.Dataset, name: str = "") -> NumpyObs:
+def _observations(parent: h5py.Group, key: str, name: str = "") -> NumpyObs:
     """Nested groups as flat names, ``outer/inner``; a bare array is called ``state`` or ``image``."""
+    node = parent[key]
     if isinstance(node, h5py.Group):
         out: NumpyObs = {}
-        for key, child in node.items():
-            out |= _observations(child, f"{name}/{key}" if name else key)
+        for child in node:
+            out |= _observations(node, child, f"{name}/{child}" if name else child)
         return out
-    array: NDArray[Any] = node[()]
-    if array.dtype.kind not in "fiub":
-        raise InvalidEpisode(f"observation '{name}' is of type {array.dtype}, expected numbers")
+    array = load(parent, key)
     if array.dtype == np.uint8 and array.ndim == 4:
         return {name or "image": array}
     return {name or "state": as_float32(array)}

@@ -1,0 +1,7 @@
+"""The benchmark's other tasks on today's simulators: kitchen, mazes and locomotion, with success in ``info``."""
+
+from envs.d4rl.adapter import SuccessInfo
+from envs.d4rl.kitchen import KitchenFixes, LegacyKitchen
+from envs.d4rl.maze_expert import PointMazeExpert
+
+__all__ = ["KitchenFixes", "LegacyKitchen", "PointMazeExpert", "SuccessInfo"]

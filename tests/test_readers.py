@@ -1,0 +1,281 @@
+"""Readers of other people's formats: files of the real layout, made here, read back and damaged."""
+
+import random
+import shutil
+import signal
+import struct
+
+import h5py
+import numpy as np
+import pytest
+from formats import (
+    ALL,
+    LENGTHS,
+    WRITERS,
+    block,
+    example,
+    record,
+    varint,
+    write_d4rl,
+    write_lerobot,
+    write_minari_arrow,
+    write_robomimic,
+    write_tfrecord,
+)
+
+from ibc.data import Episode, read_episodes
+from ibc.data.readers import find_reader
+from ibc.data.tfrecord import masked_crc32c
+from ibc.errors import UserError
+
+
+def check(path, reader, state, has_last=True):
+    assert find_reader(path)[0] == reader
+    episodes = list(read_episodes(path))
+    assert [len(e) for e in episodes] == list(LENGTHS)
+    for episode, e in zip(episodes, ALL, strict=True):
+        np.testing.assert_array_equal(episode.obs[state][:-1], e["obs"][:-1])
+        last = e["obs"][-1] if has_last else e["obs"][-2]
+        np.testing.assert_array_equal(episode.obs[state][-1], last)
+        np.testing.assert_array_equal(episode.action, e["action"])
+        np.testing.assert_array_equal(episode.reward, e["reward"])
+    return episodes
+
+
+class TestD4RL:
+    def test_real_layout(self, tmp_path):
+        episodes = check(write_d4rl(tmp_path), "d4rl", "state", has_last=False)
+        assert all(e.truncated and not e.terminated for e in episodes)
+
+    def test_next_observations_give_the_last_one(self, tmp_path):
+        path = write_d4rl(tmp_path)
+        with h5py.File(path, "r+") as file:
+            file["next_observations"] = np.concatenate([e["obs"][1:] for e in ALL])
+        check(path, "d4rl", "state")
+
+    def test_without_timeouts_the_length_cuts(self, tmp_path):
+        path = write_d4rl(tmp_path)
+        with h5py.File(path, "r+") as file:
+            del file["timeouts"]
+            file["terminals"][3] = True
+        assert [len(e) for e in read_episodes(path)] == [4, 9]
+        episodes = list(read_episodes(path, episode_length=6))
+        assert [(len(e), e.terminated, e.truncated) for e in episodes] == [
+            (4, True, False),
+            (6, False, True),
+            (3, False, False),
+        ]
+
+    def test_the_length_does_not_overrule_timeouts(self, tmp_path):
+        assert len(list(read_episodes(write_d4rl(tmp_path), episode_length=2))) == len(LENGTHS)
+
+    @pytest.mark.parametrize(
+        ("name", "array", "message"),
+        [
+            ("terminals", np.full(13, 7), "other values than 0 and 1"),
+            ("rewards", np.zeros((13, 2)), "expected one number a step"),
+            ("observations", np.zeros((13, 2, 2)), "expected vectors"),
+            ("actions", np.array([b"a"] * 13), "expected numbers"),
+            ("observations", np.full((13, 3), 1e300), "not finite"),
+        ],
+    )
+    def test_refusals(self, tmp_path, name, array, message):
+        path = write_d4rl(tmp_path)
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            file[name] = array
+        with pytest.raises(UserError, match=message), np.errstate(over="ignore"):
+            list(read_episodes(path))
+
+    def test_what_is_not_in_the_file_is_not_made_up(self, tmp_path):
+        path = write_d4rl(tmp_path)
+        with h5py.File(path, "r+") as file:
+            del file["rewards"]
+            file.create_dataset("rewards", (13,), np.float32, chunks=(5,))
+        with pytest.raises(UserError, match="'rewards' is incomplete"):
+            list(read_episodes(path))
+
+
+class TestRobomimic:
+    def test_real_layout(self, tmp_path):
+        episodes = check(write_robomimic(tmp_path), "robomimic", "robot0_eef_pos")
+        for episode, e in zip(episodes, ALL, strict=True):
+            np.testing.assert_array_equal(episode.obs["agentview_image"], e["image"])
+            assert episode.success.tolist() == (e["reward"] == 1.0).tolist()
+            assert episode.terminated
+
+    def test_without_next_obs(self, tmp_path):
+        check(write_robomimic(tmp_path, next_obs=False), "robomimic", "robot0_eef_pos", False)
+
+    def test_states_alone_are_refused(self, tmp_path):
+        path = write_robomimic(tmp_path)
+        with h5py.File(path, "r+") as file:
+            del file["data/demo_10/obs"]
+        with pytest.raises(UserError, match="dataset_states_to_obs"):
+            list(read_episodes(path))
+
+
+class TestTFRecord:
+    def test_checksum(self):
+        """The check value of CRC-32C (RFC 3720, appendix B.4), masked as TensorFlow does."""
+        crc = 0xE3069283
+        assert masked_crc32c(b"123456789") == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+    def test_real_layout(self, tmp_path):
+        episodes = check(write_tfrecord(tmp_path), "ibc_tfrecord", "effector")
+        for episode in episodes:
+            assert episode.obs["rgb"].shape == (len(episode) + 1, 8, 10, 3)
+            assert episode.obs["rgb"].dtype == np.uint8
+            assert episode.terminated
+
+    def test_one_shard(self, tmp_path):
+        shard = write_tfrecord(tmp_path) / "oracle_1.tfrecord"
+        assert [len(e) for e in read_episodes(shard)] == [LENGTHS[2]]
+
+    def test_without_boundary_rows(self, tmp_path):
+        check(write_tfrecord(tmp_path, boundary=False), "ibc_tfrecord", "effector", False)
+
+    def test_a_shard_cut_between_records(self, tmp_path):
+        shard = write_tfrecord(tmp_path) / "oracle_0.tfrecord"
+        content = shard.read_bytes()
+        (length,) = struct.unpack("<Q", content[:8])
+        shard.write_bytes(content[: length + 16])
+        with pytest.raises(UserError, match="ends within an episode"):
+            list(read_episodes(shard))
+
+    def test_unpacked_and_negative_numbers(self):
+        from ibc.data.tfrecord import parse_example
+
+        numbers = block(3, b"".join(varint(1 << 3) + varint(v) for v in (-5, 1 << 40)))
+        message = block(1, block(1, block(1, b"n") + block(2, numbers)))
+        assert parse_example(message)["n"].tolist() == [-5, 1 << 40]
+
+    def test_raw_bytes_are_refused(self, tmp_path):
+        row = {
+            **{k: np.array(v, np.int32) for k, v in (("step_type", 0), ("next_step_type", 2))},
+            "observation": b"12345678",
+            "action": np.zeros(2, np.float32),
+            "reward": np.zeros(1, np.float32),
+            "discount": np.zeros(1, np.float32),
+        }
+        path = tmp_path / "x.tfrecord"
+        path.write_bytes(record(example(row)))
+        with pytest.raises(UserError, match="bytes that are no JPEG"):
+            list(read_episodes(path))
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet"])
+class TestMinariArrow:
+    def test_real_layout(self, tmp_path, kind):
+        episodes = check(write_minari_arrow(tmp_path, kind), "minari_arrow", "arm/q")
+        for number, episode in enumerate(episodes):
+            assert episode.seed == number
+            assert episode.success.tolist() == [False] * (len(episode) - 1) + [True]
+            assert episode.truncated
+
+    def test_a_missing_episode(self, tmp_path, kind):
+        path = write_minari_arrow(tmp_path, kind)
+        shutil.rmtree(path / "data/1")
+        with pytest.raises(UserError, match="2 episodes; 3 announced"):
+            list(read_episodes(path))
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+class TestLeRobot:
+    def test_real_layout(self, tmp_path, version):
+        episodes = check(write_lerobot(tmp_path, version), "lerobot", "state", has_last=False)
+        for number, (episode, e) in enumerate(zip(episodes, ALL, strict=True)):
+            assert set(episode.obs) == {"state", "images/wrist", "images/top"}
+            np.testing.assert_array_equal(episode.obs["images/wrist"][:-1], e["image"][:-1])
+            grey = episode.obs["images/top"].reshape(len(episode) + 1, -1).mean(axis=1)[:-1]
+            np.testing.assert_allclose(grey, 20 * np.arange(len(episode)) + 60 * number, atol=3)
+            assert episode.success[-1]
+            assert episode.terminated
+
+    def test_missing_parts(self, tmp_path, version):
+        path = write_lerobot(tmp_path, version)
+        next(path.glob("videos/**/*.mp4")).unlink()
+        with pytest.raises(UserError, match=r"there is no .*mp4"):
+            list(read_episodes(path))
+
+    def test_another_version(self, tmp_path, version):
+        path = write_lerobot(tmp_path, version, camera=False)
+        info = path / "meta/info.json"
+        info.write_text(info.read_text().replace(version, "v1.6"))
+        with pytest.raises(UserError, match=r"version v1\.6"):
+            list(read_episodes(path))
+
+
+#: Formats with a checksum over every number: what is read at all is what was written.
+CHECKED = ("minari", "ibc_tfrecord", "d4rl")
+
+
+def damage(content, rng):
+    """Bytes flipped, cut off, zeroed, doubled: what disks and downloads do."""
+    data = bytearray(content)
+    kind = rng.randrange(5)
+    at = rng.randrange(len(data))
+    if kind == 0:
+        del data[at:]
+    elif kind == 1:
+        data[at : at + 512] = bytes(len(data[at : at + 512]))
+    elif kind == 2:
+        data[at:at] = data[at : at + rng.choice([1, 64])]
+    else:
+        for _ in range(rng.choice([1, 8, 64])):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data)
+
+
+def plausible(episodes, checked):
+    """Numbers that can be data; those that were written, where there is a checksum."""
+    assert episodes
+    for episode in episodes:
+        assert isinstance(
+            episode, Episode
+        )  # its constructor has checked lengths, types and finiteness
+    actions = {e["action"].tobytes() for e in ALL}
+    if checked:
+        assert all(e.action.tobytes() in actions for e in episodes)
+
+
+def fuzz(kind, root, count, seed):
+    good = WRITERS[kind](root)
+    files = [good] if good.is_file() else sorted(p for p in good.rglob("*") if p.is_file())
+    contents = {file: file.read_bytes() for file in files}
+    rng = random.Random(seed)
+    errors = 0
+
+    def too_long(*_):
+        raise AssertionError("reading does not end")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    try:
+        for _ in range(count):
+            file = rng.choice(files)
+            file.write_bytes(damage(contents[file], rng))
+            signal.alarm(20)
+            try:
+                plausible(list(read_episodes(good)), kind in CHECKED)
+            except UserError as error:
+                assert "\n" not in str(error)
+                assert str(error)
+                errors += 1
+            finally:
+                signal.alarm(0)
+                file.write_bytes(contents[file])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert list(read_episodes(good)), "the file is whole again"
+    return errors
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", WRITERS)
+class TestDamage:
+    def test_a_few(self, kind, tmp_path):
+        assert fuzz(kind, tmp_path, 40, seed=0) > 5
+
+    @pytest.mark.slow
+    def test_a_thousand(self, kind, tmp_path):
+        assert fuzz(kind, tmp_path, 1000, seed=1) > 100
