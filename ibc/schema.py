@@ -17,6 +17,7 @@ class DataSchema:
     keep_best: float | None = None
     return_temperature: float | None = None
     episode_length: int | None = None
+    speedup: int = 1
     search: list[str] = field(default_factory=list)
 
 

@@ -13,6 +13,7 @@ VARIANTS = [
     {"num_residuals": 0, "spectral_norm": False},
     {"num_residuals": 4, "spectral_norm": False},
     {"self_consistent": True},
+    {"self_consistent": True, "proposal": True},
     {"num_residuals": 0, "spectral_norm": True},
 ]
 
@@ -111,7 +112,9 @@ def test_every_parameter_receives_a_gradient(spec, image_encoder, kwargs):
     energy = make_energy(spec, image_encoder, **kwargs).train()
     value = energy.bind(make_obs(spec))(torch.randn(BATCH, COUNT, spec.action_size))
     # Differences, since a constant offset of the energy has no meaning and its bias alone would.
-    (value.square().sum()).backward()
+    value.square().sum().backward()
+    if energy.proposal is not None:  # which has a loss of its own
+        energy.bind(make_obs(spec)).proposal.sum().backward()
     silent = [n for n, p in energy.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
 

@@ -205,6 +205,15 @@ class TestCombined:
         torch.testing.assert_close(both, first + second)
         assert {"denoising", "info_nce"} <= set(metrics)
 
+    def test_weights(self):
+        policy = BowlPolicy()
+        batch = Batch({"state": torch.zeros(8, 1, 1)}, torch.linspace(-1, 1, 8).view(8, 1))
+        one = Denoising(min_std=0.5, max_std=0.5)
+        weighted, _ = Combined([one], [1.0], [3.0])(policy, batch, noise())
+        torch.testing.assert_close(weighted, 3 * one(policy, batch, noise())[0])
+        with pytest.raises(ValueError, match="weights"):
+            Combined([one], [1.0], [1.0, 2.0])
+
     @pytest.mark.parametrize("fractions", [[1.0], [1.0, 0.0], [0.5, 1.5]])
     def test_nonsense(self, fractions):
         with pytest.raises(ValueError, match="fractions"):

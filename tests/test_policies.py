@@ -14,6 +14,7 @@ from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
 from ibc.noise import BatchNoise, RowNoise
 from ibc.policies import MDNPolicy, PolicyActor
+from ibc.samplers import DFO
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
 SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]
@@ -145,3 +146,48 @@ def test_mixture_density_stays_finite_on_repeated_data(spec, width):
 def test_a_loss_says_what_it_needs(policy, dataset, loss, need):
     with pytest.raises(UserError, match=need):
         loss(policy, dataset.batch(torch.arange(2)), generator())
+
+
+class TestProposal:
+    """A search that starts where a second head says."""
+
+    OPTIONS = ("network.proposal=true", "policy.start_std=0.05")
+
+    def make(self, spec, dataset, *overrides):
+        policy = build(config_of("implicit", *overrides)["policy"], "policy")(spec=spec)
+        policy.fit(dataset)
+        return policy.eval()
+
+    def test_one_candidate_that_does_not_move_is_the_proposal(self, spec, dataset):
+        policy = self.make(spec, dataset, *self.OPTIONS)
+        policy.sampler = DFO(num_candidates=1, num_iterations=1, noise_std=1.0, shrink=1.0)
+        obs = make_obs(spec)
+        expected = policy.bounds.clamp_unit(policy.predict_unit(obs))
+        found = policy.bounds.to_unit(policy.act_flat(obs, row_noise(0, 1, 2)))
+        torch.testing.assert_close(found, expected)
+
+    def test_candidates_surround_it(self, spec, dataset):
+        policy = self.make(spec, dataset, *self.OPTIONS)
+        policy.sampler = DFO(num_candidates=4000, num_iterations=1, noise_std=1.0, shrink=1.0)
+        policy.bounds.unit_low.fill_(-10.0)
+        policy.bounds.unit_high.fill_(10.0)
+        obs = make_obs(spec)
+        found = policy.bounds.to_unit(policy.search(obs, row_noise(0, 1, 2)).action)
+        shift = found - policy.predict_unit(obs).unsqueeze(1)
+        assert shift.std().item() == pytest.approx(0.05, rel=0.05)
+
+    def test_the_energy_does_not_train_it_and_regression_does(self, spec, dataset):
+        policy = self.make(spec, dataset, *self.OPTIONS)
+        batch = dataset.batch(torch.arange(4))
+        policy.energy.bind(batch.obs)(batch.action.unsqueeze(1)).sum().backward()
+        assert all(p.grad is None for p in policy.energy.proposal.parameters())
+        loss, _ = MSE()(policy, batch, BatchNoise(torch.Generator()))
+        loss.backward()
+        assert all(p.grad.any() for p in policy.energy.proposal.parameters())
+
+    def test_without_one(self, spec, dataset):
+        with pytest.raises(UserError, match=r"network\.proposal=true"):
+            self.make(spec, dataset, "policy.start_std=0.1")
+        policy = self.make(spec, dataset)
+        with pytest.raises(UserError, match=r"network\.proposal=true"):
+            MSE()(policy, dataset.batch(torch.arange(4)), BatchNoise(torch.Generator()))

@@ -28,7 +28,7 @@ from ibc.checkpoint import (
     save_checkpoint,
 )
 from ibc.config import Config, at_least, build, complete
-from ibc.data import WindowDataset, keep_best, repeat_by_return
+from ibc.data import WindowDataset, keep_best, repeat_by_return, sped_up
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import Interrupted, UserError
 from ibc.files import write_atomically
@@ -112,6 +112,8 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
         episodes = keep_best(episodes, data["keep_best"])
     if data["return_temperature"] is not None:
         episodes = repeat_by_return(episodes, data["return_temperature"])
+    at_least(data, speedup=1)
+    episodes = [fast for episode in episodes for fast in sped_up(episode, data["speedup"])]
     spec = make_spec(
         episodes,
         env,

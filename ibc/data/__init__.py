@@ -4,6 +4,7 @@ from ibc.data.episode import Episode, InvalidEpisode
 from ibc.data.readers import read_episodes
 from ibc.data.selection import keep_best, repeat_by_return
 from ibc.data.store import DemonstrationWriter
+from ibc.data.tempo import sped_up
 from ibc.data.windows import ShuffledIndices, WindowDataset
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "keep_best",
     "read_episodes",
     "repeat_by_return",
+    "sped_up",
 ]

@@ -60,7 +60,9 @@ class ImplicitPolicy(Policy):
         """
         proposal = self.energy.bind(obs).proposal
         if proposal is None:
-            raise UserError("this energy has no proposal to train; choose network.proposal=true")
+            raise UserError(
+                "this energy has no proposal, and so not a direct prediction; choose network.proposal=true"
+            )
         return proposal.squeeze(1)
 
     @torch.no_grad()
