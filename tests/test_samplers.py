@@ -184,3 +184,48 @@ def test_row_noise_refuses_other_batches():
 def test_batch_noise_is_reproducible():
     draws = [BatchNoise(torch.Generator().manual_seed(3)).normal(4, 5) for _ in range(2)]
     assert torch.equal(*draws)
+
+
+class TestSettling:
+    """A chain without noise that may end early."""
+
+    def chain(self, settle):
+        return Langevin(
+            num_candidates=3, num_iterations=60, step_init=0.5, step_final=0.5, noise_std=0.0, settle=settle
+        )  # fmt: skip
+
+    def count(self, settle):
+        bounds, calls = metres(), []
+        bowl_ = bowl(bounds, torch.tensor([0.3, -0.55]), 0.5)
+
+        def counted(action):
+            calls.append(len(action))
+            return bowl_(action)
+
+        out = search(self.chain(settle), counted, bounds, batch=2)
+        return out, len(calls)
+
+    def test_is_shorter_and_nearly_the_same(self):
+        (full, all_calls), (early, few_calls) = self.count(None), self.count(1e-4)
+        assert few_calls < 0.8 * all_calls
+        difference = (metres().to_unit(full.action) - metres().to_unit(early.action)).abs().max()
+        assert difference < 1e-3
+
+    def test_items_do_not_wait_for_each_other(self):
+        """One starts at its minimum and stays; the result of the other is that of being alone."""
+        bounds = metres()
+        minimum = torch.tensor([[[0.3, -0.55]], [[-0.9, 0.9]]])
+
+        def energy(action):
+            return 0.5 * (bounds.to_unit(action) - minimum[-len(action) :]).square().sum(-1)
+
+        init = bounds.from_unit(torch.tensor([[[0.3, -0.55]] * 3, [[0.9, -0.9]] * 3]))
+        noise = BatchNoise(torch.Generator())
+        both = self.chain(1e-3)(energy, init, bounds, noise)
+        alone = self.chain(1e-3)(energy, init[1:], bounds, noise)
+        torch.testing.assert_close(both.action[:1], init[:1])
+        torch.testing.assert_close(both.action[1:], alone.action)
+
+    def test_noise_never_settles(self):
+        with pytest.raises(ValueError, match="noise_std=0"):
+            Langevin(num_candidates=3, num_iterations=6, step_init=0.5, step_final=0.5, settle=0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -36,6 +37,8 @@ class Langevin(Sampler):
         step_init, step_final, power: the polynomial schedule of step sizes, in the unit cube.
         noise_std: standard deviation of the noise before it is scaled by the step; 0 is plain gradient descent.
         delta_clip: the largest move of one step in each dimension, as a part of half the search box.
+        settle: if given, an observation's candidates stay where they are once none of them moves further than this in
+            one step, in the unit cube, and the chain ends when all have settled. Of use without noise only.
     """
 
     def __init__(
@@ -48,7 +51,10 @@ class Langevin(Sampler):
         power: float = 2.0,
         noise_std: float = 1.0,
         delta_clip: float = 0.1,
+        settle: float | None = None,
     ) -> None:
+        if settle is not None and noise_std > 0:
+            raise ValueError(f"settle={settle} needs noise_std=0: a chain with noise never settles")
         self.num_candidates = num_candidates
         self.num_iterations = num_iterations
         self.step_init = step_init
@@ -56,6 +62,7 @@ class Langevin(Sampler):
         self.power = power
         self.noise_std = noise_std
         self.delta_clip = delta_clip
+        self.settle = settle
 
     def __call__(
         self,
@@ -68,6 +75,7 @@ class Langevin(Sampler):
         unit = bounds.to_unit(init)
         limit = self.delta_clip * 0.5 * (bounds.unit_high - bounds.unit_low)
         schedule = self.schedule()
+        moving = torch.ones(len(init), 1, 1, dtype=torch.bool, device=init.device)
         cheap, exact_from = coarse(energy), len(schedule) - math.ceil(POLISH * len(schedule))
         for i, step in enumerate(schedule):
             now = cheap if i < exact_from else energy
@@ -77,7 +85,13 @@ class Langevin(Sampler):
             if self.noise_std > 0:
                 delta = delta + self.noise_std * noise.normal(*init.shape)
             delta = (step * delta).clamp(-limit, limit)
-            unit = bounds.clamp_unit(unit - delta)
+            moved = bounds.clamp_unit(unit - delta)
+            if self.settle is not None:  # row by row, so that no item depends on its neighbours
+                moving = moving & ((moved - unit).abs().amax((1, 2), keepdim=True) > self.settle)
+                if not bool(moving.any()):
+                    break
+                moved = torch.where(moving, moved, unit)
+            unit = moved
         return score(energy, bounds.from_unit(unit))
 
     def schedule(self) -> list[float]:
