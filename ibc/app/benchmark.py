@@ -16,6 +16,7 @@ import torch
 
 from ibc import machine
 from ibc.app.accuracy import accuracy
+from ibc.app.benchmark_table import describe_other
 from ibc.app.evaluate import write_json
 from ibc.app.figures import benchmark_bars, png
 from ibc.app.time_to_success import time_to_success
@@ -56,7 +57,8 @@ def benchmark(config: Config) -> None:
         print(describe(rows[-1]))
         if config["output"] is not None:
             about = {**machine.provenance(), "threads": torch.get_num_threads()}
-            result = {"rows": rows, "products_per_second": rates, "about": about}
+            result: dict[str, Any] = {"command": command(config), "rows": rows}
+            result |= {"products_per_second": rates, "about": about}
             write_json(Path(config["output"]), result)
     if config["output"] is not None:
         picture = Path(config["output"]).with_suffix(".png")
@@ -192,21 +194,19 @@ def time_rollout(num_envs: int, device: torch.device) -> dict[str, Any]:
 
 def describe(row: dict[str, Any]) -> str:
     """One line for a person."""
-    if "same_best" in row:
-        difference = row["action_difference"]
-        return (
-            f"{row['name']}: the same best of 1024 candidates {row['same_best']:.1%}, actions differ by "
-            f"{difference['mean']:.1e} of their range (95 %: {difference['p95']:.1e})"
-        )
-    line = f"{row['name']}: {row['ms']:.2f} ms"
-    if row["ratio"]:
-        low, high = row["ratio_range"]
-        line += (
-            f", plain {row['plain_ms']:.1f} ms, {row['ratio']:.1f} times faster "
-            f"({low:.1f} to {high:.1f}), {row['fraction_of_matmul']:.0%} of the product rate"
-        )
-    if "steps_per_second" in row:
-        line += f", {row['steps_per_second']:.0f} steps/s"
-    if "success_rate" in row:
-        line += f" to a success rate of {row['success_rate']:.0%}"
-    return f"{line}, {row['peak_memory_mb']:.0f} MB"
+    if row["ratio"] is None:
+        return describe_other(row)
+    low, high = row["ratio_range"]
+    return (
+        f"{row['name']}: {row['ms']:.1f} ms, plain {row['plain_ms']:.1f} ms, {row['ratio']:.1f} times faster "
+        f"({low:.1f} to {high:.1f}), {row['fraction_of_matmul']:.0%} of the product rate, "
+        f"{row['peak_memory_mb']:.0f} MB (plain {row['plain_peak_memory_mb']:.0f} MB)"
+    )
+
+
+def command(config: Config) -> str:
+    """The command line that makes this result again."""
+    words = [f"output={config['output']}"]
+    if config["rows"]:
+        words.append(f"'rows=[{','.join(config['rows'])}]'")
+    return "python scripts/benchmark.py " + " ".join(words)

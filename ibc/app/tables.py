@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ibc.app.benchmark_table import benchmark_table
 from ibc.app.task_tables import task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -34,6 +35,8 @@ def table(path: Path) -> str:
     if not path.is_file():
         raise UserError(f"no result at {path}")
     result = json.loads(path.read_text(encoding="utf-8"))
+    if "products_per_second" in result:
+        return "\n".join(benchmark_table(result))
     about = result["about"]
     head = [
         "| policy | success | 95 % interval | return | training | ms per decision |",
