@@ -151,7 +151,7 @@ def test_a_loss_says_what_it_needs(policy, dataset, loss, need):
 class TestProposal:
     """A search that starts where a second head says."""
 
-    OPTIONS = ("network.proposal=true", "policy.start_std=0.05")
+    OPTIONS = ("network.proposal=true", "network.start_std=0.05")
 
     def make(self, spec, dataset, *overrides):
         policy = build(config_of("implicit", *overrides)["policy"], "policy")(spec=spec)
@@ -187,7 +187,7 @@ class TestProposal:
 
     def test_without_one(self, spec, dataset):
         with pytest.raises(UserError, match=r"network\.proposal=true"):
-            self.make(spec, dataset, "policy.start_std=0.1")
+            self.make(spec, dataset, "network.start_std=0.1")
         policy = self.make(spec, dataset)
         with pytest.raises(UserError, match=r"network\.proposal=true"):
             MSE()(policy, dataset.batch(torch.arange(4)), BatchNoise(torch.Generator()))

@@ -40,7 +40,7 @@ class ImplicitPolicy(Policy):
         self.start_std = start_std
         if start_std is not None and self.energy.proposal is None:
             raise UserError(
-                "policy.start_std needs an energy with a proposal: network.proposal=true"
+                "network.start_std needs an energy with a proposal: network.proposal=true"
             )
 
     @property
