@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -102,13 +101,13 @@ class BoundComposition(ABC):
             found |= term.parts(action)
         return found
 
-    def coarse(self) -> Self:
+    def coarse(self) -> BoundComposition:
         """See :class:`HasCoarse`."""
         cheap = [term.coarse() for term in self.bound]
         same = all(a is b for a, b in zip(cheap, self.bound, strict=True))
         return self if same else self._like(cheap)
 
-    def _like(self, terms: Sequence[BoundTerm]) -> Self:
+    def _like(self, terms: Sequence[BoundTerm]) -> BoundComposition:
         return type(self)(terms)
 
 
@@ -196,5 +195,5 @@ class BoundNot(BoundComposition):
         s = torch.sigmoid(-self.bound[0].energy(action))
         return (-self.strength * s * (1 - s)).unsqueeze(-1) * self.bound[0].gradient(action)
 
-    def _like(self, terms: Sequence[BoundTerm]) -> Self:
+    def _like(self, terms: Sequence[BoundTerm]) -> BoundComposition:
         return type(self)(terms, self.strength)
