@@ -348,7 +348,7 @@ class TestConstraints:
         position, velocity = rng.normal(size=(2, 3))
         chunk = rng.normal(size=(2, 3))
         obs = {"p": torch.tensor(position).view(1, 1, 3), "v": torch.tensor(velocity).view(1, 1, 3)}
-        reach = SpringDamper("p", "v", **BODY, lookahead=5).reach(obs, 2)
+        reach = SpringDamper("p", "v", **BODY, lookahead=5).reach(obs, 2, 3)
         points = reach.points(torch.tensor(chunk).view(1, 1, 6))[0, 0]
         for k in range(6):
             position, velocity = control_step(position, velocity, chunk[min(k, 1)])

@@ -115,12 +115,23 @@ class BoundConstraint:
         return self.constraint.strength * self.excess(action).clamp(min=0).square().sum(-1)
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`: the chain of hinge, stated gradient and forward model."""
+        """See :class:`HasActionGradient`: the chain of hinge, stated gradient and forward model.
+
+        Zero where nothing is broken, which is most candidates, so only the others are looked at.
+        """
         reach, place = self._reach(action)
         point = reach.points(action)
         excess = self.constraint.excess(point, place)
+        gradient = torch.zeros_like(action)
+        rows, columns = (excess.amax(-1) > 0).nonzero(as_tuple=True)
+        if len(rows) == 0:
+            return gradient
+        point, excess = point[rows, columns].unsqueeze(1), excess[rows, columns].unsqueeze(1)
+        if len(place) > 1:
+            place = place[rows]
         force = 2 * self.constraint.strength * excess.clamp(min=0)
-        return reach.pull(self.constraint.pull(point, place, force))
+        broken = reach.pull(self.constraint.pull(point, place, force))
+        return gradient.index_put((rows, columns), broken[:, 0])
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """See :class:`HasFeasible`."""
@@ -144,7 +155,7 @@ class BoundConstraint:
                     f"term {name}: actions of size {length} do not hold points of {size} dimensions"
                 )
             try:
-                reach = self.constraint.model.reach(self._obs, length // size)
+                reach = self.constraint.model.reach(self._obs, length // size, size)
                 place = self.constraint.place(self._obs, reach).to(action)
             except UserError as error:
                 raise UserError(f"term {name}: {error}") from error

@@ -18,28 +18,38 @@ from ibc.types import Obs
 
 @dataclass(frozen=True)
 class Reach:
-    """Points (B, N, K, D) as a function of actions: ``offset + gain @ action``, the same gain for every dimension.
+    """Points (B, N, K, D) as a function of actions: ``offset + action @ matrix``.
 
     Attributes:
         offset: (B, K, D), or (1, 1, 1) for zero; environment units.
-        gain: (K, Ta), of each action of the chunk on each point.
+        matrix: (A, K * D): one dense product is many times quicker than K small ones.
         times: (K,), seconds from now.
         start: (B, D), where the body is now; None if the model does not know.
     """
 
     offset: Float[Tensor, "_ _ _"]
-    gain: Float[Tensor, "K Ta"]
+    matrix: Float[Tensor, "A KD"]
     times: Float[Tensor, " K"]
     start: Float[Tensor, "B D"] | None
 
+    @classmethod
+    def of(
+        cls, offset: Tensor, gain: Float[Tensor, "K Ta"], size: int, dt: float, start: Tensor | None
+    ) -> Reach:
+        """From the ``gain`` of each action of a chunk on each point, the same for all ``size`` dimensions."""
+        matrix = torch.kron(gain.T.contiguous(), torch.eye(size).to(gain))
+        times = dt * torch.arange(1, len(gain) + 1).to(gain)
+        return cls(offset, matrix, times, start)
+
     def points(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N K D"]:
         """Where the actions lead."""
-        chunk = action.reshape(*action.shape[:2], self.gain.shape[1], -1)
-        return self.offset.unsqueeze(1).to(action) + torch.matmul(self.gain.to(action), chunk)
+        flat = torch.matmul(action, self.matrix.to(action))
+        points = flat.view(*action.shape[:2], len(self.times), -1)
+        return points + self.offset.unsqueeze(1).to(action)
 
     def pull(self, force: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N A"]:
         """The gradient with respect to actions of something whose gradient with respect to points is ``force``."""
-        return torch.matmul(self.gain.to(force).T, force).flatten(-2)
+        return torch.matmul(force.flatten(-2), self.matrix.to(force).T)
 
 
 class ForwardModel(ABC):
@@ -52,8 +62,8 @@ class ForwardModel(ABC):
         """D, the dimensions of a point; None where the action decides."""
 
     @abstractmethod
-    def reach(self, obs: Obs, chunk: int) -> Reach:
-        """The model for chunks of so many actions."""
+    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
+        """The model for chunks of so many actions of so many dimensions."""
 
 
 class SetPoint(ForwardModel):
@@ -72,12 +82,12 @@ class SetPoint(ForwardModel):
         """See :class:`ForwardModel`."""
         return None if self.position is None else latest(obs, self.position).shape[-1]
 
-    def reach(self, obs: Obs, chunk: int) -> Reach:
+    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
         """The identity."""
         start = None if self.position is None else latest(obs, self.position)
         device = next(iter(obs.values())).device
         gain = torch.eye(chunk, device=device)
-        return Reach(torch.zeros(1, 1, 1, device=device), gain, _times(chunk, self.dt, gain), start)
+        return Reach.of(torch.zeros(1, 1, 1, device=device), gain, size, self.dt, start)
 
 
 class Delta(ForwardModel):
@@ -98,11 +108,11 @@ class Delta(ForwardModel):
         """See :class:`ForwardModel`."""
         return latest(obs, self.position).shape[-1]
 
-    def reach(self, obs: Obs, chunk: int) -> Reach:
+    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
         """A running sum."""
         start = latest(obs, self.position)
         gain = self.scale * torch.ones(chunk, chunk, device=start.device).tril()
-        return Reach(start.unsqueeze(1), gain, _times(chunk, self.dt, gain), start)
+        return Reach.of(start.unsqueeze(1), gain, size, self.dt, start)
 
 
 class SpringDamper(ForwardModel):
@@ -149,7 +159,7 @@ class SpringDamper(ForwardModel):
         """See :class:`ForwardModel`."""
         return latest(obs, self.position).shape[-1]
 
-    def reach(self, obs: Obs, chunk: int) -> Reach:
+    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
         """The position after every action; the product of one matrix with itself, over and over."""
         position, velocity = latest(obs, self.position), latest(obs, self.velocity)
         count = chunk - 1 + self.lookahead
@@ -165,7 +175,7 @@ class SpringDamper(ForwardModel):
         by_start = torch.stack(offsets).to(position)
         offset = by_start[:, :1] * position.unsqueeze(1) + by_start[:, 1:] * velocity.unsqueeze(1)
         gain = torch.stack(gains).to(position)
-        return Reach(offset, gain, _times(count, self.dt, gain), position)
+        return Reach.of(offset, gain, size, self.dt, position)
 
     def _one_action(self) -> tuple[Float[Tensor, "2 2"], Float[Tensor, " 2"]]:
         h, k, c = self.substep, self.stiffness, self.damping
@@ -186,10 +196,6 @@ def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:
     if name not in obs:
         raise UserError(f"there is no observation '{name}'; there are {', '.join(sorted(obs))}")
     return obs[name][:, -1].flatten(1)
-
-
-def _times(count: int, dt: float, like: Tensor) -> Float[Tensor, " K"]:
-    return dt * torch.arange(1, count + 1, device=like.device, dtype=like.dtype)
 
 
 def _above_zero(what: str, key: str, number: float) -> float:
