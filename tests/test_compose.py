@@ -550,3 +550,10 @@ def test_every_forward_model(name, policy):
     overrides += ["compose.model.position=pos_agent", "compose.radius=0.15"]
     found = composed(policy, compose("evaluate", overrides)["compose"], torch.device("cpu"))
     assert found.act(particle_obs(), noise()).shape == (2, 1, 2)
+
+
+def test_the_example_of_the_documentation_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/compose.md").read_text()
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    assert "'feasible': tensor([1.])" in capsys.readouterr().out
