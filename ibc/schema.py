@@ -95,6 +95,7 @@ class EvaluateSchema:
     precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
+    compose: Any = None
 
 
 @dataclass
@@ -109,6 +110,7 @@ class RecordSchema:
     precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
+    compose: Any = None
 
 
 @dataclass

@@ -345,3 +345,49 @@ def test_a_real_process(tmp_path):
     assert run.returncode == 2
     assert run.stderr.count("error:") == 1
     assert not list(tmp_path.iterdir())
+
+
+class TestCompose:
+    """``compose=...`` of both commands that act."""
+
+    QUICK = ("sampler=descent", "sampler.num_iterations=3", "precision=float32")
+
+    def evaluate(self, cli, trained, *arguments):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        return cli("evaluate", path, "num_episodes=1", "output=out.json", *self.QUICK, *arguments)
+
+    def test_constraint(self, cli, trained, tmp_path):
+        code, out, err = self.evaluate(cli, trained, "compose=avoid_disk", "compose.radius=0.2")
+        assert code == 0, err
+        assert "infeasible: " in out
+        for row in json.loads((tmp_path / "out.json").read_text())["episodes"]:
+            assert 0 <= row["infeasible_decisions"] <= row["length"]
+            assert set(row["terms"]) == {"learned", "KeepOutDisk_1"}
+
+    def test_two_policies(self, cli, trained):
+        other = f"compose.other={trained}/run/checkpoint.pt"
+        code, _, err = self.evaluate(cli, trained, "compose=both_policies", other)
+        assert code == 0, err
+
+    def test_film(self, cli, trained):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        result = cli(
+            "record_video", path, "output=x.mp4", "compose=avoid_disk", "compose.radius=-1"
+        )
+        assert_refused(result, "KeepOutDisk: radius=-1")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("compose=nonsense",), "Available options in 'compose'"),
+            (("compose=avoid_disk", "compose.radiu=0.1"), "radiu"),
+            (("compose=avoid_disk", "compose.radius=-1"), "KeepOutDisk: radius=-1"),
+            (("compose=avoid_disk", "compose.centre=[0.5]"), "it has 1 dimensions, its model 2"),
+            (("compose=avoid_disk", "compose.model.position=smell"), "no observation 'smell'"),
+            (("compose=both_policies",), "please give compose.other=..."),
+            (("compose=both_policies", "compose.other=none.pt"), "no checkpoint at none.pt"),
+            (("compose=avoid_disk", "compose.terms=[]"), "compose needs another policy"),
+        ],
+    )
+    def test_refusals(self, cli, trained, arguments, message):
+        assert_refused(self.evaluate(cli, trained, *arguments), message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ibc import machine
+from ibc.app.compose import composed
 from ibc.benchmark import find_task
 from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint
 from ibc.config import Config, at_least, build
@@ -57,6 +58,7 @@ def evaluate(config: Config) -> None:
 def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Policy]:
     """The policy of ``config["checkpoint"]``, searching by ``config["sampler"]`` if that is given.
 
+    With ``config["compose"]`` it searches that composition instead of its own energy.
     Keys of ``config["env"]`` replace those the policy was trained with.
 
     Raises:
@@ -81,6 +83,8 @@ def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Polic
         if not isinstance(sampler, Sampler):
             raise UserError(f"{type(sampler).__name__} is not a sampler")
         policy.sampler = sampler
+    if config["compose"] is not None:
+        policy = composed(policy, config["compose"], device)
     return checkpoint, policy
 
 
@@ -91,11 +95,12 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
     envs = [Environment(env_config) for _ in range(count)]
     seeds = range(settings.first_seed, settings.first_seed + settings.num_episodes)
     latencies: list[float] = []
+    actor = PolicyActor(policy)
     episodes = list(
         track(
             rollout(
                 envs,
-                PolicyActor(policy),
+                actor,
                 seeds,
                 obs_horizon=policy.spec.obs_horizon,
                 latencies=latencies,
@@ -107,12 +112,15 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
     )
     for env in envs:
         env.close()
+    figures = summarise(episodes, env_config.success_when, latencies)
+    for row in figures["episodes"]:
+        row.update(told(actor.reports.get(row["seed"], [])))
     return {
         "env_id": env_config.id,
         "num_episodes": settings.num_episodes,
         "first_seed": settings.first_seed,
         "num_envs": count,
-        **summarise(episodes, env_config.success_when, latencies),
+        **figures,
         **scores(checkpoint.config.get("task"), episodes),
         "about": {
             **machine.provenance(),
@@ -123,6 +131,17 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
             "data": checkpoint.about.get("data"),
         },
     }
+
+
+def told(reports: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What a policy reported during one episode: infeasible decisions, and the mean energy of each term."""
+    row: dict[str, Any] = {}
+    terms = [name for name in reports[0] if name != "feasible"] if reports else []
+    if reports and "feasible" in reports[0]:
+        row["infeasible_decisions"] = sum(report["feasible"] == 0 for report in reports)
+    if terms:
+        row["terms"] = {name: float(np.mean([r[name] for r in reports])) for name in terms}
+    return row
 
 
 def scores(task: str | None, episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -138,13 +157,16 @@ def format_figures(name: str, policy_name: str, figures: dict[str, Any]) -> str:
     low, high = figures["success_rate_ci95"]
     latency = figures["policy_latency_ms"]
     score = figures.get("normalised_score")
+    rows = figures["episodes"]
+    counts = [row["infeasible_decisions"] for row in rows if "infeasible_decisions" in row]
     return (
         f"{name}, {policy_name}, {figures['num_episodes']} episodes of {figures['env_id']}\n"
         f"success: {figures['success_rate']:.1%} (95 % interval {low:.1%} to {high:.1%})\n"
         f"return: {figures['return_mean']:.2f}"
         + (f" (D4RL score {score:.1f})" if score is not None else "")
         + "\n"
-        f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
+        + (f"infeasible: {sum(counts)} decisions\n" if counts else "")
+        + f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
         f"for {figures['num_envs']} environments at once"
     )
 

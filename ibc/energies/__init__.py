@@ -1,6 +1,49 @@
 """Energies: low for good actions, everywhere."""
 
-from ibc.energies.base import Energy, EnergyFn, action_gradient, coarse
+from ibc.energies.base import Energy, EnergyFn, HasFeasible, action_gradient, coarse
+from ibc.energies.bound_terms import BoundComposition
+from ibc.energies.box import Box
+from ibc.energies.compose import AllOf, AnyOf, Not
+from ibc.energies.constraint import Constraint, Custom
+from ibc.energies.constraints import (
+    AccelerationLimit,
+    HalfPlane,
+    JointLimits,
+    KeepOutBox,
+    KeepOutDisk,
+    NearGoal,
+    Smooth,
+    SpeedLimit,
+    StayWithin,
+)
+from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
 
-__all__ = ["BoundEnergy", "Energy", "EnergyFn", "LearnedEnergy", "action_gradient", "coarse"]
+__all__ = [
+    "AccelerationLimit",
+    "AllOf",
+    "AnyOf",
+    "BoundComposition",
+    "BoundEnergy",
+    "Box",
+    "Constraint",
+    "Custom",
+    "Delta",
+    "Energy",
+    "EnergyFn",
+    "HalfPlane",
+    "HasFeasible",
+    "JointLimits",
+    "KeepOutBox",
+    "KeepOutDisk",
+    "LearnedEnergy",
+    "NearGoal",
+    "Not",
+    "SetPoint",
+    "Smooth",
+    "SpeedLimit",
+    "SpringDamper",
+    "StayWithin",
+    "action_gradient",
+    "coarse",
+]

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ibc.energies.box import Box
 from ibc.types import Obs
 
 
@@ -39,8 +40,25 @@ class HasCoarse(Protocol):
         ...
 
 
+@runtime_checkable
+class HasFeasible(Protocol):
+    """An :class:`EnergyFn` that knows which actions are allowed, and not only which are better."""
+
+    def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
+        """Whether each candidate is allowed."""
+        ...
+
+    def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
+        """How much is wrong with each candidate, as an energy: zero where it is feasible."""
+        ...
+
+
 class Energy(nn.Module, ABC):
     """Learned, composed and hand-written energies alike."""
+
+    def limits(self) -> Box | None:
+        """The box of actions this energy has learned about; None for one that is valid everywhere."""
+        return None
 
     @abstractmethod
     def bind(self, obs: Obs) -> EnergyFn:

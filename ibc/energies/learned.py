@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ibc import machine
 from ibc.energies.base import Energy, EnergyFn
+from ibc.energies.box import Box
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
 from ibc.nn.energy_head import HeadWeights
 from ibc.nn.head_kernels import HeadEnergy, HeadKernel
@@ -60,6 +61,10 @@ class LearnedEnergy(Energy):
             if proposal
             else None
         )
+
+    def limits(self) -> Box:
+        """See :class:`Energy`: the range of the demonstrations, and a little more."""
+        return Box.of(self.bounds)
 
     def bind(self, obs: Obs) -> BoundEnergy:
         """The observation goes through encoder and first layer here, and never again."""

@@ -28,20 +28,39 @@ class Actor(Protocol):
 
 
 class PolicyActor:
-    """Runs a policy; every episode draws from its own generator, so its course depends on its seed alone."""
+    """Runs a policy; every episode draws from its own generator, so its course depends on its seed alone.
+
+    It adds the last action of each episode's previous decision to the observation, as ``previous_action``, NaN at
+    first. Where a policy reports on its decisions, ``reports`` has, by seed, one ``{name: number}`` a decision.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy.eval()
         self.device = next(policy.parameters()).device
+        self.reports: dict[int, list[dict[str, float]]] = {}
         self._generators: dict[int, torch.Generator] = {}
+        self._seeds: dict[int, int] = {}
+        self._previous: dict[int, NDArray[np.float32]] = {}
 
     def reset(self, slot: int, seed: int) -> None:
         """See :class:`Actor`."""
         self._generators[slot] = torch.Generator().manual_seed(seed)
+        self._seeds[slot] = seed
+        self._previous[slot] = np.full(self.policy.spec.action_dim, np.nan, dtype=np.float32)
 
     def act(self, slots: Sequence[int], obs: NumpyObs) -> NDArray[np.float32]:
         """See :class:`Actor`."""
         noise = RowNoise([self._generators[slot] for slot in slots], self.device)
-        batch = {name: torch.from_numpy(array).to(self.device) for name, array in obs.items()}
+        previous = np.stack([self._previous[slot] for slot in slots])[:, None]
+        batch = {
+            name: torch.from_numpy(array).to(self.device)
+            for name, array in {"previous_action": previous, **obs}.items()
+        }
         action: NDArray[np.float32] = self.policy.act(batch, noise).cpu().numpy()
+        report = {name: values.tolist() for name, values in self.policy.report().items()}
+        for row, slot in enumerate(slots):
+            self._previous[slot] = action[row, -1]
+            if report:
+                mine = {name: float(values[row]) for name, values in report.items()}
+                self.reports.setdefault(self._seeds[slot], []).append(mine)
         return action

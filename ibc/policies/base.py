@@ -46,6 +46,10 @@ class Policy(nn.Module, ABC):
         flat = self.act_flat(obs, noise)
         return flat.view(len(flat), self.spec.action_horizon, self.spec.action_dim)
 
+    def report(self) -> dict[str, Float[Tensor, " B"]]:
+        """What there is to say about the last decisions of :meth:`act`; nothing by default."""
+        return {}
+
 
 def fit_statistics(
     spec: Spec, dataset: Statistics, encoder: ObsEncoder, bounds: ActionBounds

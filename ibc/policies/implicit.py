@@ -69,15 +69,23 @@ class ImplicitPolicy(Policy):
     def search(self, obs: Obs, noise: Noise) -> Candidates:
         """All candidates the sampler ends with, each with its energy."""
         energy = self.energy.bind(obs)
-        batch = len(next(iter(obs.values())))
-        count = self.sampler.num_candidates
-        if energy.proposal is None or self.start_std is None:
-            init = uniform_proposal(batch, count, self.bounds, noise)
-        else:
-            shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
-            shift[:, 0] = 0.0
-            init = self.bounds.from_unit(self.bounds.clamp_unit(energy.proposal + shift))
+        init = self.start(energy.proposal, len(next(iter(obs.values()))), self.bounds, noise)
         return self.sampler(energy, init, self.bounds, noise)
+
+    def start(
+        self,
+        proposal: Float[Tensor, "B 1 A"] | None,
+        batch: int,
+        bounds: ActionBounds,
+        noise: Noise,
+    ) -> Float[Tensor, "B N A"]:
+        """The candidates that a search in ``bounds`` starts from."""
+        count = self.sampler.num_candidates
+        if proposal is None or self.start_std is None:
+            return uniform_proposal(batch, count, bounds, noise)
+        shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
+        shift[:, 0] = 0.0
+        return bounds.from_unit(bounds.clamp_unit(proposal + shift))
 
     def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
         """See :class:`Policy`."""

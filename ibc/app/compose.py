@@ -1,0 +1,102 @@
+"""``compose=...`` on the command line: a trained policy with constraints, or with another policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc.checkpoint import build_policy, load_checkpoint
+from ibc.config import Config, build
+from ibc.energies import AllOf, AnyOf, Energy, Not
+from ibc.errors import UserError
+from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
+
+OPERATIONS = ("all", "any", "not")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """What a file of ``configs/compose`` says; its other keys are there to be referred to.
+
+    Attributes:
+        other: a checkpoint whose energy is combined with the policy's.
+        operation: how: both (``all``), either (``any``), or the policy's without the other's (``not``).
+        weights, temperatures: of policy and other.
+        terms: constraints.
+        hard: whether these come before everything else.
+    """
+
+    other: str | None = None
+    operation: str = "all"
+    weights: list[float] | None = None
+    temperatures: list[float] | None = None
+    terms: list[Any] = field(default_factory=list)
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise UserError(f"compose.operation={self.operation}; allowed: {', '.join(OPERATIONS)}")
+        if self.other is None and not self.terms:
+            raise UserError("compose needs another policy (compose.other) or constraints (terms)")
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any]) -> Composition:
+        """From the configuration, in which parameters of the terms stand beside the known keys."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in config.items() if key in known})
+
+    def constraints(self) -> list[Energy]:
+        """The terms, built.
+
+        Raises:
+            UserError: one is not an energy, or its arguments do not fit.
+        """
+        built = [build(term, "compose.terms") for term in self.terms]
+        for energy in built:
+            if not isinstance(energy, Energy):
+                raise UserError(f"compose.terms: {type(energy).__name__} is not an energy")
+        return built
+
+
+def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPolicy:
+    """The policy, searching the composition that ``config`` describes.
+
+    Raises:
+        UserError: one of the policies has no energy, or they do not fit together.
+    """
+    if not isinstance(policy, ImplicitPolicy):
+        raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
+    composition = Composition.from_mapping(config)
+    energy: Energy = policy.energy
+    if composition.other is not None:
+        other = _other(composition.other, policy, device)
+        combine = AnyOf if composition.operation == "any" else AllOf
+        energy = combine(
+            policy.energy,
+            Not(other.energy) if composition.operation == "not" else other.energy,
+            weights=composition.weights,
+            temperatures=composition.temperatures,
+            names=["policy", "other"],
+        )
+    constraints = composition.constraints()
+    if constraints:
+        names = [f"{type(c).__name__}_{i}" for i, c in enumerate(constraints, 1)]
+        energy = AllOf(energy, *constraints, names=["learned", *names])
+    return ComposedPolicy(policy, energy, hard=composition.hard).to(device).eval()
+
+
+def _other(path: str, policy: ImplicitPolicy, device: torch.device) -> ImplicitPolicy:
+    other = build_policy(load_checkpoint(Path(path)), device)
+    if not isinstance(other, ImplicitPolicy):
+        raise UserError(
+            f"compose.other is a {type(other).__name__}; only implicit ones have energies"
+        )
+    for key in ("obs_horizon", "action_horizon", "action_dim"):
+        mine, its = getattr(policy.spec, key), getattr(other.spec, key)
+        if mine != its:
+            raise UserError(f"compose.other has {key} {its}, the checkpoint {mine}")
+    return other

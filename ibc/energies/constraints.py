@@ -1,0 +1,331 @@
+"""The library of constraints, in environment units; each states its excess and the gradient of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies.constraint import STRENGTH, Constraint, of_observation
+from ibc.energies.forward import ForwardModel, Reach, SetPoint, latest
+from ibc.errors import UserError
+from ibc.types import Obs
+
+#: Lengths below this have no direction.
+TINY = 1e-12
+
+
+class _Ball(Constraint):
+    """What disks and goals share: a centre, given or observed, that may move at a constant velocity."""
+
+    centre: Tensor
+
+    def __init__(
+        self,
+        centre: Sequence[float] | str,
+        radius: float,
+        velocity: str | None,
+        model: ForwardModel | None,
+        strength: float,
+    ) -> None:
+        super().__init__(SetPoint() if model is None else model, strength)
+        self.observed = centre if isinstance(centre, str) else None
+        fixed = [0.0] if isinstance(centre, str) else centre
+        self.register_buffer("centre", self.numbers("centre", fixed))
+        if velocity is not None and self.observed is None:
+            raise UserError(
+                f"{self.name}: with velocity, centre must be the name of an observation"
+            )
+        self.velocity = velocity
+        self.radius = self.number("radius", radius)
+
+    def size(self, obs: Obs) -> int | None:
+        """See :class:`Constraint`."""
+        return len(self.centre) if self.observed is None else latest(obs, self.observed).shape[-1]
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """The centre at the time of each point."""
+        if self.observed is None:
+            return self.centre.view(1, 1, 1, -1)
+        centre = of_observation(self.observed, obs)
+        if self.velocity is None:
+            return centre
+        return centre + of_observation(self.velocity, obs) * reach.times.view(-1, 1)
+
+
+class KeepOutDisk(_Ball):
+    """Stay out of a disk or ball: the excess is ``radius - |p - centre|``.
+
+    Args:
+        centre: (D,) in environment units, or the observation that holds it.
+        radius: environment units.
+        velocity: the observation that holds the velocity of an observed centre, in units/s; it is extrapolated.
+        model: where actions lead; the action itself if None.
+        strength: energy of one squared unit of excess.
+    """
+
+    def __init__(
+        self,
+        centre: Sequence[float] | str,
+        radius: float,
+        *,
+        velocity: str | None = None,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
+    ) -> None:
+        super().__init__(centre, radius, velocity, model, strength)
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return self.radius - _length(point - place)
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """``-(p - centre) / |p - centre|``; zero at the centre itself."""
+        return -force.unsqueeze(-1) * _direction(point - place)
+
+
+class NearGoal(_Ball):
+    """Stay within ``radius`` of a goal: the excess is ``|p - goal| - radius``. With radius 0, a quadratic bowl.
+
+    Args:
+        goal: (D,) in environment units, or the observation that holds it.
+        radius, velocity, model, strength: as in :class:`KeepOutDisk`.
+    """
+
+    def __init__(
+        self,
+        goal: Sequence[float] | str,
+        radius: float = 0.0,
+        *,
+        velocity: str | None = None,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
+    ) -> None:
+        super().__init__(goal, radius, velocity, model, strength)
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return _length(point - place) - self.radius
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """``(p - goal) / |p - goal|``."""
+        return force.unsqueeze(-1) * _direction(point - place)
+
+
+class _Faces(Constraint):
+    """What boxes share."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        low: Sequence[float],
+        high: Sequence[float],
+        *,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
+    ) -> None:
+        super().__init__(SetPoint() if model is None else model, strength)
+        self.register_buffer("low", self.numbers("low", low))
+        self.register_buffer("high", self.numbers("high", high))
+        if self.low.shape != self.high.shape or (self.low > self.high).any():
+            raise UserError(
+                f"{self.name}: low={self.low.tolist()}, high={self.high.tolist()}; low must not exceed high"
+            )
+
+    def size(self, obs: Obs) -> int | None:
+        """See :class:`Constraint`."""
+        return len(self.low)
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """The middle of the box."""
+        return ((self.low + self.high) / 2).view(1, 1, 1, -1)
+
+    def beyond(self, point: Tensor) -> Float[Tensor, "B N K F"]:
+        """How far each point is beyond each of the ``F = 2 D`` faces; negative inside."""
+        low, high = self.low.to(point), self.high.to(point)
+        return torch.cat([low - point, point - high], -1)
+
+
+class StayWithin(_Faces):
+    """Stay in the box from ``low`` to ``high`` (D,): an excess for each face, ``low - p`` and ``p - high``."""
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N J"]:
+        """See :class:`Constraint`."""
+        return self.beyond(point).flatten(-2)
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """-1 for low faces, 1 for high ones."""
+        low, high = force.view(*point.shape[:-1], 2 * point.shape[-1]).chunk(2, -1)
+        return high - low
+
+
+class JointLimits(StayWithin):
+    """Keep joints ``margin`` inside their limits, all in rad (or m for sliding joints)."""
+
+    def __init__(
+        self,
+        low: Sequence[float],
+        high: Sequence[float],
+        *,
+        margin: float = 0.0,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
+    ) -> None:
+        margin = self.number("margin", margin)
+        super().__init__(
+            [x + margin for x in low], [x - margin for x in high], model=model, strength=strength
+        )
+
+
+class KeepOutBox(_Faces):
+    """Stay out of the box from ``low`` to ``high`` (D,): the excess is the way to the nearest face."""
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return -self.beyond(point).amax(-1)
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """Along the axis of the nearest face, away from it."""
+        beyond = self.beyond(point)
+        nearest = torch.zeros_like(beyond).scatter_(-1, beyond.argmax(-1, keepdim=True), 1.0)
+        low, high = nearest.chunk(2, -1)
+        return force.unsqueeze(-1) * (low - high)
+
+
+class HalfPlane(Constraint):
+    """Stay on one side: ``normal . p <= offset``. The normal (D,) is scaled to length one, with the offset."""
+
+    normal: Tensor
+
+    def __init__(
+        self,
+        normal: Sequence[float],
+        offset: float,
+        *,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
+    ) -> None:
+        super().__init__(SetPoint() if model is None else model, strength)
+        vector = self.numbers("normal", normal)
+        length = float(vector.norm())
+        if length < TINY:
+            raise UserError(f"{self.name}: the normal has no direction")
+        self.register_buffer("normal", vector / length)
+        self.offset = self.number("offset", offset, least=-1e30) / length
+
+    def size(self, obs: Obs) -> int | None:
+        """See :class:`Constraint`."""
+        return len(self.normal)
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """The normal."""
+        return self.normal.view(1, 1, 1, -1)
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return (point * place).sum(-1) - self.offset
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """The normal."""
+        return force.unsqueeze(-1) * place
+
+
+class _Differences(Constraint):
+    """What limits of change share: ``|d| - limit`` of differences between successive points.
+
+    ``place`` holds the points before the first one, as many as the ``order`` of the difference.
+    """
+
+    order = 1
+
+    def __init__(self, limit: float, model: ForwardModel, strength: float) -> None:
+        super().__init__(model, strength)
+        self.limit = self.number("limit", limit)
+
+    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return _length(self._change(point, place)) - self.limit
+
+    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
+        """The direction of the change, by the transpose of the difference."""
+        pull = force.unsqueeze(-1) * _direction(self._change(point, place)) / self._unit
+        for _ in range(self.order):
+            later = torch.cat([pull[..., 1:, :], torch.zeros_like(pull[..., :1, :])], -2)
+            pull = pull - later
+        return pull
+
+    @property
+    def _unit(self) -> float:
+        return float(self.model.dt**self.order)
+
+    def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
+        path = torch.cat([place.expand(-1, point.shape[1], -1, -1), point], -2)
+        return path.diff(n=self.order, dim=-2) / self._unit
+
+    def _start(self, reach: Reach) -> Float[Tensor, "B 1 1 D"]:
+        if reach.start is None:
+            raise UserError("its model needs the name of the observation that holds the position")
+        return reach.start[:, None, None]
+
+
+class SpeedLimit(_Differences):
+    """No faster than ``limit`` units/s from one point to the next, the first from where the body is now."""
+
+    def __init__(self, limit: float, *, model: ForwardModel, strength: float = STRENGTH) -> None:
+        super().__init__(limit, model, strength)
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """Where the body is."""
+        return self._start(reach)
+
+
+class AccelerationLimit(_Differences):
+    """No change of velocity above ``limit`` units/s^2; ``velocity`` names the observation of it, in units/s."""
+
+    order = 2
+
+    def __init__(
+        self, limit: float, velocity: str, *, model: ForwardModel, strength: float = STRENGTH
+    ) -> None:
+        super().__init__(limit, model, strength)
+        self.velocity = velocity
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """Where the body must have been one step ago, and where it is."""
+        now = self._start(reach)
+        return torch.cat([now - self.model.dt * of_observation(self.velocity, obs), now], -2)
+
+
+class Smooth(_Differences):
+    """No action further than ``limit`` (action units) from the one before; the first, from the previous decision's.
+
+    The previous action is read from the observation ``previous``; the actor puts it there. Where it is NaN, at the
+    first decision of an episode, the first action is free.
+    """
+
+    def __init__(
+        self, limit: float = 0.0, *, previous: str = "previous_action", strength: float = STRENGTH
+    ) -> None:
+        super().__init__(limit, SetPoint(previous), strength)
+        self.previous = previous
+
+    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
+        """The previous action."""
+        return latest(obs, self.previous)[:, None, None]
+
+    def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
+        before = place.expand(-1, point.shape[1], -1, -1)
+        return super()._change(point, torch.where(before.isnan(), point[..., :1, :], before))
+
+
+def _length(vector: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(vector, dim=-1)
+    return length
+
+
+def _direction(vector: Tensor) -> Tensor:
+    return vector / _length(vector).clamp(min=TINY).unsqueeze(-1)
