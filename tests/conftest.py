@@ -11,6 +11,7 @@ import torch
 jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of ibc is imported
 
 import envs  # noqa: E402, F401  registers the environments
+from ibc import machine  # noqa: E402
 from ibc.data import Episode  # noqa: E402
 from ibc.types import ObsField, Spec  # noqa: E402
 
@@ -72,3 +73,10 @@ def random_episode(spec: Spec, length: int, seed: int) -> Episode:
         truncated=True,
         seed=seed,
     )
+
+
+@pytest.fixture(autouse=True)
+def precision_of_the_library():
+    """A command that a test runs sets the precision of this process; the next test starts from the default."""
+    with machine.full_precision():
+        yield
