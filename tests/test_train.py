@@ -120,7 +120,7 @@ def test_what_a_run_leaves_behind(in_tmp, capsys):
     page = (in_tmp / "run/report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert page.count("data:video/mp4;base64,") == 1
-    assert "http" not in page.split("<h2>Configuration")[0], "the page must not need a network"
+    assert "://" not in page.split("<h2>Configuration")[0], "the page must not need a network"
 
 
 class TestRunFolder:
