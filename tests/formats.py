@@ -7,7 +7,6 @@ import cv2
 import h5py
 import imageio_ffmpeg
 import numpy as np
-import pytest
 from gymnasium import spaces
 
 from ibc.data import DemonstrationWriter, Episode
@@ -147,7 +146,6 @@ def write_tfrecord(root, boundary=True):
 
 def write_minari_arrow(root, kind="arrow"):
     """Written by Minari's own storage."""
-    pytest.importorskip("pyarrow")
     from minari.data_collector.episode_buffer import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
@@ -196,7 +194,7 @@ def video(path, frames, codec="libx264"):
 
 
 def write_lerobot(root, version="v2.1", camera=True):
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = root / "lerobot"

@@ -1,6 +1,8 @@
 """Studies over policies and seeds, the policies they publish, and the tables made of their results."""
 
+import contextlib
 import json
+import shutil
 
 import pytest
 
@@ -10,7 +12,9 @@ from ibc.config import compose
 from ibc.errors import UserError
 from ibc.log import read_metrics
 
-OVERRIDES = "overrides=['debug=quick','network.width=8','encoder.num_gates=4']"
+OVERRIDES = (
+    "overrides=['debug=quick','network.width=8','sampler.num_iterations=4','encoder.num_gates=4']"
+)
 
 
 def settings(*overrides):
@@ -18,10 +22,19 @@ def settings(*overrides):
     return compose("study", [*base, *overrides])
 
 
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    with contextlib.chdir(folder):
+        study(settings())
+    return folder
+
+
 @pytest.fixture
-def done(tmp_path, monkeypatch):
+def done(studied, tmp_path, monkeypatch):
+    """A copy for each test of a study that has run once."""
+    shutil.copytree(studied, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    study(settings())
     return tmp_path
 
 

@@ -35,6 +35,7 @@ def tiny(*overrides):
             "network.width=16",
             "network.num_blocks=1",
             "video=false",
+            "sampler.num_iterations=4",
             *overrides,
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ TARGET_TURN = np.pi / 6
 FILM_SIZE = (480, 640)
 
 
-class TabletopEnv(gym.Env[Obs, NDArray[np.float32]]):
+class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     """A rod on a table, moved by changes of its set-point at 10 Hz.
 
     Action: what is added to the rod's *set-point* (x, y), m, at most 0.1 each; the set-point stays in the workspace and
@@ -121,9 +122,9 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]]):
     def _begin(self) -> None:
         """Forget the last episode."""
 
+    @abstractmethod
     def _judge(self) -> tuple[bool, float, dict[str, Any]]:
         """Whether the task is solved now, the reward, and what else to tell."""
-        raise NotImplementedError
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -6,6 +6,7 @@ Each is held to its success over a thousand seeds by ``tests/test_block_push.py`
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -36,10 +37,10 @@ STRAY, GATE_SLOPE, GATE = 0.003, 15.0, 0.08
 PRESS = 0.003
 
 
-class _Expert:
+class _Expert(ABC):
     """Acts for several environments, each by its own present observation."""
 
-    def reset(self, slot: int, seed: int) -> None:
+    def reset(self, slot: int, seed: int) -> None:  # noqa: B027 most keep nothing from step to step
         """A new episode begins in environment ``slot``."""
 
     def act(self, slots: Sequence[int], obs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -54,8 +55,9 @@ class _Expert:
             out[row, 0] = self._act(slot, now)
         return out
 
+    @abstractmethod
     def _act(self, slot: int, obs: Obs) -> Array:
-        raise NotImplementedError
+        """The change of the set-point (2,) for one observation."""
 
 
 def _yaw(orientation: Array) -> float:

@@ -7,6 +7,7 @@ Every composition is an :class:`Energy`, so they nest. The algebra is that of de
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -32,10 +33,10 @@ class _Composition(Energy):
 
     def __init__(
         self,
-        energies: Sequence[Energy],
-        weights: Sequence[float] | None,
-        temperatures: Sequence[float] | None,
-        names: Sequence[str] | None,
+        *energies: Energy,
+        weights: Sequence[float] | None = None,
+        temperatures: Sequence[float] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         what = type(self).__name__
@@ -54,6 +55,11 @@ class _Composition(Energy):
         sizes = {n: len(b.low) for n, e in self._named() if (b := e.limits()) is not None}
         if len(set(sizes.values())) > 1:
             raise UserError(f"{what}: terms have actions of different sizes: {sizes}")
+        self._check()
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Refuse terms that make no sense together, and scale weights as the class wants them."""
 
     def _named(self) -> list[tuple[str, Energy]]:
         return [
@@ -88,15 +94,8 @@ class AllOf(_Composition):
         UserError: no terms, nothing but Not, or boxes without a common action.
     """
 
-    def __init__(
-        self,
-        *energies: Energy,
-        weights: Sequence[float] | None = None,
-        temperatures: Sequence[float] | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(energies, weights, temperatures, names)
-        if all(isinstance(energy, Not) for energy in energies):
+    def _check(self) -> None:
+        if all(isinstance(energy, Not) for energy in self.energies):
             raise UserError(f"AllOf has nothing but Not ({', '.join(self.names)}): add what to do")
         self.limits()
 
@@ -142,14 +141,7 @@ class AnyOf(_Composition):
         UserError: no terms, or a Not among them.
     """
 
-    def __init__(
-        self,
-        *energies: Energy,
-        weights: Sequence[float] | None = None,
-        temperatures: Sequence[float] | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(energies, weights, temperatures, names)
+    def _check(self) -> None:
         for name, energy in self._named():
             if isinstance(energy, Not):
                 raise UserError(f"AnyOf: {name} says where not to go; put it into AllOf")

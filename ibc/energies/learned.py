@@ -14,7 +14,8 @@ from ibc.energies.base import Energy, EnergyFn
 from ibc.energies.box import Box
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
 from ibc.nn.energy_head import HeadWeights
-from ibc.nn.head_kernels import HeadEnergy, HeadKernel
+from ibc.nn.head_autograd import HeadEnergy
+from ibc.nn.head_kernels import HeadKernel
 from ibc.types import Obs, Spec
 
 

@@ -6,23 +6,21 @@ things make the difference (``docs/performance.md`` has the figures):
 * Candidates are worked on in blocks small enough for every intermediate to be read back from the cache.
 * The products of the residual blocks may be taken in bfloat16. The first layer and the output layer stay in full
   precision: they are narrow, and they are where an action's last digits and an energy's differences live.
-* Rectifiers and their masks are integer operations where the dtype is bfloat16: a negative number has its sign bit set
-  in both readings, and integers are an order faster.
+* Buffers are kept and rectifiers work in place (``ibc.nn.scratch``).
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, cast
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn.energy_head import HeadWeights
+from ibc.nn.scratch import close, rectify, scratch_of
 from ibc.nn.workers import in_parallel
 
 #: Bytes of one intermediate of one block on a CPU; on other devices one block is this many rows.
@@ -31,46 +29,8 @@ BLOCK_BYTES, DEVICE_ROWS = 1 << 19, 1 << 18
 WORTH_A_THREAD = 1024
 
 
-class Scratch(threading.local):
-    """Buffers by name, kept from call to call, for each thread its own."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._buffers: dict[tuple[str, int, torch.dtype], Tensor] = {}
-
-    def __call__(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """An uninitialised matrix of that shape, valid until the same name is asked for again."""
-        rows, columns = shape
-        buffer = self._buffers.get((name, columns, dtype))
-        if buffer is None or len(buffer) < rows:
-            buffer = torch.empty(rows, columns, dtype=dtype, device=self.device)
-            self._buffers[name, columns, dtype] = buffer
-        return buffer[:rows]
-
-
-@cache
-def scratch_of(device: torch.device) -> Scratch:
-    """The buffers of a device: within a thread, kernels run one after another."""
-    return Scratch(device)
-
-
 #: Observations and candidates of one block, and its rows among all.
 Block = tuple[slice, slice, slice]
-
-
-def _bits(x: Tensor) -> Tensor:
-    """The same memory as integers, where that is faster."""
-    return x.view(torch.int16) if x.dtype == torch.bfloat16 else x
-
-
-def _relu(x: Tensor, out: Tensor) -> Tensor:
-    torch.clamp(_bits(x), min=0, out=_bits(out))
-    return out
-
-
-def _close(x: Tensor, rectified: Tensor) -> None:
-    """Zero ``x`` where the rectifier was closed; turns ``rectified`` into its own mask."""
-    _bits(x).mul_(_bits(rectified).sign_())
 
 
 @dataclass(frozen=True)
@@ -120,32 +80,36 @@ class HeadKernel:
     ) -> Float[Tensor, "B N"]:
         """Energies of candidates, actions in the unit cube."""
         energy = action.new_empty(action.shape[:2])
-
-        def work(blocks: list[Block]) -> None:
-            for b, n, _ in blocks:
-                self._energy_of(self._forward(context[b], action[b, n], None), energy[b, n])
-
+        work = partial(self._energies, context, action, energy)
         in_parallel(work, self._shares(*action.shape[:2]))
         return energy
+
+    def _energies(
+        self, context: Tensor, action: Tensor, energy: Tensor, blocks: list[Block]
+    ) -> None:
+        for b, n, _ in blocks:
+            self._energy_of(self._forward(context[b], action[b, n], None), energy[b, n])
 
     def gradient(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N A"]:
         """``dE/da``: nothing is differentiated but the action."""
         gradient = torch.empty_like(action)
-
-        def work(blocks: list[Block]) -> None:
-            for b, n, rows in blocks:
-                count = rows.stop - rows.start
-                flat = self.scratch("storage", (self._num_stored * count, self.width), self.dtype)
-                storage = flat.view(self._num_stored, count, self.width)
-                tape = self._forward(context[b], action[b, n], storage)
-                ones = self.out_bias.new_ones(()).expand(count, 1)
-                self._backward(tape, ones, None)
-                self._to_action(tape, ones, gradient[b, n])
-
+        work = partial(self._gradients, context, action, gradient)
         in_parallel(work, self._shares(*action.shape[:2]))
         return gradient
+
+    def _gradients(
+        self, context: Tensor, action: Tensor, gradient: Tensor, blocks: list[Block]
+    ) -> None:
+        for b, n, rows in blocks:
+            count = rows.stop - rows.start
+            flat = self.scratch("storage", (self._num_stored * count, self.width), self.dtype)
+            storage = flat.view(self._num_stored, count, self.width)
+            tape = self._forward(context[b], action[b, n], storage)
+            ones = self.out_bias.new_ones(()).expand(count, 1)
+            self._backward(tape, ones, None)
+            self._to_action(tape, ones, gradient[b, n])
 
     def forward(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
@@ -154,14 +118,21 @@ class HeadKernel:
         batch, count = action.shape[:2]
         energy = action.new_empty(batch, count)
         storage = action.new_empty(self._num_stored, batch * count, self.width, dtype=self.dtype)
-
-        def work(blocks: list[Block]) -> None:
-            for b, n, rows in blocks:
-                tape = self._forward(context[b], action[b, n], storage[:, rows])
-                self._energy_of(tape, energy[b, n])
-
+        work = partial(self._recorded, context, action, storage, energy)
         in_parallel(work, self._shares(batch, count))
         return energy, storage
+
+    def _recorded(
+        self,
+        context: Tensor,
+        action: Tensor,
+        storage: Tensor,
+        energy: Tensor,
+        blocks: list[Block],
+    ) -> None:
+        for b, n, rows in blocks:
+            tape = self._forward(context[b], action[b, n], storage[:, rows])
+            self._energy_of(tape, energy[b, n])
 
     def backward(
         self,
@@ -172,19 +143,7 @@ class HeadKernel:
     ) -> tuple[Float[Tensor, "B 1 W"], Float[Tensor, "B N A"], Sums]:
         """Gradients of ``sum(upstream * energy)``: of the context, the actions and the weights. Uses up the storage."""
         to_context, to_action = torch.zeros_like(context), torch.empty_like(action)
-
-        def work(blocks: list[Block]) -> tuple[Sums, list[tuple[slice, Tensor]]]:
-            sums, parts = self._no_sums(), []
-            for b, n, rows in blocks:
-                tape = self._tape(storage[:, rows], action[b, n])
-                weight = upstream[b, n].reshape(-1, 1)
-                self._backward(tape, weight, sums)
-                self._to_action(tape, weight, to_action[b, n])
-                g = self._full(self.scratch("g", tape.hidden.shape, self.dtype), "h32")
-                sums.tensors[0].addmm_(g.t(), action[b, n].reshape(len(g), -1))
-                parts.append((b, g.view(b.stop - b.start, -1, self.width).sum(1, keepdim=True)))
-            return sums, parts
-
+        work = partial(self._all_gradients, action, storage, upstream, to_action)
         total = self._no_sums()
         for sums, parts in in_parallel(work, self._shares(*action.shape[:2])):
             for mine, theirs in zip(total.tensors, sums.tensors, strict=True):
@@ -192,6 +151,25 @@ class HeadKernel:
             for b, part in parts:  # an observation may have been split
                 to_context[b] += part
         return to_context, to_action, total
+
+    def _all_gradients(
+        self,
+        action: Tensor,
+        storage: Tensor,
+        upstream: Tensor,
+        to_action: Tensor,
+        blocks: list[Block],
+    ) -> tuple[Sums, list[tuple[slice, Tensor]]]:
+        sums, parts = self._no_sums(), []
+        for b, n, rows in blocks:
+            tape = self._tape(storage[:, rows], action[b, n])
+            weight = upstream[b, n].reshape(-1, 1)
+            self._backward(tape, weight, sums)
+            self._to_action(tape, weight, to_action[b, n])
+            g = self._full(self.scratch("g", tape.hidden.shape, self.dtype), "h32")
+            sums.tensors[0].addmm_(g.t(), action[b, n].reshape(len(g), -1))
+            parts.append((b, g.view(b.stop - b.start, -1, self.width).sum(1, keepdim=True)))
+        return sums, parts
 
     def _no_sums(self) -> Sums:
         inner = [tensor for block in self.blocks for tensor in block]
@@ -246,9 +224,9 @@ class HeadKernel:
                 q = self.scratch("q", (rows, self.width), self.dtype)
             else:
                 r, q = storage[2 * k], storage[2 * k + 1]
-            _relu(h, r)
+            rectify(h, r)
             torch.addmm(b1, r, w1.t(), out=q)
-            _relu(q, q)
+            rectify(q, q)
             h.add_(b2).addmm_(q, w2.t())
             rectified.append((r, q))
         if storage is not None:
@@ -305,12 +283,12 @@ class HeadKernel:
             if sums is not None:
                 sums.add(4 * k + 3, g, q)
                 sums.tensors[4 * k + 4].add_(g.sum(0))
-            _close(back, q)
+            close(back, q)
             torch.mm(back, w1, out=through)
             if sums is not None:
                 sums.add(4 * k + 1, back, r)
                 sums.tensors[4 * k + 2].add_(back.sum(0))
-            _close(through, r)
+            close(through, r)
             g.add_(through)
 
     def _to_action(
@@ -322,56 +300,3 @@ class HeadKernel:
         if self.self_consistent:
             gradient.add_(tape.residual * upstream)
         into.copy_(gradient.view(into.shape))
-
-
-class HeadEnergy(torch.autograd.Function):
-    """Energies whose gradients are the kernel's; differentiated twice, they are those of the plain formula."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        weights: HeadWeights,
-        dtype: torch.dtype,
-        context: Tensor,
-        action: Tensor,
-        *_: Tensor,
-    ) -> Tensor:
-        """``*_`` are the weights' own tensors, named so that they receive gradients."""
-        kernel = HeadKernel(weights, dtype)
-        energy, storage = kernel.forward(context, action)
-        ctx.save_for_backward(context, action, *weights.tensors)
-        ctx.kernel, ctx.storage = kernel, storage
-        ctx.form = weights.num_residuals, weights.self_consistent
-        return energy
-
-    @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
-        """The kernel's way back once; the plain formula where a graph is wanted or the storage is used up."""
-        (upstream,) = grad
-        context, action, *tensors = ctx.saved_tensors
-        storage, ctx.storage = ctx.storage, None
-        if torch.is_grad_enabled() or storage is None:
-            return None, None, *_plain_backward(ctx, upstream, context, action, tensors)
-        to_context, to_action, sums = cast(HeadKernel, ctx.kernel).backward(
-            context, action, storage, upstream
-        )
-        return None, None, to_context, to_action, *sums.tensors
-
-
-def _plain_backward(
-    ctx: Any, upstream: Tensor, context: Tensor, action: Tensor, tensors: list[Tensor]
-) -> list[Tensor | None]:
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        inputs = [context, action, *tensors]
-        if not create_graph:
-            inputs = [tensor.detach().requires_grad_() for tensor in inputs]
-        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        energy = HeadWeights(tuple(inputs[2:]), *ctx.form).energy(inputs[0], inputs[1])
-        found = torch.autograd.grad(
-            energy, [inputs[i] for i in wanted], upstream, create_graph=create_graph
-        )
-    gradients: list[Tensor | None] = [None] * len(inputs)
-    for i, gradient in zip(wanted, found, strict=True):
-        gradients[i] = gradient
-    return gradients

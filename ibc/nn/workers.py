@@ -25,12 +25,7 @@ def in_parallel(work: Callable[[Share], Result], shares: Sequence[Share]) -> lis
     """``work`` of each share, at the same time and without gradients; results in order."""
     if len(shares) == 1:
         return [work(shares[0])]
-
-    def without_gradients(share: Share) -> Result:
-        with torch.no_grad():
-            return work(share)
-
-    return list(_pool(len(shares)).map(without_gradients, shares))
+    return list(_pool(len(shares)).map(torch.no_grad()(work), shares))
 
 
 @cache
