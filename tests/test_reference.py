@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 from envs.particle.env import control_step
 from ibc.losses import gradient_penalty, info_nce
 from ibc.nn import ActionBounds, Normalizer, SpatialSoftmax
-from ibc.nn.encoders import stack_frames
+from ibc.nn.image_encoders import stack_frames
 from ibc.nn.spectral_norm import SpectralNorm
 from ibc.noise import BatchNoise
 from ibc.policies.explicit import mixture_log_prob

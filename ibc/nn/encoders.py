@@ -2,82 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from ibc import machine
+from ibc.nn.image_encoders import ImageEncoder, random_shift, stack_frames
 from ibc.nn.mlp import initialise
 from ibc.nn.normalizer import Normalizer
-from ibc.nn.spatial_softmax import SpatialSoftmax
 from ibc.types import Obs, Spec
-
-
-def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC H W"]:
-    """Frames side by side in the channel dimension: channel ``t * C + c`` is channel c of frame t.
-
-    The transposition matters: a bare reshape from this layout would interleave the pixels of the frames.
-    """
-    return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
-
-
-class ImageEncoder(nn.Module):
-    """Base of the image encoders: maps (B, C, H, W) in [-1, 1] to (B, ``feature_size``)."""
-
-    feature_size: int
-
-
-class ConvMaxPool(ImageEncoder):
-    """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
-
-    The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
-    """
-
-    def __init__(self, channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
-        super().__init__()
-        sizes = (channels, *widths)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
-        )
-        self.feature_size = widths[-1]
-
-    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """Pooling rounds up, so that a picture of any size survives it."""
-        for conv in self.convs:
-            image = F.max_pool2d(F.relu(conv(image)), 2, ceil_mode=True)
-        return image.mean((-2, -1))
-
-
-class ConvSpatialSoftmax(ImageEncoder):
-    """Residual convolutions at half resolution, then the coordinates of each channel's peak.
-
-    Two coordinate channels are appended to the picture (Liu et al. 2018), so that filters can tell places apart.
-    """
-
-    def __init__(self, channels: int, *, width: int = 32, num_blocks: int = 2) -> None:
-        super().__init__()
-        self.conv_in = nn.Conv2d(channels + 2, width, 5, stride=2, padding=2)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
-        )
-        self.where = SpatialSoftmax()
-        self.feature_size = 2 * width
-
-    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """Pictures of any size and side ratio."""
-        batch, _, height, width = image.shape
-        y = torch.linspace(-1, 1, height, device=image.device).view(1, 1, -1, 1)
-        x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, 1, -1)
-        coordinates = [axis.expand(batch, 1, height, width) for axis in (x, y)]
-        h = self.conv_in(torch.cat([image, *coordinates], 1))
-        for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
-            h = h + second(F.relu(first(F.relu(h))))
-        features: Tensor = self.where(h)
-        return features
 
 
 class ObsEncoder(nn.Module):
@@ -89,7 +26,9 @@ class ObsEncoder(nn.Module):
     ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a
     policy must also decide where its own small errors have led it.
 
-    ``num_gates`` adds that many :class:`GatedFeatures` of all vectors together.
+    ``max_shift`` moves each picture by up to that many pixels, in training mode, all frames of an observation alike.
+
+    ``num_gates`` adds that many :class:`GatedFeatures` of vectors and image features together.
     """
 
     def __init__(
@@ -99,10 +38,12 @@ class ObsEncoder(nn.Module):
         image_encoder: Callable[[int], ImageEncoder],
         sqrt_std: bool = False,
         noise_std: float = 0.0,
+        max_shift: int = 0,
         num_gates: int = 0,
     ) -> None:
         super().__init__()
         self.noise_std = noise_std
+        self.max_shift = max_shift
         # Names are the environment's and may not be those of modules, so parts are kept by position.
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
@@ -111,12 +52,12 @@ class ObsEncoder(nn.Module):
         self.image_encoders = nn.ModuleList(
             image_encoder(spec.obs_horizon * spec.obs[name].shape[-1]) for name in self.image_names
         )
-        vector_size = spec.obs_horizon * sum(sizes)
-        self.gated = GatedFeatures(vector_size, num_gates) if num_gates and sizes else None
-        self.feature_size = vector_size + (num_gates if self.gated is not None else 0)
+        size = spec.obs_horizon * sum(sizes)
         for encoder in self.image_encoders:
             assert isinstance(encoder, ImageEncoder)
-            self.feature_size += encoder.feature_size
+            size += encoder.feature_size
+        self.gated = GatedFeatures(size, num_gates) if num_gates else None
+        self.feature_size = size + num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
@@ -126,19 +67,28 @@ class ObsEncoder(nn.Module):
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
-        vectors: list[Tensor] = []
+        parts: list[Tensor] = []
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             batch, horizon = obs[name].shape[:2]
             vector = normalizer(obs[name].reshape(batch, horizon, -1)).flatten(1)
             if self.training and self.noise_std > 0:
                 vector = vector + self.noise_std * torch.randn_like(vector)
-            vectors.append(vector)
-        parts = list(vectors)
+            parts.append(vector)
         for name, encoder in zip(self.image_names, self.image_encoders, strict=True):
-            parts.append(encoder(stack_frames(obs[name]).float() / 127.5 - 1.0))
-        if self.gated is not None:
-            parts.append(self.gated(torch.cat(vectors, dim=-1)))
-        return torch.cat(parts, dim=-1)
+            parts.append(self._image_features(encoder, stack_frames(obs[name])))
+        features = torch.cat(parts, dim=-1)
+        return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
+
+    def _image_features(
+        self, encoder: nn.Module, image: UInt8[Tensor, "B C H W"]
+    ) -> Float[Tensor, "B F"]:
+        """In training, convolutions are taken in reduced precision, like the products of the energy."""
+        if self.training and self.max_shift > 0:
+            image = random_shift(image, self.max_shift)
+        dtype = machine.reduced_precision() if self.training else None
+        with torch.autocast(image.device.type, dtype, enabled=dtype is not None):
+            features: Tensor = encoder(image.float() / 127.5 - 1.0)
+        return features.float()
 
 
 class GatedFeatures(nn.Module):

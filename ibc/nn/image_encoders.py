@@ -1,0 +1,101 @@
+"""From a picture to a feature vector."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from ibc.nn.spatial_softmax import SpatialSoftmax
+
+
+def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC H W"]:
+    """Frames side by side in the channel dimension: channel ``t * C + c`` is channel c of frame t.
+
+    The transposition matters: a bare reshape from this layout would interleave the pixels of the frames.
+    """
+    return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+class ImageEncoder(nn.Module):
+    """Base of the image encoders: maps (B, C, H, W) in [-1, 1] to (B, ``feature_size``)."""
+
+    feature_size: int
+
+
+class ConvMaxPool(ImageEncoder):
+    """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
+
+    The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
+    """
+
+    def __init__(self, channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
+        super().__init__()
+        sizes = (channels, *widths)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
+        )
+        self.feature_size = widths[-1]
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pooling rounds up, so that a picture of any size survives it."""
+        for conv in self.convs:
+            image = F.max_pool2d(F.relu(conv(image)), 2, ceil_mode=True)
+        return image.mean((-2, -1))
+
+
+class ConvSpatialSoftmax(ImageEncoder):
+    """Strided, then residual convolutions, then the coordinates of each channel's peak.
+
+    Two coordinate channels are appended to the picture (Liu et al. 2018), so that filters can tell places apart. A
+    soft-argmax finds a peak between cells, so that a map a quarter as high and wide as the picture is exact enough.
+
+    Args:
+        channels: of the picture, all frames together.
+        widths: channels of the strided convolutions; the first has filters of 5 x 5, the others of 3 x 3.
+        num_blocks: residual blocks of two convolutions behind them.
+    """
+
+    def __init__(
+        self, channels: int, *, widths: tuple[int, ...] = (16, 32), num_blocks: int = 2
+    ) -> None:
+        super().__init__()
+        sizes = (channels + 2, *widths)
+        self.strided = nn.ModuleList(
+            nn.Conv2d(i, o, 3 if k else 5, stride=2, padding=1 if k else 2)
+            for k, (i, o) in enumerate(itertools.pairwise(sizes))
+        )
+        self.convs = nn.ModuleList(
+            nn.Conv2d(widths[-1], widths[-1], 3, padding=1) for _ in range(2 * num_blocks)
+        )
+        self.where = SpatialSoftmax()
+        self.feature_size = 2 * widths[-1]
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pictures of any size and side ratio."""
+        batch, _, height, width = image.shape
+        y = torch.linspace(-1, 1, height, device=image.device).view(1, 1, -1, 1)
+        x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, 1, -1)
+        coordinates = [axis.expand(batch, 1, height, width) for axis in (x, y)]
+        h = self.strided[0](torch.cat([image, *coordinates], 1))
+        for conv in self.strided[1:]:
+            h = conv(F.relu(h))
+        for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
+            h = h + second(F.relu(first(F.relu(h))))
+        features: Tensor = self.where(h.float())  # a weighted mean of coordinates needs the digits
+        return features
+
+
+def random_shift(image: UInt8[Tensor, "B C H W"], most: int) -> UInt8[Tensor, "B C H W"]:
+    """Each picture moved by up to ``most`` pixels along both axes, its border repeated (Kostrikov et al. 2021)."""
+    batch, channels, height, width = image.shape
+    device = image.device
+    shift = torch.randint(-most, most + 1, (2, batch, 1), device=device)
+    rows = (torch.arange(height, device=device) + shift[0]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=device) + shift[1]).clamp(0, width - 1)
+    items = torch.arange(batch, device=device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=device).view(1, -1, 1, 1)
+    return image[items, channel, rows[:, None, :, None], columns[:, None, None, :]]
