@@ -95,6 +95,7 @@ class EvaluateSchema:
     precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
+    warm_start: float | None = None
     compose: Any = None
 
 
@@ -110,6 +111,7 @@ class RecordSchema:
     precision: str
     env: dict[str, Any] = field(default_factory=dict)
     sampler: Any = None
+    warm_start: float | None = None
     compose: Any = None
 
 

@@ -290,6 +290,7 @@ class TestEvaluateAndRecord:
             ("evaluate", ["num_episodes=0"], "num_episodes=0; it must be at least 1"),
             ("evaluate", ["first_seed=-1"], "first_seed=-1; it must be at least 0"),
             ("evaluate", ["sampler=dfo", "sampler.num_iterations=x"], "cannot"),
+            ("evaluate", ["warm_start=2"], "warm_start=2.0; allowed: a share, 0 to 1"),
             ("evaluate", ["env.id=Nonsense-v0"], "Nonsense"),
             ("record_video", [], "please give output=..."),
             ("record_video", ["output=x.mp4", "num_episodes=0"], "must be at least 1"),

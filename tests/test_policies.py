@@ -14,7 +14,8 @@ from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
 from ibc.noise import BatchNoise, RowNoise
 from ibc.policies import MDNPolicy, PolicyActor
-from ibc.samplers import DFO
+from ibc.samplers import DFO, Sampler
+from ibc.samplers.base import score
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
 SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]
@@ -191,3 +192,30 @@ class TestProposal:
         policy = self.make(spec, dataset)
         with pytest.raises(UserError, match=r"network\.proposal=true"):
             MSE()(policy, dataset.batch(torch.arange(4)), BatchNoise(torch.Generator()))
+
+
+class Still(Sampler):
+    """Leaves candidates where they start, so that one sees where that is."""
+
+    num_candidates = 6
+
+    def __call__(self, energy, init, bounds, noise):
+        return score(energy, init)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_warm_search_starts_at_the_previous_action(share, spec, dataset):
+    settings = config_of("implicit", f"network.warm_start={share}")["policy"]
+    policy = build(settings, "policy")(spec=spec)
+    policy.fit(dataset)
+    policy.sampler = Still()
+    previous = torch.tensor([[[0.3, -0.4]], [[torch.nan, torch.nan]]])
+    obs = {**make_obs(spec, batch=2), "previous_action": previous}
+    first, second = policy.search(obs, row_noise(0, 1)).action
+    chunk = torch.tensor([0.3, -0.4]).repeat(spec.action_horizon)
+    assert torch.isclose(first, chunk, atol=1e-5).all(-1).tolist() == [share > 0, *[False] * 5]
+    near = (first - chunk).abs().amax(-1) < 0.6  # twelve deviations; a random chunk is farther
+    assert near.sum() == share * Still.num_candidates
+    assert torch.isfinite(second).all()
+    del obs["previous_action"]
+    assert not (policy.search(obs, row_noise(0, 1)).action == chunk).any()

@@ -19,6 +19,7 @@ from ibc.app.accuracy import accuracy
 from ibc.app.benchmark_table import describe_other
 from ibc.app.evaluate import write_json
 from ibc.app.figures import benchmark_bars, png
+from ibc.app.search_options import OPTIONS, measure_option
 from ibc.app.time_to_success import time_to_success
 from ibc.app.workloads import NAMES, make_workload
 from ibc.checkpoint import build_policy, load_checkpoint
@@ -38,7 +39,7 @@ ACCURACIES = {
     "accuracy_2d": CHECKPOINT,
     "accuracy_16d": Path("pretrained/particle_16d.pt"),
 }
-ROWS = (*NAMES, *ACCURACIES, "env", *ROLLOUTS, *EXPERIMENTS)
+ROWS = (*NAMES, *ACCURACIES, "env", *ROLLOUTS, *OPTIONS, *EXPERIMENTS)
 
 
 def benchmark(config: Config) -> None:
@@ -76,6 +77,8 @@ def make_row(name: str, config: Config, rate: float, device: torch.device) -> di
         row |= accuracy(ACCURACIES[name], device)
     elif name in ROLLOUTS:
         row |= time_rollout(ROLLOUTS[name], device)
+    elif name in OPTIONS:
+        row |= measure_option(name, device)
     elif name in EXPERIMENTS:
         row |= time_to_success(EXPERIMENTS[name], device)
     else:

@@ -49,4 +49,10 @@ def describe_other(row: dict[str, Any]) -> str:
             f"{row['name']}: {row['ms'] / 1e3:.0f} s of training to a success rate of {row['success_rate']:.0%}, "
             f"{row['peak_memory_mb']:.0f} MB"
         )
+    if "success_rate_ci95" in row:
+        low, high = row["success_rate_ci95"]
+        return (
+            f"{row['name']}: {row['ms']:.1f} ms a decision, success {row['success_rate']:.0%} ({low:.0%} to {high:.0%}), "
+            f"return {row['return_mean']:.2f}"
+        )
     return f"{row['name']}: {row['ms']:.2f} ms a step, {row['steps_per_second']:.0f} steps a second"

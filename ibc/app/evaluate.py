@@ -74,18 +74,32 @@ def load_policy(config: Config, device: torch.device) -> tuple[Checkpoint, Polic
         )
     checkpoint = replace(checkpoint, config={**checkpoint.config, "env": env})
     policy = build_policy(checkpoint, device)
-    if config["sampler"] is not None:
-        if not isinstance(policy, ImplicitPolicy):
+    search_as_told(policy, config)
+    if config["compose"] is not None:
+        policy = composed(policy, config["compose"], device)
+    return checkpoint, policy
+
+
+def search_as_told(policy: Policy, config: Config) -> None:
+    """Give the policy the ``sampler`` and the ``warm_start`` of a command, where it has one.
+
+    Raises:
+        UserError: the policy does not search.
+    """
+    for key in ("sampler", "warm_start"):
+        if config[key] is not None and not isinstance(policy, ImplicitPolicy):
             raise UserError(
-                f"sampler=... is for implicit policies; this is a {type(policy).__name__}"
+                f"{key}=... is for implicit policies; this is a {type(policy).__name__}"
             )
+    if not isinstance(policy, ImplicitPolicy):
+        return
+    if config["sampler"] is not None:
         sampler = build(config["sampler"], "sampler")
         if not isinstance(sampler, Sampler):
             raise UserError(f"{type(sampler).__name__} is not a sampler")
         policy.sampler = sampler
-    if config["compose"] is not None:
-        policy = composed(policy, config["compose"], device)
-    return checkpoint, policy
+    if config["warm_start"] is not None:
+        policy.warm_start = config["warm_start"]
 
 
 def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +87,7 @@ class ObsEncoder(nn.Module):
         if self.training and self.max_shift > 0:
             image = random_shift(image, self.max_shift)
         dtype = machine.reduced_precision() if self.training else None
-        with torch.autocast(image.device.type, dtype, enabled=dtype is not None):
+        with nullcontext() if dtype is None else torch.autocast(image.device.type, dtype):
             features: Tensor = encoder(image.float() / 127.5 - 1.0)
         return features.float()
 

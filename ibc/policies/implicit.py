@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,9 @@ from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.samplers import Candidates, Sampler, uniform_proposal
 from ibc.types import Obs, Spec
 
+#: How far around the previous action a warm search starts, in the unit cube.
+WARM_STD = 0.05
+
 
 class ImplicitPolicy(Policy):
     """``argmin_a E(o, a)``, found by a sampler (IBC paper, equation 1).
@@ -24,6 +28,9 @@ class ImplicitPolicy(Policy):
 
     ``start_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
     the energy's proposal and the others around it, at this standard deviation in the unit cube.
+
+    ``warm_start`` is the share of candidates that start at the last action of the previous decision and around it,
+    where there was one. It is for searches with few candidates and steps: the best action is rarely far from the last.
     """
 
     def __init__(
@@ -33,15 +40,28 @@ class ImplicitPolicy(Policy):
         energy: Callable[[Spec], LearnedEnergy],
         sampler: Sampler,
         start_std: float | None = None,
+        warm_start: float = 0.0,
     ) -> None:
         super().__init__(spec)
         self.energy = energy(spec)
         self.sampler = sampler
         self.start_std = start_std
+        self.warm_start = warm_start
         if start_std is not None and self.energy.proposal is None:
             raise UserError(
                 "network.start_std needs an energy with a proposal: network.proposal=true"
             )
+
+    @property
+    def warm_start(self) -> float:
+        """The share of candidates that start at the previous action."""
+        return self._warm_start
+
+    @warm_start.setter
+    def warm_start(self, share: float) -> None:
+        if not 0 <= share <= 1:
+            raise UserError(f"warm_start={share}; allowed: a share, 0 to 1")
+        self._warm_start = share
 
     @property
     def bounds(self) -> ActionBounds:
@@ -70,6 +90,8 @@ class ImplicitPolicy(Policy):
         """All candidates the sampler ends with, each with its energy."""
         energy = self.energy.bind(obs)
         init = self.start(energy.proposal, len(next(iter(obs.values()))), self.bounds, noise)
+        if self.warm_start > 0 and "previous_action" in obs:
+            init = self._warmed(init, obs["previous_action"], noise)
         return self.sampler(energy, init, self.bounds, noise)
 
     def start(
@@ -86,6 +108,18 @@ class ImplicitPolicy(Policy):
         shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
         shift[:, 0] = 0.0
         return bounds.from_unit(bounds.clamp_unit(proposal + shift))
+
+    def _warmed(
+        self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], noise: Noise
+    ) -> Float[Tensor, "B N A"]:
+        """``init`` with its first candidates moved to the previous action and around it; NaN where there was none."""
+        count = math.ceil(self.warm_start * init.shape[1])
+        unit = self.bounds.to_unit(previous.repeat(1, 1, self.spec.action_horizon))
+        shift = WARM_STD * noise.normal(len(init), count, self.spec.action_size)
+        shift[:, 0] = 0.0
+        warm = self.bounds.from_unit(self.bounds.clamp_unit(unit + shift))
+        known = torch.isfinite(warm).all(-1, keepdim=True)
+        return torch.cat([torch.where(known, warm, init[:, :count]), init[:, count:]], dim=1)
 
     def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
         """See :class:`Policy`."""
