@@ -58,7 +58,8 @@ def describe(episodes: Sequence[Episode]) -> list[str]:
     ]
     for name in episodes[0].obs:
         arrays = [episode.obs[name] for episode in episodes]
-        low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
+        ends = [(float(np.min(a)), float(np.max(a))) for a in map(np.asarray, arrays)]
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
         lines.append(
             f"observation {name}: {arrays[0].dtype} {arrays[0].shape[1:]}, {low:.4g} to {high:.4g}"
         )

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.types import NumpyObs
-
 
 class InvalidEpisode(ValueError):
     """An episode whose parts do not fit together, or hold numbers that are not finite."""
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """Pictures (N, H, W, C) uint8, in memory or not (``ibc.data.stored_frames``)."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    ndim: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they take in memory."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """One frame, several, or for a slice pictures of the same kind."""
+        ...
+
+    def __array__(self) -> NDArray[Any]:
+        """All of them, in memory."""
+        ...
+
+
+#: Observations of an episode, ``{name: (T + 1, *shape)}``; pictures may still be in their file.
+EpisodeObs = Mapping[str, NDArray[Any] | Frames]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +60,7 @@ class Episode:
         InvalidEpisode: at construction, naming the field that is wrong.
     """
 
-    obs: NumpyObs
+    obs: EpisodeObs
     action: NDArray[np.float32]
     reward: NDArray[np.float32]
     success: NDArray[np.bool_]
@@ -64,13 +93,13 @@ class Episode:
         return float(self.reward.sum(dtype=np.float64))
 
 
-def _check(what: str, array: NDArray[Any], *, ndim: int | None, length: int) -> None:
+def _check(what: str, array: NDArray[Any] | Frames, *, ndim: int | None, length: int) -> None:
     if array.dtype not in (np.float32, np.uint8):
         raise InvalidEpisode(f"{what} is {array.dtype}, expected float32 or uint8")
     if ndim is not None and array.ndim != ndim:
         raise InvalidEpisode(f"{what} has {array.ndim} dimensions, expected {ndim}")
     if len(array) != length:
         raise InvalidEpisode(f"{what} has {len(array)} entries, expected {length}")
-    if array.dtype == np.float32 and not np.isfinite(array).all():
+    if isinstance(array, np.ndarray) and array.dtype == np.float32 and not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
         raise InvalidEpisode(f"{what} is not finite at step {bad[0]} ({len(bad)} steps in all)")

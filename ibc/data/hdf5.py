@@ -38,15 +38,15 @@ def load(group: h5py.Group, name: str) -> NDArray[Any]:
         if size and node.id.get_storage_size() < size:
             raise InvalidEpisode(f"'{name}' is incomplete")
         return np.asarray(node[()])
-    pieces = _pieces(node)
+    found = pieces(node)
     corners = [range(0, n, c) for n, c in zip(node.shape, node.chunks, strict=True)]
     array: NDArray[Any] = np.asarray(node[()])
-    if set(pieces) != set(itertools.product(*corners)) or _lost(array, node, pieces):
+    if set(found) != set(itertools.product(*corners)) or _lost(array, node, found):
         raise InvalidEpisode(f"'{name}' is incomplete")
     return array
 
 
-def _pieces(node: h5py.Dataset) -> dict[tuple[int, ...], int]:
+def pieces(node: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Where the pieces of an array begin and how many bytes each takes, of those that went through all filters."""
     found: dict[tuple[int, ...], int] = {}
 
@@ -58,16 +58,31 @@ def _pieces(node: h5py.Dataset) -> dict[tuple[int, ...], int]:
     return found
 
 
-def _lost(array: NDArray[Any], node: h5py.Dataset, pieces: dict[tuple[int, ...], int]) -> bool:
-    """Whether a compressed piece reads as zeros although it takes more than zeros would.
+def _lost(array: NDArray[Any], node: h5py.Dataset, found: dict[tuple[int, ...], int]) -> bool:
+    """Whether a piece reads as zeros although the file has something else for it.
 
     A damaged index may list a piece that reading does not find, and fills up.
     """
-    if node.compression is None:
-        return False
-    zeros = math.prod(node.chunks) * node.dtype.itemsize // 200 + 100
-    for corner, size in pieces.items():
-        where = tuple(slice(i, i + c) for i, c in zip(corner, node.chunks, strict=True))
-        if size > zeros and not array[where].any():
+    for corner, size in found.items():
+        piece = array[tuple(slice(i, i + c) for i, c in zip(corner, node.chunks, strict=True))]
+        if piece.any():
+            continue
+        if node.compression is not None and is_lost(piece, size):
+            return True
+        if node.compression is None and not _is_zero(node, corner):
             return True
     return False
+
+
+def _is_zero(node: h5py.Dataset, corner: tuple[int, ...]) -> bool:
+    """Whether the bytes of an uncompressed piece are there, and zero (but for the checksum behind them)."""
+    try:
+        _, content = node.id.read_direct_chunk(corner)
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return not any(content[: -4 if node.fletcher32 else None])
+
+
+def is_lost(piece: NDArray[Any], size: int) -> bool:
+    """Whether a piece is all zeros although ``size`` bytes of the file are more than compressed zeros take."""
+    return size > piece.nbytes // 200 + 100 and not piece.any()

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, EpisodeObs
 from ibc.errors import UserError
-from ibc.types import NumpyObs, ObsField
+from ibc.types import ObsField
 
 #: Where the kitchen's elements are among its 30 positions (9 of the robot, 21 of objects).
 KITCHEN_ELEMENT = {
@@ -65,19 +65,23 @@ def fit_layout(
     if ("observation", 59) in have and ("state", 60) in want:
         return _convert(episodes, lambda obs: {"state": _legacy_kitchen(obs)})
     if ("state", 111) in have and ("state", 27) in want:
-        return _convert(episodes, lambda obs: {**obs, "state": obs["state"][:, :27].copy()})
+        return _convert(
+            episodes, lambda obs: {**obs, "state": np.asarray(obs["state"])[:, :27].copy()}
+        )
     return list(episodes)
 
 
-def _convert(episodes: Sequence[Episode], change: Callable[[NumpyObs], NumpyObs]) -> list[Episode]:
+def _convert(
+    episodes: Sequence[Episode], change: Callable[[EpisodeObs], EpisodeObs]
+) -> list[Episode]:
     return [replace(episode, obs=change(episode.obs)) for episode in episodes]
 
 
-def _legacy_kitchen(obs: NumpyObs) -> NDArray[np.float32]:
+def _legacy_kitchen(obs: EpisodeObs) -> NDArray[np.float32]:
     """(T + 1, 60): positions of robot and objects, and the goals of the tasks asked for, zero elsewhere."""
-    now = obs["observation"]
+    now = np.asarray(obs["observation"])
     goal = np.zeros((len(now), POSITIONS), dtype=np.float32)
     for task, (start, stop) in KITCHEN_ELEMENT.items():
         if f"desired_goal/{task}" in obs:
-            goal[:, start:stop] = obs[f"desired_goal/{task}"]
+            goal[:, start:stop] = np.asarray(obs[f"desired_goal/{task}"])
     return np.concatenate([now[:, :9], now[:, 18:39], goal], axis=1)

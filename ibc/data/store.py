@@ -19,10 +19,9 @@ import numpy as np
 from minari.serialization import serialize_space
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, EpisodeObs
 from ibc.errors import UserError
 from ibc.files import write_atomically
-from ibc.types import NumpyObs
 
 DATA_FILE = "main_data.hdf5"
 METADATA_FILE = "metadata.json"
@@ -148,9 +147,9 @@ class DemonstrationWriter:
         self.partial.replace(self.path)
 
 
-def _write_obs(group: h5py.Group, obs: NumpyObs) -> None:
+def _write_obs(group: h5py.Group, obs: EpisodeObs) -> None:
     for name, array in obs.items():
-        _write_array(group, name, array)
+        _write_array(group, name, np.asarray(array))
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

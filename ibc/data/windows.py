@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ibc.data.episode import Episode
+from ibc.data.stored_frames import FrameTable
 from ibc.types import Batch, Obs, Spec
 
 #: Part of an action's range that counts as a change of mind.
@@ -27,7 +28,7 @@ def window_index(t: NDArray[np.int64], obs_horizon: int) -> NDArray[np.int64]:
 
 
 class WindowDataset:
-    """All windows of some episodes, gathered by index from arrays in memory.
+    """All windows of some episodes, gathered by index: vectors from memory, pictures from wherever they are.
 
     Index i is one step of one episode. The observation window ends at that step, padded at the start with the first
     frame; the action chunk begins at it, padded at the end with the last action.
@@ -45,10 +46,13 @@ class WindowDataset:
         self._first = torch.from_numpy(t == 0).to(device)
         self._obs_index = torch.from_numpy(obs_index).to(device)
         self._action_index = torch.from_numpy(np.minimum(action_index, last[:, None])).to(device)
-        self._obs = {
-            name: torch.from_numpy(np.concatenate([e.obs[name][:-1] for e in episodes])).to(device)
-            for name in spec.obs
-        }
+        self._obs: dict[str, Tensor | FrameTable] = {}
+        for name, field in spec.obs.items():
+            arrays = [episode.obs[name][:-1] for episode in episodes]
+            if field.is_image:
+                self._obs[name] = FrameTable(arrays)
+            else:
+                self._obs[name] = torch.from_numpy(np.concatenate(arrays)).to(device)
         action = np.concatenate([episode.action for episode in episodes])
         clipped = np.clip(action, spec.action_low, spec.action_high).astype(np.float32)
         self.num_clipped = int((action != clipped).any(axis=1).sum())
@@ -59,8 +63,8 @@ class WindowDataset:
         return len(self._obs_index)
 
     def observations(self) -> Obs:
-        """Every single observation, ``{name: (M, *shape)}``, for statistics."""
-        return dict(self._obs)
+        """Every single vector, ``{name: (M, *shape)}``, for statistics."""
+        return {name: array for name, array in self._obs.items() if isinstance(array, Tensor)}
 
     def actions(self) -> Float[Tensor, "M A"]:
         """Every action chunk, flat, for statistics."""

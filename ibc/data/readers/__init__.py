@@ -94,5 +94,6 @@ def read_episodes(path: Path, *, episode_length: int | None = None) -> Iterator[
 
 def _check_magnitude(episode: Episode) -> None:
     for name, array in {"action": episode.action, "reward": episode.reward, **episode.obs}.items():
-        if array.dtype == np.float32 and array.size and float(np.abs(array).max()) > LARGEST:
+        small = not isinstance(array, np.ndarray) or array.dtype != np.float32 or not array.size
+        if not small and float(np.abs(array).max()) > LARGEST:
             raise InvalidEpisode(f"{name} holds a number above {LARGEST:.0e}")

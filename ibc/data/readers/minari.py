@@ -9,12 +9,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.episode import Episode, Frames, InvalidEpisode
 from ibc.data.hdf5 import load
 from ibc.data.store import DATA_FILE, METADATA_FILE
+from ibc.data.stored_frames import StoredFrames
 from ibc.errors import UserError
-from ibc.types import NumpyObs, as_float32
+from ibc.types import as_float32
 
 
 def can_read(path: Path) -> bool:
@@ -77,14 +79,16 @@ def _episode(group: h5py.Group) -> Episode:
     )
 
 
-def _observations(parent: h5py.Group, key: str, name: str = "") -> NumpyObs:
+def _observations(parent: h5py.Group, key: str, name: str = "") -> dict[str, NDArray[Any] | Frames]:
     """Nested groups as flat names, ``outer/inner``; a bare array is called ``state`` or ``image``."""
     node = parent[key]
     if isinstance(node, h5py.Group):
-        out: NumpyObs = {}
+        out: dict[str, NDArray[Any] | Frames] = {}
         for child in node:
             out |= _observations(node, child, f"{name}/{child}" if name else child)
         return out
+    if StoredFrames.can_hold(node):
+        return {name or "image": StoredFrames(node)}
     array = load(parent, key)
     if array.dtype == np.uint8 and array.ndim == 4:
         return {name or "image": array}

@@ -1,0 +1,136 @@
+"""Pictures that stay in their file, compressed, until a training batch asks for them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ibc.data.episode import Frames, InvalidEpisode
+from ibc.data.hdf5 import is_lost, pieces
+from ibc.errors import UserError
+
+
+class StoredFrames:
+    """Frames (N, H, W, C) uint8 of one episode in an HDF5 file, each compressed by itself.
+
+    Indexing reads what is asked for and nothing else; a slice is another view of the file. That all frames are there
+    is checked at once, that they are whole when they are read.
+
+    Args:
+        node: the array in its file, which is opened again when something is read.
+
+    Raises:
+        InvalidEpisode: the file does not hold as many frames as its header says.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, node: h5py.Dataset) -> None:
+        self.path, self.name = Path(node.file.filename), str(node.name)
+        self.shape: tuple[int, ...] = node.shape
+        self._steps = range(self.shape[0])
+        corners = {(step, 0, 0, 0) for step in self._steps}
+        if set(pieces(node)) != corners:
+            raise InvalidEpisode(f"'{self.name}' is incomplete")
+
+    @staticmethod
+    def can_hold(node: object) -> bool:
+        """Whether an array in a file is of pictures with a piece of the file for each."""
+        return (
+            isinstance(node, h5py.Dataset)
+            and node.dtype == np.uint8
+            and node.ndim == 4
+            and node.chunks == (1, *node.shape[1:])
+            and node.compression is not None
+        )
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self._steps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the frames would take in memory."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @overload
+    def __getitem__(self, key: int | NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, key: slice) -> StoredFrames: ...
+
+    def __getitem__(self, key: int | slice | NDArray[np.int64]) -> NDArray[np.uint8] | StoredFrames:
+        """One frame (H, W, C); several of them; or for a slice a part that is still in its file.
+
+        Raises:
+            UserError: a frame is damaged, or the file is gone.
+        """
+        if isinstance(key, slice):
+            part = copy.copy(self)
+            part._steps = self._steps[key]
+            part.shape = (len(part._steps), *self.shape[1:])
+            return part
+        if isinstance(key, np.ndarray):
+            flat = [self._read(self._steps[int(step)]) for step in key.ravel()]
+            return np.stack(flat).reshape(*key.shape, *self.shape[1:])
+        return self._read(self._steps[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory."""
+        return np.stack([self._read(step) for step in self._steps]).astype(dtype or self.dtype)
+
+    def _read(self, step: int) -> NDArray[np.uint8]:
+        try:
+            node = _node(self.path, self.name)
+            frame: NDArray[np.uint8] = node[step]
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"{self.path}: frame {step} of {self.name} cannot be read") from error
+        if not frame.any() and is_lost(
+            frame, node.id.get_chunk_info_by_coord((step, 0, 0, 0)).size
+        ):
+            raise UserError(f"{self.path}: frame {step} of {self.name} is lost")
+        return frame
+
+
+class FrameTable:
+    """Frames of several episodes by one running number.
+
+    Args:
+        episodes: frames (T, H, W, C) of each.
+    """
+
+    def __init__(self, episodes: Sequence[NDArray[Any] | Frames]) -> None:
+        self._episodes = list(episodes)
+        self._starts = np.cumsum([0, *(len(frames) for frames in self._episodes)])
+
+    def __getitem__(self, rows: Int[Tensor, "*B"]) -> UInt8[Tensor, "*B H W C"]:
+        """The frames of those numbers, on the same device."""
+        flat = rows.cpu().numpy().ravel()
+        owner = np.searchsorted(self._starts, flat, side="right") - 1
+        steps = flat - self._starts[owner]
+        frames = [np.asarray(self._episodes[e][int(t)]) for e, t in zip(owner, steps, strict=True)]
+        return (
+            torch.from_numpy(np.stack(frames)).view(*rows.shape, *frames[0].shape).to(rows.device)
+        )
+
+
+@lru_cache(maxsize=4)
+def _file(path: Path) -> h5py.File:
+    return h5py.File(
+        path, "r", rdcc_nbytes=0
+    )  # a megabyte of cache an episode is much for thousands
+
+
+@lru_cache(maxsize=4096)
+def _node(path: Path, name: str) -> h5py.Dataset:
+    return _file(path)[name]
