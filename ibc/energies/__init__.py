@@ -1,6 +1,6 @@
 """Energies: low for good actions, everywhere."""
 
-from ibc.energies.base import Energy, EnergyFn, HasFeasible, action_gradient, coarse
+from ibc.energies.base import Energy, EnergyFn, HasFeasible, HasPrefix, action_gradient, coarse
 from ibc.energies.bound_terms import BoundComposition
 from ibc.energies.box import Box
 from ibc.energies.compose import AllOf, AnyOf, Not
@@ -33,6 +33,7 @@ __all__ = [
     "EnergyFn",
     "HalfPlane",
     "HasFeasible",
+    "HasPrefix",
     "JointLimits",
     "KeepOutBox",
     "KeepOutDisk",
