@@ -63,6 +63,7 @@ class TrainSchema:
     encoder: Any
     sampler: Any
     negatives: Any
+    density: Any
     energy_loss: Any
     policy: Any
     loss: Any

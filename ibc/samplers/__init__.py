@@ -1,5 +1,6 @@
 """Procedures that search an energy for good actions."""
 
+from ibc.samplers.annealed_langevin import AnnealedLangevin
 from ibc.samplers.autoregressive_dfo import AutoregressiveDFO
 from ibc.samplers.base import Candidates, Sampler, uniform_proposal
 from ibc.samplers.chain import Chain
@@ -13,6 +14,7 @@ from ibc.samplers.textbook_langevin import TextbookLangevin
 
 __all__ = [
     "DFO",
+    "AnnealedLangevin",
     "AutoregressiveDFO",
     "Candidates",
     "Chain",
