@@ -34,7 +34,7 @@ ALLOWED = (
     "torch.optim",
 )
 
-for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark"):
+for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark", "Methods", "Figures"):
     ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
 
 # ${d4rl:env_id,${task}} and so on: what experiment=d4rl asks of its task.

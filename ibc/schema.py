@@ -63,6 +63,7 @@ class TrainSchema:
     encoder: Any
     sampler: Any
     negatives: Any
+    density: Any
     energy_loss: Any
     policy: Any
     loss: Any
@@ -139,3 +140,32 @@ class StudySchema:
     pretrained: str | None
     tasks: dict[str, list[str]] = field(default_factory=dict)
     protocol_name: str | None = None
+
+
+@dataclass
+class MethodsSchema:
+    """Keys of ``methods.yaml``."""
+
+    seconds: int
+    seeds: list[int]
+    more_seeds: list[int]
+    best: list[str]
+    only_tasks: list[str] | None
+    only_methods: list[str] | None
+    overrides: list[str]
+    run_dir: str
+    output: str
+    tasks: dict[str, list[str]]
+    methods: dict[str, list[str]]
+
+
+@dataclass
+class FiguresSchema:
+    """Keys of ``figures.yaml``."""
+
+    only: list[str]
+    steps: dict[str, int]
+    counts: list[int]
+    seed: int
+    docs: str
+    results: str

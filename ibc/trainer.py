@@ -78,9 +78,10 @@ class Trainer:
         Raises:
             UserError: the loss does not fit the policy.
         """
-        state = self.generator.get_state()
+        state, memory = self.generator.get_state(), self.loss.state_dict()
         self.loss(self.policy, self.dataset.batch(self.indices(0)), BatchNoise(self.generator))
         self.generator.set_state(state)
+        self.loss.load_state_dict(memory)
 
     def train_step(self) -> dict[str, float]:
         """One gradient step; returns what the loss reports, the gradient's norm and the learning rate.
@@ -122,6 +123,7 @@ class Trainer:
             "seconds": self.seconds,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "loss": self.loss.state_dict(),
             "torch_generators": {  # dropout and the noise of encoders draw from these
                 "cpu": torch.get_rng_state(),
                 "cuda": torch.cuda.get_rng_state_all(),
@@ -143,5 +145,6 @@ class Trainer:
         self.seconds = state["seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
+        self.loss.load_state_dict(state.get("loss", {}))
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])

@@ -177,7 +177,7 @@ class TestGradientPenalty:
             bounds.half_range.fill_(scale)
             action = scale * torch.tensor([[[0.5, -0.25], [0.9, 0.9]]])
             energy = lambda a, s=scale: 2 * (a / s).square().sum(-1)  # noqa: E731
-            results.append(GradientPenalty()(energy, action, bounds).item())
+            results.append(GradientPenalty()(energy, action, bounds, noise()).item())
         # Slopes 2 and 3.6 in the largest component, margin 1.
         assert results[0] == pytest.approx((1.0**2 + 2.6**2) / 2)
         assert results[1] == pytest.approx(results[0], rel=1e-4)
@@ -186,7 +186,7 @@ class TestGradientPenalty:
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(10.0)
         GradientPenalty(weight=3.0)(
-            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds
+            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds, noise()
         ).backward()
         assert policy.energy.stiffness.grad.item() == pytest.approx(3 * 2 * (10 - 1))
 

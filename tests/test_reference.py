@@ -10,10 +10,10 @@ from torch.nn.utils import parametrize
 from envs.particle.env import control_step
 from ibc.losses import gradient_penalty, info_nce
 from ibc.nn import ActionBounds, Normalizer, SpatialSoftmax
+from ibc.nn.densities import mixture_log_prob
 from ibc.nn.image_encoders import stack_frames
 from ibc.nn.spectral_norm import SpectralNorm
 from ibc.noise import BatchNoise
-from ibc.policies.explicit import mixture_log_prob
 from ibc.samplers import DFO, Langevin
 from ibc.samplers.dfo import resample
 from ibc.samplers.langevin import polynomial_schedule
@@ -292,9 +292,9 @@ class TestInputsNotRecorded:
                 log_weight,
                 f64([[[0.0], [0.6]]]),
                 f64([[[math.log(std)], [math.log(std)]]]),
-                f64([[0.1]]),
+                f64([[[0.1]]]),
             )
-            close(-log_prob[0], expected)
+            close(-log_prob[0, 0], expected)
 
     def test_spectral_norm(self, ref):
         """The first estimate fixes the start vector on a diagonal matrix; the next two are predictions."""

@@ -46,7 +46,7 @@ def test_gradients_and_penalty_agree(pair):
     torch.testing.assert_close(
         action_gradient(bound(pair), action), plain.plain_gradient(pair.plain, pair.obs, action)
     )
-    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds)
+    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds, pair.noise)
     theirs = plain.plain_gradient_penalty(pair.plain, pair.obs, action, margin=1e-3)
     assert theirs > 0
     torch.testing.assert_close(ours, theirs)

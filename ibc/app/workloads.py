@@ -79,6 +79,7 @@ class Pair:
         self.plain: nn.Module = plain.PlainEnergy(
             OBS_SIZE, size, width=width, num_blocks=num_blocks
         )
+        assert isinstance(self.policy.energy, LearnedEnergy)
         copy_weights(self.policy.energy, self.plain)
         self.generator = torch.Generator().manual_seed(0)
         self.noise = BatchNoise(self.generator)

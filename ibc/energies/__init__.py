@@ -1,6 +1,7 @@
 """Energies: low for good actions, everywhere."""
 
-from ibc.energies.base import Energy, EnergyFn, HasFeasible, action_gradient, coarse
+from ibc.energies.autoregressive import AutoregressiveEnergy
+from ibc.energies.base import Energy, EnergyFn, HasFeasible, HasPrefix, action_gradient, coarse
 from ibc.energies.bound_terms import BoundComposition
 from ibc.energies.box import Box
 from ibc.energies.compose import AllOf, AnyOf, Not
@@ -18,11 +19,14 @@ from ibc.energies.constraints import (
 )
 from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
+from ibc.energies.levels import HasLevels, LeveledEnergy
+from ibc.energies.network import HasStart, NetworkEnergy
 
 __all__ = [
     "AccelerationLimit",
     "AllOf",
     "AnyOf",
+    "AutoregressiveEnergy",
     "BoundComposition",
     "BoundEnergy",
     "Box",
@@ -33,11 +37,16 @@ __all__ = [
     "EnergyFn",
     "HalfPlane",
     "HasFeasible",
+    "HasLevels",
+    "HasPrefix",
+    "HasStart",
     "JointLimits",
     "KeepOutBox",
     "KeepOutDisk",
     "LearnedEnergy",
+    "LeveledEnergy",
     "NearGoal",
+    "NetworkEnergy",
     "Not",
     "SetPoint",
     "Smooth",

@@ -41,6 +41,15 @@ class HasCoarse(Protocol):
 
 
 @runtime_checkable
+class HasPrefix(Protocol):
+    """An :class:`EnergyFn` that can judge the beginning of an action without the rest."""
+
+    def prefix(self, action: Float[Tensor, "B N A"], j: int, /) -> Float[Tensor, "B N"]:
+        """``E_j(o, a_1..a_j)``, j counted from zero; what follows dimension j is not looked at."""
+        ...
+
+
+@runtime_checkable
 class HasFeasible(Protocol):
     """An :class:`EnergyFn` that knows which actions are allowed, and not only which are better."""
 

@@ -10,16 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc import machine
-from ibc.energies.base import Energy, EnergyFn
-from ibc.energies.box import Box
+from ibc.energies.base import EnergyFn
+from ibc.energies.network import NetworkEnergy
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
+from ibc.nn.densities import BoundDensity, ConditionalDensity
 from ibc.nn.energy_head import HeadWeights
 from ibc.nn.head_autograd import HeadEnergy
 from ibc.nn.head_kernels import HeadKernel
 from ibc.types import Obs, Spec
 
 
-class LearnedEnergy(Energy):
+class LearnedEnergy(NetworkEnergy):
     """A late-fused residual energy network (IBC paper, appendix B.3 and D; ``MLPEBM`` of the official code).
 
     Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
@@ -29,6 +30,9 @@ class LearnedEnergy(Energy):
     With ``proposal`` a second head predicts an action from the observation alone, and the energy looks at actions
     relative to it. The prediction is trained by a loss of its own (``ibc.losses.MSE``), not through the energy. A
     search that starts there needs few candidates, and the same observation leads to the same minimum every time.
+
+    With ``density`` (called with the sizes of features and actions) the energy is bound together with a proposal
+    density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first candidates.
     """
 
     def __init__(
@@ -42,10 +46,9 @@ class LearnedEnergy(Energy):
         self_consistent: bool = False,
         proposal: bool = False,
         spectral_norm: bool = False,
+        density: Callable[[int, int], ConditionalDensity] | None = None,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder(spec)
-        self.bounds = ActionBounds(spec.action_size)
+        super().__init__(spec, encoder)
         self.head = EnergyHead(
             self.encoder.feature_size,
             spec.action_size,
@@ -62,10 +65,14 @@ class LearnedEnergy(Energy):
             if proposal
             else None
         )
+        self.density = (
+            None if density is None else density(self.encoder.feature_size, spec.action_size)
+        )
 
-    def limits(self) -> Box:
-        """See :class:`Energy`: the range of the demonstrations, and a little more."""
-        return Box.of(self.bounds)
+    def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
+        """See :class:`NetworkEnergy`."""
+        if self.density is not None:
+            self.density.fit(unit_action, self.bounds)
 
     def bind(self, obs: Obs) -> BoundEnergy:
         """The observation goes through encoder and first layer here, and never again."""
@@ -73,7 +80,12 @@ class LearnedEnergy(Energy):
         context = self.head.dense_features(features).unsqueeze(1)
         proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
         return BoundEnergy(
-            self.head.weights(), self.bounds, context, proposal, machine.reduced_precision()
+            self.head.weights(),
+            self.bounds,
+            context,
+            proposal,
+            machine.reduced_precision(),
+            density=None if self.density is None else BoundDensity(self.density, features),
         )
 
 
@@ -86,6 +98,7 @@ class BoundEnergy:
 
     Attributes:
         proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.
+        density: of proposals, differentiable; None for energies without one.
     """
 
     def __init__(
@@ -97,6 +110,7 @@ class BoundEnergy:
         reduced: torch.dtype | None = None,
         *,
         searching: bool = False,
+        density: BoundDensity | None = None,
     ) -> None:
         self.weights = weights
         self.bounds = bounds
@@ -104,6 +118,7 @@ class BoundEnergy:
         self.proposal = proposal
         self.reduced = reduced
         self.searching = searching
+        self.density = density
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """Energies of candidates in environment units."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -30,6 +31,50 @@ class Loss(ABC):
         Raises:
             UserError: the policy does not offer what the loss needs.
         """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a continued run needs of this loss; most remember nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        if state:
+            raise ValueError(f"{type(self).__name__} remembers nothing, and is given {list(state)}")
+
+
+@runtime_checkable
+class HasState(Protocol):
+    """A part that remembers something from one gradient step to the next."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it remembers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        ...
+
+
+def collect_state(parts: Sequence[object]) -> dict[str, Tensor]:
+    """The memory of all parts that have one, under their positions."""
+    return {
+        f"{i}.{name}": value
+        for i, part in enumerate(parts)
+        if isinstance(part, HasState)
+        for name, value in part.state_dict().items()
+    }
+
+
+def restore_state(parts: Sequence[object], state: dict[str, Tensor]) -> None:
+    """The inverse of :func:`collect_state`."""
+    for i, part in enumerate(parts):
+        if isinstance(part, HasState):
+            mine = {
+                name.partition(".")[2]: value
+                for name, value in state.items()
+                if name.partition(".")[0] == str(i)
+            }
+            part.load_state_dict(mine)
 
 
 @runtime_checkable

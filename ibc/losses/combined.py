@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics
+from ibc.losses.base import Loss, Metrics, collect_state, restore_state
 from ibc.noise import Noise
 from ibc.types import Batch
 
@@ -55,3 +55,11 @@ class Combined(Loss):
             values.append(weight * value)
             metrics |= reported
         return torch.stack(values).sum(), metrics
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See :class:`Loss`."""
+        return collect_state(self.losses)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See :class:`Loss`."""
+        restore_state(self.losses, state)

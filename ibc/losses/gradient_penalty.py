@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ibc.energies import EnergyFn, action_gradient
 from ibc.nn import ActionBounds
+from ibc.noise import Noise
 
 
 def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> Float[Tensor, " B"]:
@@ -22,12 +23,14 @@ def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> F
 class GradientPenalty:
     """Penalises slopes above ``margin``, measured in the unit cube."""
 
+    name = "gradient_penalty"
+
     def __init__(self, *, weight: float = 1.0, margin: float = 1.0) -> None:
         self.weight = weight
         self.margin = margin
 
     def __call__(
-        self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds
+        self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds, noise: Noise
     ) -> Float[Tensor, ""]:
         """The weighted penalty, differentiable in the energy's parameters."""
         gradient = action_gradient(energy, action.detach(), create_graph=True) * bounds.half_range

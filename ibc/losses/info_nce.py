@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
+from ibc.losses.regularisers import Regulariser
 from ibc.noise import Noise
 from ibc.types import Batch
 
@@ -34,6 +35,7 @@ class InfoNCE(Loss):
         negatives: where the wrong actions come from; at least one kind.
         temperature: of the softmax.
         gradient_penalty: keeps the energy's slope in check; needed where negatives come from Langevin chains.
+        regularisers: further penalties.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class InfoNCE(Loss):
         negatives: Sequence[Negatives],
         temperature: float = 1.0,
         gradient_penalty: GradientPenalty | None = None,
+        regularisers: Sequence[Regulariser] = (),
     ) -> None:
         if not negatives:
             raise ValueError("InfoNCE needs at least one kind of negatives")
         self.negatives = list(negatives)
         self.temperature = temperature
-        self.gradient_penalty = gradient_penalty
+        self.regularisers = [*([gradient_penalty] if gradient_penalty else []), *regularisers]
 
     def __call__(
         self, policy: object, batch: Batch, noise: Noise
@@ -71,8 +74,16 @@ class InfoNCE(Loss):
             "energy_positive": right.detach().mean(),
             "energy_negative": energy[:, 1:].detach().mean(),
         }
-        if self.gradient_penalty is not None:
-            penalty = self.gradient_penalty(energy_fn, candidates, bounds)
-            metrics["gradient_penalty"] = penalty.detach()
+        for regulariser in self.regularisers:
+            penalty = regulariser(energy_fn, candidates, bounds, noise)
+            metrics[regulariser.name] = penalty.detach()
             loss = loss + penalty
         return loss, metrics
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See :class:`Loss`."""
+        return collect_state(self.negatives)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See :class:`Loss`."""
+        restore_state(self.negatives, state)

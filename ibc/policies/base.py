@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.noise import Noise
-from ibc.types import Obs, Spec
+from ibc.types import Batch, Obs, Spec
 
 
 @runtime_checkable
@@ -23,6 +23,10 @@ class Statistics(Protocol):
 
     def actions(self) -> Float[Tensor, "M A"]:
         """Every action chunk, flat."""
+        ...
+
+    def batch(self, index: Int[Tensor, " B"]) -> Batch:
+        """The windows of those action chunks, with them."""
         ...
 
 

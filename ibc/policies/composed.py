@@ -52,10 +52,9 @@ class ComposedPolicy(Policy):
         return self._search(self.energy.bind(obs), obs, noise)
 
     def _search(self, energy: EnergyFn, obs: Obs, noise: Noise) -> Candidates:
-        guided = self.policy.start_std is not None
-        proposal = self.policy.energy.bind(obs).proposal if guided else None
+        guide = self.policy.energy.bind(obs) if self.policy.guided else None
         batch = len(next(iter(obs.values())))
-        init = self.policy.start(proposal, batch, self.bounds, noise)
+        init = self.policy.start(guide, batch, self.bounds, noise)
         found = self.policy.sampler(energy, init, self.bounds, noise)
         if not self.hard:
             return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -10,17 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn import ActionBounds, ObsEncoder, ResidualMLP
+from ibc.nn.densities import mixture_log_prob, split_mixture
 from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.types import Obs, Spec
 
-#: Standard deviations of mixture components stay within these limits (unit cube). The lower one bounds the likelihood
-#: of data that repeat an action exactly, which is where mixture densities otherwise run to infinity.
-MIN_STD, MAX_STD = 1e-3, 10.0
-
 
 class ExplicitPolicy(Policy):
-    """A residual MLP from observation features to ``out_size`` numbers."""
+    """A residual MLP from observation features, and ``in_size`` numbers more, to ``out_size`` numbers."""
 
     def __init__(
         self,
@@ -31,12 +27,13 @@ class ExplicitPolicy(Policy):
         width: int,
         num_blocks: int,
         dropout: float,
+        in_size: int = 0,
     ) -> None:
         super().__init__(spec)
         self.encoder = encoder(spec)
         self.bounds = ActionBounds(spec.action_size)
         self.network = ResidualMLP(
-            self.encoder.feature_size,
+            self.encoder.feature_size + in_size,
             out_size,
             width=width,
             num_blocks=num_blocks,
@@ -114,18 +111,15 @@ class MDNPolicy(ExplicitPolicy):
     ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K A"], Float[Tensor, "B K A"]]:
         """Log weights, means and log standard deviations of the components, in the unit cube."""
         out: Tensor = self.network(self.encoder(obs))
-        k, size = self.num_components, self.spec.action_size
-        logits, mean, raw = torch.split(out, [k, k * size, k * size], dim=-1)
-        # Smooth limits keep a gradient where a hard clamp would have none.
-        low, high = math.log(MIN_STD), math.log(MAX_STD)
-        log_std = low + (high - low) * torch.sigmoid(raw)
-        log_weight = torch.log_softmax(logits / self.temperature, dim=-1)
-        return log_weight, mean.view(-1, k, size), log_std.view(-1, k, size)
+        logits, rest = out[:, : self.num_components], out[:, self.num_components :]
+        out = torch.cat([logits / self.temperature, rest], -1)
+        return split_mixture(out, self.num_components)
 
     def log_prob_unit(self, obs: Obs, unit_action: Float[Tensor, "B A"]) -> Float[Tensor, " B"]:
         """Log density of action chunks, in the unit cube."""
         log_weight, mean, log_std = self.mixture(obs)
-        return mixture_log_prob(log_weight, mean, log_std, unit_action)
+        density = mixture_log_prob(log_weight, mean, log_std, unit_action.unsqueeze(1))
+        return density.squeeze(1)
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
@@ -137,15 +131,3 @@ class MDNPolicy(ExplicitPolicy):
         index = component.unsqueeze(-1).expand(-1, 1, mean.shape[-1])
         unit = mean.gather(1, index).squeeze(1)
         return self.bounds.from_unit(self.bounds.clamp_unit(unit))
-
-
-def mixture_log_prob(
-    log_weight: Float[Tensor, "B K"],
-    mean: Float[Tensor, "B K A"],
-    log_std: Float[Tensor, "B K A"],
-    action: Float[Tensor, "B A"],
-) -> Float[Tensor, " B"]:
-    """``log sum_k w_k N(a; mean_k, diag(std_k^2))``, by log-sum-exp throughout."""
-    z = (action.unsqueeze(1) - mean) * torch.exp(-log_std)
-    log_density = -0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)
-    return torch.logsumexp(log_weight + log_density.sum(-1), dim=-1)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import LearnedEnergy
+from ibc.energies import EnergyFn, HasStart, NetworkEnergy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
@@ -27,7 +27,8 @@ class ImplicitPolicy(Policy):
     ``sampler`` is an ordinary attribute: put another one there, and the trained policy searches in another way.
 
     ``start_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
-    the energy's proposal and the others around it, at this standard deviation in the unit cube.
+    the energy's proposal and the others around it, at this standard deviation in the unit cube. An energy with a
+    proposal density starts from draws of that.
 
     ``warm_start`` is the share of candidates that start at the last action of the previous decision and around it,
     where there was one. It is for searches with few candidates and steps: the best action is rarely far from the last.
@@ -37,7 +38,7 @@ class ImplicitPolicy(Policy):
         self,
         spec: Spec,
         *,
-        energy: Callable[[Spec], LearnedEnergy],
+        energy: Callable[[Spec], NetworkEnergy],
         sampler: Sampler,
         start_std: float | None = None,
         warm_start: float = 0.0,
@@ -47,7 +48,7 @@ class ImplicitPolicy(Policy):
         self.sampler = sampler
         self.start_std = start_std
         self.warm_start = warm_start
-        if start_std is not None and self.energy.proposal is None:
+        if start_std is not None and getattr(self.energy, "proposal", None) is None:
             raise UserError(
                 "network.start_std needs an energy with a proposal: network.proposal=true"
             )
@@ -71,6 +72,7 @@ class ImplicitPolicy(Policy):
     def fit(self, dataset: Statistics) -> None:
         """See :class:`Policy`."""
         fit_statistics(self.spec, dataset, self.energy.encoder, self.bounds)
+        self.energy.fit_actions(self.bounds.to_unit(dataset.actions()))
 
     def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
         """The energy's proposal, in the unit cube.
@@ -78,7 +80,8 @@ class ImplicitPolicy(Policy):
         Raises:
             UserError: it has none.
         """
-        proposal = self.energy.bind(obs).proposal
+        energy = self.energy.bind(obs)
+        proposal = energy.proposal if isinstance(energy, HasStart) else None
         if proposal is None:
             raise UserError(
                 "this energy has no proposal, and so not a direct prediction; choose network.proposal=true"
@@ -89,25 +92,28 @@ class ImplicitPolicy(Policy):
     def search(self, obs: Obs, noise: Noise) -> Candidates:
         """All candidates the sampler ends with, each with its energy."""
         energy = self.energy.bind(obs)
-        init = self.start(energy.proposal, len(next(iter(obs.values()))), self.bounds, noise)
+        init = self.start(energy, len(next(iter(obs.values()))), self.bounds, noise)
         if self.warm_start > 0 and "previous_action" in obs:
             init = self._warmed(init, obs["previous_action"], noise)
         return self.sampler(energy, init, self.bounds, noise)
 
+    @property
+    def guided(self) -> bool:
+        """Whether a search starts where the energy says, and not from an even spread."""
+        return self.start_std is not None or getattr(self.energy, "density", None) is not None
+
     def start(
-        self,
-        proposal: Float[Tensor, "B 1 A"] | None,
-        batch: int,
-        bounds: ActionBounds,
-        noise: Noise,
+        self, energy: EnergyFn | None, batch: int, bounds: ActionBounds, noise: Noise
     ) -> Float[Tensor, "B N A"]:
-        """The candidates that a search in ``bounds`` starts from."""
+        """The candidates that a search in ``bounds`` starts from; ``energy`` need be given only if ``guided``."""
         count = self.sampler.num_candidates
-        if proposal is None or self.start_std is None:
+        if isinstance(energy, HasStart) and energy.density is not None:
+            return bounds.from_unit(bounds.clamp_unit(energy.density.sample(count, noise)))
+        if not isinstance(energy, HasStart) or energy.proposal is None or self.start_std is None:
             return uniform_proposal(batch, count, bounds, noise)
         shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
         shift[:, 0] = 0.0
-        return bounds.from_unit(bounds.clamp_unit(proposal + shift))
+        return bounds.from_unit(bounds.clamp_unit(energy.proposal + shift))
 
     def _warmed(
         self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], noise: Noise

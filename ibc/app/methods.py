@@ -1,0 +1,186 @@
+"""The methods command: every way to train and search side by side, each with the same time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc import machine
+from ibc.app.bimodal import bimodal_cell
+from ibc.app.evaluate import write_json
+from ibc.app.runs import EVALUATION, run_folder
+from ibc.app.study import is_done, pool
+from ibc.app.train import prepare, train_in
+from ibc.config import Config, at_least, compose
+from ibc.errors import UserError
+from ibc.trainer import Trainer
+
+#: How many gradient steps a method's time was found to hold; kept, so that a continued run does not measure again.
+STEPS = "steps.json"
+#: Steps before the clock starts, and steps that are timed.
+BEFORE, TIMED = 3, 12
+
+
+def methods(config: Config) -> None:
+    """The command. Interrupted, it goes on where it stopped when it is called again."""
+    at_least(config, seconds=1)
+    tasks = chosen(config["tasks"], config["only_tasks"], "only_tasks")
+    ways = chosen(config["methods"], config["only_methods"], "only_methods")
+    result: dict[str, Any] = {
+        "command": command(config),
+        "seconds": config["seconds"],
+        "seeds": config["seeds"],
+        "tasks": list(tasks),
+        "methods": list(ways),
+        "rows": [],
+        "about": machine.provenance(),
+    }
+    for task, task_overrides in tasks.items():
+        for method, method_overrides in ways.items():
+            more = config["more_seeds"] if method in config["best"] else []
+            overrides = [*task_overrides, *method_overrides, *config["overrides"]]
+            cell = bimodal_runs if task == "bimodal" else environment_runs
+            seeds = [*config["seeds"], *more]
+            folder = Path(config["run_dir"]) / task / method
+            row = cell(folder, overrides, seeds, config["seconds"])
+            result["rows"].append({"task": task, "method": method, "seeds": seeds, **row})
+            write_json(Path(config["output"]), result)
+            print(f"{task}, {method}: {cell_text(row)}", flush=True)
+    print(f"file: {config['output']}")
+
+
+def environment_runs(
+    folder: Path, overrides: Sequence[str], seeds: Sequence[int], seconds: float
+) -> dict[str, Any]:
+    """A cell of the table: trained for so many seconds with each seed, evaluated in closed loop."""
+    evaluations = []
+    for seed in seeds:
+        run_dir = folder / f"seed_{seed}"
+        always = [f"run_dir={run_dir}", f"seed={seed}", "resume=true", "video=false"]
+        with run_folder(run_dir, resume=True):
+            steps = measured_steps(run_dir, [*overrides, *always], seconds)
+            run = compose("train", [*overrides, *always, f"trainer.num_steps={steps}"])
+            if is_done(run_dir, run):
+                evaluations.append(json.loads((run_dir / EVALUATION).read_text()))
+            else:
+                evaluations.append(train_in(run_dir, run))
+    return pool(evaluations)
+
+
+def bimodal_runs(
+    folder: Path, overrides: Sequence[str], seeds: Sequence[int], seconds: float
+) -> dict[str, Any]:
+    """A cell of the toy with a known density."""
+    rows = []
+    for seed in seeds:
+        path = folder / f"seed_{seed}" / EVALUATION
+        wanted = {"overrides": list(overrides), "seconds": seconds}
+        if path.exists() and json.loads(path.read_text())["wanted"] == wanted:
+            rows.append(json.loads(path.read_text()))
+            continue
+        rows.append(bimodal_cell([*overrides, f"seed={seed}"], seed, seconds, steps_within))
+        rows[-1]["wanted"] = wanted
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, rows[-1])
+    kl = [row["kl"] for row in rows if row["kl"] is not None]
+    mean = {
+        key: sum(row[key] for row in rows) / len(rows)
+        for key in ("right", "balance", "log_density", "policy_latency_ms")
+    }
+    return {
+        **mean,
+        "kl": sum(kl) / len(kl) if kl else None,
+        "num_episodes": sum(row["num_episodes"] for row in rows),
+        "training_seconds": [row["training_seconds"] for row in rows],
+    }
+
+
+def measured_steps(run_dir: Path, overrides: list[str], seconds: float) -> int:
+    """How many steps fit into the time, measured once for each run."""
+    path = run_dir / STEPS
+    if path.exists():
+        known = json.loads(path.read_text())
+        if known["overrides"] == overrides and known["seconds"] == seconds:
+            return int(known["steps"])
+    run = compose("train", overrides)
+    device = machine.set_up(run["device"], run["precision"])
+    torch.manual_seed(run["seed"])
+    trainer, _ = prepare(run_dir, {**run, "resume": False}, device)
+    steps = steps_within(trainer, seconds)
+    write_json(path, {"steps": steps, "seconds": seconds, "overrides": overrides})
+    return steps
+
+
+def steps_within(trainer: Trainer, seconds: float) -> int:
+    """How many gradient steps take so long, two digits of it; the trainer is used up."""
+    for _ in range(BEFORE):
+        trainer.train_step()
+    start = time.perf_counter()
+    for _ in range(TIMED):
+        trainer.train_step()
+    count = max(1, int(TIMED * seconds / (time.perf_counter() - start)))
+    unit = int(10 ** max(0, len(str(count)) - 2))
+    return count // unit * unit
+
+
+def chosen(every: dict[str, Any], names: list[str] | None, key: str) -> dict[str, Any]:
+    """The part of the table that is asked for.
+
+    Raises:
+        UserError: a name that is not there.
+    """
+    if names is None:
+        return every
+    unknown = [name for name in names if name not in every]
+    if unknown:
+        raise UserError(f"{key} has {', '.join(unknown)}; allowed: {', '.join(every)}")
+    return {name: every[name] for name in names}
+
+
+def command(config: Config) -> str:
+    """The command line that makes the result again."""
+    parts = ["python scripts/methods.py", f"seconds={config['seconds']}"]
+    parts += [
+        f"'{key}=[{','.join(config[key])}]'"
+        for key in ("only_tasks", "only_methods")
+        if config[key] is not None
+    ]
+    if config["overrides"]:
+        inner = ",".join(f"'{override}'" for override in config["overrides"])
+        parts.append(f'"overrides=[{inner}]"')
+    return " ".join(parts)
+
+
+def cell_text(row: dict[str, Any]) -> str:
+    """One cell of the table."""
+    if "success_rate" in row:
+        low, high = row["success_rate_ci95"]
+        return f"{row['success_rate']:.1%} ({low:.0%} to {high:.0%})"
+    kl = "" if row["kl"] is None else f", KL {row['kl']:.2f}"
+    return f"{row['right']:.1%}, balance {row['balance']:.2f}{kl}"
+
+
+def methods_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: a row a method, a column a task, then training time and milliseconds for a decision."""
+    lines = [
+        f"| method | {' | '.join(result['tasks'])} | training | ms |",
+        "|---" * (len(result["tasks"]) + 3) + "|",
+    ]
+    cells = {(row["method"], row["task"]): row for row in result["rows"]}
+    for method in result["methods"]:
+        mine = [cells[method, task] for task in result["tasks"] if (method, task) in cells]
+        texts = [
+            cell_text(cells[method, task]) if (method, task) in cells else "not run"
+            for task in result["tasks"]
+        ]
+        seconds = [s for row in mine for s in row["training_seconds"]]
+        milliseconds = [row["policy_latency_ms"] for row in mine]
+        training = f"{sum(seconds) / len(seconds):.0f} s" if seconds else ""
+        spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}" if milliseconds else ""
+        lines.append(f"| {method} | {' | '.join(texts)} | {training} | {spread} |")
+    return lines

@@ -1,0 +1,99 @@
+"""An energy for each action dimension, given the ones before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.energies.network import NetworkEnergy
+from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn.mlp import initialise
+from ibc.nn.parallel import INIT_STD, ParallelMLP
+from ibc.types import Obs, Spec
+
+#: Points at which a dimension's normaliser is taken. Enough for ranking; a likelihood needs peaks wider than a cell.
+GRID = 64
+
+
+class AutoregressiveEnergy(NetworkEnergy):
+    """``E_j(o, a_1..a_j)`` by one head for each dimension j on one encoder (IBC paper, appendix B.2, algorithm 2).
+
+    InfoNCE leaves to every ``E_j`` an offset that may depend on what comes before it, so their plain sum ranks nothing.
+    The whole energy is therefore ``sum_j E_j + log Z_j``, with ``Z_j`` the integral over dimension j of the search box,
+    taken on a grid: a negative log likelihood, which is cheap because each integral has one dimension.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        width: int,
+        num_blocks: int,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(spec, encoder)
+        size = spec.action_size
+        self.size, self.width, self.temperature = size, width, temperature
+        self.dense_features = nn.Linear(self.encoder.feature_size, size * width)
+        initialise(self.dense_features)
+        self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, width))
+        # A constant added to a head changes no choice, so there is no bias at the end.
+        self.heads = ParallelMLP(size, 1, width=width, num_blocks=num_blocks, bias=False)
+
+    def bind(self, obs: Obs) -> BoundAutoregressive:
+        """The observation goes through encoder and first layer here, and never again."""
+        features = self.dense_features(self.encoder(obs))
+        return BoundAutoregressive(self, features.view(-1, self.size, self.width))
+
+
+class BoundAutoregressive:
+    """An :class:`AutoregressiveEnergy` with its observation bound."""
+
+    def __init__(self, energy: AutoregressiveEnergy, context: Float[Tensor, "B A W"]) -> None:
+        self.bounds: ActionBounds = energy.bounds
+        self.heads = energy.heads
+        self.weight = energy.dense_action
+        self.temperature = energy.temperature
+        self.context = context
+
+    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
+        """``temperature * -log p(a | o)`` over the search box of the unit cube, of actions in environment units."""
+        unit = self.bounds.to_unit(action)
+        low, high = self.bounds.unit_low, self.bounds.unit_high
+        cells = (torch.arange(GRID, device=unit.device).to(unit) + 0.5) / GRID
+        grid = (low + (high - low) * cells.unsqueeze(-1)).expand(*unit.shape[:2], -1, -1)
+        energy = self._conditionals(unit, torch.cat([unit.unsqueeze(2), grid], 2))
+        free = torch.logsumexp(-energy[:, :, 1:] / self.temperature, 2) - math.log(GRID)
+        width = torch.where(high > low, high - low, torch.ones_like(low))
+        return (energy[:, :, 0] + self.temperature * (free + width.log())).sum(-1)
+
+    def prefix(self, action: Float[Tensor, "B N A"], j: int, /) -> Float[Tensor, "B N"]:
+        """See :class:`HasPrefix`."""
+        unit = self.bounds.to_unit(action)[..., : j + 1]
+        h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
+        out: Tensor = self.heads.only(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
+        return out.view(*action.shape[:2])
+
+    def conditionals(
+        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
+    ) -> Float[Tensor, "B M K A"]:
+        """Energies of ``values`` in each dimension, after the earlier dimensions of ``prefix``; environment units."""
+        return self._conditionals(self.bounds.to_unit(prefix), self.bounds.to_unit(values))
+
+    def _conditionals(
+        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"]
+    ) -> Float[Tensor, "B M K A"]:
+        size = prefix.shape[-1]
+        order = torch.arange(size, device=prefix.device)
+        before = self.weight * (order < order.unsqueeze(1)).unsqueeze(-1)
+        own = self.weight[order, order]
+        # (B, M, A, W): what a head sees of the observation and of the dimensions before its own.
+        given = self.context.unsqueeze(1) + torch.einsum("bma,jaw->bmjw", prefix, before)
+        h = given.unsqueeze(2) + values.unsqueeze(-1) * own
+        out: Tensor = self.heads(h.flatten(0, 2).transpose(0, 1))
+        return out.squeeze(-1).T.reshape(values.shape)

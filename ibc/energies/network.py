@@ -1,0 +1,51 @@
+"""What every energy made of networks has: an encoder, a unit cube, and perhaps an idea of where to start."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies.base import Energy, EnergyFn
+from ibc.energies.box import Box
+from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn.densities import BoundDensity
+from ibc.types import Obs, Spec
+
+
+@runtime_checkable
+class HasStart(Protocol):
+    """An :class:`EnergyFn` that may know where a search should start."""
+
+    #: The predicted action (B, 1, A) in the unit cube, or None.
+    proposal: Tensor | None
+    #: A density to draw the first candidates from, or None.
+    density: BoundDensity | None
+
+
+class NetworkEnergy(Energy):
+    """An energy that is fitted to data and trained.
+
+    Attributes:
+        encoder: of observations.
+        bounds: the unit cube of actions.
+    """
+
+    def __init__(self, spec: Spec, encoder: Callable[[Spec], ObsEncoder]) -> None:
+        super().__init__()
+        self.encoder = encoder(spec)
+        self.bounds = ActionBounds(spec.action_size)
+
+    def limits(self) -> Box:
+        """See :class:`Energy`: the range of the demonstrations, and a little more."""
+        return Box.of(self.bounds)
+
+    def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
+        """One pass over all demonstrated actions, after the bounds are known and before any gradient."""
+
+    @abstractmethod
+    def bind(self, obs: Obs) -> EnergyFn:
+        """See :class:`Energy`."""

@@ -1,0 +1,190 @@
+"""Conditional densities of actions that can be drawn from and evaluated: proposals for energies."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.nn.bounds import ActionBounds
+from ibc.nn.mlp import ResidualMLP
+from ibc.noise import Noise
+
+#: Standard deviations stay within these limits (unit cube). The lower one bounds the likelihood of data that repeat an
+#: action exactly, which is where mixture densities otherwise run to infinity.
+MIN_STD, MAX_STD = 1e-3, 10.0
+#: A Gaussian around data is so much wider than the data: a proposal must not have thinner tails than what it serves.
+WIDER = 1.5
+
+
+class ConditionalDensity(nn.Module, ABC):
+    """A density of unit-cube actions given an observation's features."""
+
+    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
+        """One pass over demonstrated actions before any gradient; most densities need none."""
+
+    @abstractmethod
+    def log_prob(
+        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
+    ) -> Float[Tensor, "B N"]:
+        """Log density; differentiable in the parameters."""
+
+    @abstractmethod
+    def sample(
+        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+    ) -> Float[Tensor, "B N A"]:
+        """Detached draws."""
+
+
+@dataclass(frozen=True)
+class BoundDensity:
+    """A density with its observation bound."""
+
+    density: ConditionalDensity
+    features: Float[Tensor, "B F"]
+
+    def log_prob(self, unit_action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
+        """See :class:`ConditionalDensity`."""
+        return self.density.log_prob(self.features, unit_action)
+
+    def sample(self, count: int, noise: Noise) -> Float[Tensor, "B N A"]:
+        """See :class:`ConditionalDensity`."""
+        return self.density.sample(self.features, count, noise)
+
+
+class UniformDensity(ConditionalDensity):
+    """The same everywhere in the search box; with it, ranking NCE is InfoNCE."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, feature_size: int, action_size: int) -> None:
+        super().__init__()
+        self.register_buffer("low", -torch.ones(action_size))
+        self.register_buffer("high", torch.ones(action_size))
+
+    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
+        """See :class:`ConditionalDensity`."""
+        self.low.copy_(bounds.unit_low)
+        self.high.copy_(bounds.unit_high)
+
+    def log_prob(
+        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
+    ) -> Float[Tensor, "B N"]:
+        """See :class:`ConditionalDensity`; a dimension of no width does not count."""
+        width = self.high - self.low
+        volume = torch.where(width > 0, width, torch.ones_like(width)).log().sum()
+        return -volume.expand(unit_action.shape[:-1])
+
+    def sample(
+        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`ConditionalDensity`."""
+        return self.low + (self.high - self.low) * noise.uniform(
+            len(features), count, len(self.low)
+        )
+
+
+class GaussianDensity(ConditionalDensity):
+    """A Gaussian around all demonstrated actions, whatever is observed, ``WIDER`` than they are spread."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, feature_size: int, action_size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(action_size))
+        self.register_buffer("std", torch.ones(action_size))
+
+    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
+        """See :class:`ConditionalDensity`."""
+        self.mean.copy_(unit_action.mean(0))
+        self.std.copy_(WIDER * unit_action.std(0, correction=0).clamp(min=MIN_STD))
+
+    def log_prob(
+        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
+    ) -> Float[Tensor, "B N"]:
+        """See :class:`ConditionalDensity`."""
+        z = (unit_action - self.mean) / self.std
+        return (-0.5 * z.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def sample(
+        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`ConditionalDensity`."""
+        return self.mean + self.std * noise.normal(len(features), count, len(self.mean))
+
+
+class MixtureDensity(ConditionalDensity):
+    """A mixture of diagonal Gaussians (Bishop 1994), whose parameters are a network's outputs."""
+
+    def __init__(
+        self,
+        feature_size: int,
+        action_size: int,
+        *,
+        num_components: int,
+        width: int,
+        num_blocks: int,
+    ) -> None:
+        super().__init__()
+        self.num_components = num_components
+        self.network = ResidualMLP(
+            feature_size,
+            num_components * (1 + 2 * action_size),
+            width=width,
+            num_blocks=num_blocks,
+        )
+
+    def log_prob(
+        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
+    ) -> Float[Tensor, "B N"]:
+        """See :class:`ConditionalDensity`."""
+        return mixture_log_prob(
+            *split_mixture(self.network(features), self.num_components), unit_action
+        )
+
+    @torch.no_grad()
+    def sample(
+        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`ConditionalDensity`."""
+        log_weight, mean, log_std = split_mixture(self.network(features), self.num_components)
+        cdf = log_weight.double().exp().cumsum(-1)
+        uniform = noise.uniform(len(cdf), count).double() * cdf[:, -1:]
+        which = torch.searchsorted(cdf, uniform).clamp_(max=self.num_components - 1)
+        index = which.unsqueeze(-1).expand(-1, -1, mean.shape[-1])
+        spread = log_std.gather(1, index).exp()
+        return mean.gather(1, index) + spread * noise.normal(*index.shape)
+
+
+def split_mixture(
+    out: Float[Tensor, "B O"], num_components: int
+) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K A"], Float[Tensor, "B K A"]]:
+    """Log weights, means and log standard deviations from a network's outputs."""
+    size = (out.shape[-1] // num_components - 1) // 2
+    logits, mean, raw = torch.split(
+        out, [num_components, num_components * size, num_components * size], dim=-1
+    )
+    # Smooth limits keep a gradient where a hard clamp would have none.
+    low, high = math.log(MIN_STD), math.log(MAX_STD)
+    log_std = low + (high - low) * torch.sigmoid(raw)
+    shape = (len(out), num_components, size)
+    return torch.log_softmax(logits, -1), mean.reshape(shape), log_std.reshape(shape)
+
+
+def mixture_log_prob(
+    log_weight: Float[Tensor, "B K"],
+    mean: Float[Tensor, "B K A"],
+    log_std: Float[Tensor, "B K A"],
+    action: Float[Tensor, "B N A"],
+) -> Float[Tensor, "B N"]:
+    """``log sum_k w_k N(a; mean_k, diag(std_k^2))``, by log-sum-exp throughout."""
+    log_std = log_std.unsqueeze(1)
+    z = (action.unsqueeze(2) - mean.unsqueeze(1)) * torch.exp(-log_std)
+    log_density = -0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)
+    return torch.logsumexp(log_weight.unsqueeze(1) + log_density.sum(-1), dim=-1)

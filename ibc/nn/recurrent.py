@@ -1,0 +1,55 @@
+"""History by a recurrent network instead of a stack of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.nn.encoders import ObsEncoder
+from ibc.nn.image_encoders import ImageEncoder
+from ibc.types import Obs, Spec
+
+
+class RecurrentEncoder(ObsEncoder):
+    """Each time step of a window through one encoder, then a gated recurrent unit from the oldest to the newest.
+
+    The state starts at zero with every window, in training as in closed loop: what is trained is what acts, and an
+    episode may begin or be resumed anywhere. How far back it sees is ``obs_horizon``; unlike for a stack of frames, the
+    number of weights does not grow with it.
+
+    Args:
+        hidden_size: of the recurrent state, which is the feature vector.
+        spec, image_encoder, sqrt_std, noise_std, num_gates: as for :class:`ObsEncoder`, of one time step.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        image_encoder: Callable[[int], ImageEncoder],
+        hidden_size: int,
+        sqrt_std: bool = False,
+        noise_std: float = 0.0,
+        num_gates: int = 0,
+    ) -> None:
+        super().__init__(
+            replace(spec, obs_horizon=1),
+            image_encoder=image_encoder,
+            sqrt_std=sqrt_std,
+            noise_std=noise_std,
+            num_gates=num_gates,
+        )
+        self.recurrent = nn.GRU(self.feature_size, hidden_size, batch_first=True)
+        self.feature_size = hidden_size
+
+    def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
+        """See :class:`ObsEncoder`."""
+        batch, horizon = next(iter(obs.values())).shape[:2]
+        steps = {name: array.flatten(0, 1).unsqueeze(1) for name, array in obs.items()}
+        features = super().forward(steps).view(batch, horizon, -1)
+        _, last = self.recurrent(features)
+        state: Tensor = last[-1]
+        return state

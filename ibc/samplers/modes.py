@@ -1,0 +1,73 @@
+"""The set of distinct good actions, where there is more than one answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ibc.nn.bounds import ActionBounds
+from ibc.samplers.base import Candidates
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Distinct actions of low energy, best first; where there are fewer than K, the best is repeated.
+
+    Attributes:
+        action: environment units.
+        energy: of each.
+        found: which of them are modes of their own; the first always is.
+    """
+
+    action: Float[Tensor, "B K A"]
+    energy: Float[Tensor, "B K"]
+    found: Bool[Tensor, "B K"]
+
+    @property
+    def candidates(self) -> Candidates:
+        """The same as candidates, for whatever takes them."""
+        return Candidates(self.action, self.energy)
+
+
+def find_modes(
+    candidates: Candidates,
+    bounds: ActionBounds,
+    *,
+    count: int,
+    radius: float,
+    max_gap: float = float("inf"),
+) -> Modes:
+    """The best candidate, then the best that is not near it, and so on: greedy suppression of neighbours.
+
+    Candidates should have come to rest (a sampler that ends in gradient steps), or else every slope is full of modes.
+
+    Args:
+        candidates: of a search.
+        bounds: measure distances in the unit cube.
+        count: K, the most that are wanted.
+        radius: candidates nearer than this to a better one, in the largest dimension, belong to its mode.
+        max_gap: actions whose energy exceeds the best by more are no answers.
+
+    Raises:
+        ValueError: a count or radius that is not positive.
+    """
+    if count < 1 or radius <= 0:
+        raise ValueError(f"needs count >= 1 and radius > 0, got {count} and {radius}")
+    unit = bounds.to_unit(candidates.action)
+    best = candidates.lowest(1)
+    free = candidates.energy <= best.energy + max_gap
+    chosen, found = [], []
+    first = candidates.energy.argmin(1, keepdim=True)
+    for _ in range(count):
+        open_energy = candidates.energy.masked_fill(~free, torch.inf)
+        some = free.any(1, keepdim=True)
+        index = torch.where(some, open_energy.argmin(1, keepdim=True), first)
+        chosen.append(index)
+        found.append(some)
+        centre = unit.gather(1, index.unsqueeze(-1).expand(-1, -1, unit.shape[-1]))
+        free = free & ((unit - centre).abs().amax(-1) > radius)
+    modes = candidates.take(torch.cat(chosen, 1))
+    return Modes(modes.action, modes.energy, torch.cat(found, 1))
