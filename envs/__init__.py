@@ -5,6 +5,8 @@ from gymnasium.envs.registration import WrapperSpec, register
 from envs.d4rl.registration import register_all
 
 register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
+register(id="ParticleObstacles-v0", entry_point="envs.particle.obstacles:ParticleObstaclesEnv")
+register(id="ParticleCorridor-v0", entry_point="envs.particle.corridor:ParticleCorridorEnv")
 
 # Control steps an episode lasts at most, as published; a slot needs more of them than were given (50).
 for _task, _horizon in {
