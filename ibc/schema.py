@@ -137,3 +137,17 @@ class StudySchema:
     pretrained: str | None
     tasks: dict[str, list[str]] = field(default_factory=dict)
     protocol_name: str | None = None
+
+
+@dataclass
+class ComposeStudySchema:
+    """Keys of ``compose_study.yaml``."""
+
+    num_episodes: int
+    first_seed: int
+    pretrained: str
+    pictures: str
+    output: str
+    device: str
+    precision: str
+    cases: list[str] | None = None

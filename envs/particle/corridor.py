@@ -24,9 +24,9 @@ MARGIN, LOOKAHEAD, DRAWS, ASIDE, RESTLESS = 0.02, 16, 24, 0.03, 0.3
 
 
 def distance_to_corridor(point: Array, corner: Array, ends: Array) -> Array:
-    """Distance (...) of points (..., 2) from the middle line: from ``corner`` along x to ``ends[0]``, along y to ``ends[1]``.
+    """Distance (...) of points (..., 2) from the middle line.
 
-    ``corner`` and ``ends`` are (2,); ``ends`` has one coordinate of either arm.
+    That leads from ``corner`` (2,) along x to ``ends[0]``, and along y to ``ends[1]``.
     """
     found = []
     for axis in range(2):
@@ -40,9 +40,9 @@ def distance_to_corridor(point: Array, corner: Array, ends: Array) -> Array:
 class ParticleCorridorEnv(ParticleEnv):
     """Reach both goals in their order without leaving an L-shaped corridor.
 
-    Start and second goal are drawn in the middle of one arm, the first goal in that of the other, all of them 0.12 or
-    more from the corner: both straight ways lead through the wall. Reaching the second ends the episode. With ``goals=False`` success is to stay inside, and
-    the start is anywhere in the corridor.
+    The start is drawn in the middle of one arm, both goals in that of the other, the first one nearer to the corner,
+    all of them 0.12 or more from it: the straight way leads through the wall. Reaching the
+    second one ends the episode. With ``goals=False`` success is to stay inside, and the start is anywhere.
 
     Observation: that of :class:`ParticleEnv`, ``corner`` (2,), ``ends`` (2,), the x of one arm's end and the y of the
     other's, and ``left`` (1,): 1 once the particle has been more than 0.08 from the middle line.
@@ -71,9 +71,9 @@ class ParticleCorridorEnv(ParticleEnv):
         self._corner = self.np_random.uniform(*CORNERS, 2)
         self._ends = np.where(self.np_random.random(2) < 0.5, EDGE, 1 - EDGE)
         arm = int(self.np_random.integers(2))
-        self._position, self._first, self._second = (
-            self._on_arm(axis) for axis in (arm, 1 - arm, arm)
-        )
+        goals = [self._on_arm(1 - arm) for _ in range(2)]
+        goals.sort(key=lambda goal: float(np.linalg.norm(goal - self._corner)))
+        self._position, (self._first, self._second) = self._on_arm(arm), goals
         if not self.goals:
             self._position = self._on_arm(arm, away=0.0)
         self._setpoint, self._trail = self._position, [self._position]

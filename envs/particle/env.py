@@ -20,8 +20,8 @@ DT, SUBSTEPS = 0.005, 10
 GOAL_DISTANCE = 0.05
 #: Control steps in an episode.
 HORIZON = 50
-#: Greatest speed (units/s) of a scattered start, and how far from the first goal it is every other time.
-SCATTER_SPEED, SCATTER_DISTANCE = 1.0, (0.002, 0.1)
+#: Greatest speed (units/s) and distance from the first goal of a scattered start.
+SCATTER_SPEED, SCATTER_DISTANCE = 0.3, 0.009
 
 #: Side of the square picture of a pair of dimensions, and its colours (RGB).
 _PANEL = 192
@@ -60,8 +60,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
     ) -> None:
         """``hide_velocity`` leaves ``vel_agent`` out of the observation; ``reverse`` asks for the second goal first.
 
-        ``scatter`` starts with a random velocity, and every other time close to the first goal: demonstrations then
-        show what to do off the usual ways. ``horizon`` is in control steps.
+        ``scatter`` starts every other episode at the first goal, slowly: a particle that came there in an unusual way
+        must go on, too. ``horizon`` is in control steps.
 
         Raises:
             ValueError: no dimension, or a render mode there is not.
@@ -134,13 +134,11 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         return {name: obs[name].astype(np.float32) for name in self.observation_space}
 
     def _scatter(self) -> None:
-        direction, way = self.np_random.normal(size=(2, self.n_dim))
-        speed = SCATTER_SPEED * self.np_random.random() ** 2
-        self._velocity = speed * direction / np.linalg.norm(direction)
         if self.np_random.random() < 0.5:
-            low, high = np.log(SCATTER_DISTANCE)
-            distance = np.exp(self.np_random.uniform(low, high))
+            way, direction = self.np_random.normal(size=(2, self.n_dim))
+            distance, speed = self.np_random.random(2) * (SCATTER_DISTANCE, SCATTER_SPEED)
             self._position = self._in_order()[0] + distance * way / np.linalg.norm(way)
+            self._velocity = speed * direction / np.linalg.norm(direction)
 
     def _in_order(self) -> tuple[Array, Array]:
         return (self._second, self._first) if self.reverse else (self._first, self._second)
