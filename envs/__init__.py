@@ -22,6 +22,12 @@ for _task, _horizon in {
         max_episode_steps=_horizon,
     )
 
+register(
+    id="BlockPushZone-v0",
+    entry_point="envs.block_push.zone:BlockPushZoneEnv",
+    max_episode_steps=150,  # a way round is longer
+)
+
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
 # difference; see envs.adroit.reward.
 _ADROIT = {

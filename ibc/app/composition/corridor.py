@@ -11,7 +11,7 @@ from ibc.policies import ComposedPolicy
 from ibc.samplers import DFO
 
 #: Share of the corridor's energy; chosen on seeds from 300000.
-SHARE = 0.95
+SHARE = 0.9
 
 
 def corridor(settings: Settings) -> list[dict[str, Any]]:

@@ -8,12 +8,9 @@ from ibc.app.composition.closed_loop import Settings, run_episodes, trained
 from ibc.config import compose
 from ibc.energies import AllOf, Energy, KeepOutDisk, SpringDamper
 from ibc.policies import ComposedPolicy, ImplicitPolicy
-from ibc.samplers import Sampler
 
 #: Obstacles are kept so much larger (units) than they are: between the points that are looked at, the body moves on.
 MARGIN = 0.01
-#: The experiment's, but with candidates enough to find a way round.
-CANDIDATES = 64
 
 
 def particle_2d(settings: Settings) -> list[dict[str, Any]]:
