@@ -79,7 +79,9 @@ def register_all() -> None:
             kwargs = {"maze_map": maze, "reward_type": kind}
             _register(f"PointMaze_{name}{suffix}-v3", point, point_steps, (SUCCESS,), kwargs)
         if name == "Open":
-            _register("PointMaze_OpenWalls-v3", point, 2 * point_steps, (SUCCESS,), {"maze_map": _WALLS})
+            _register(
+                "PointMaze_OpenWalls-v3", point, point_steps, (SUCCESS,), {"maze_map": _WALLS}
+            )
         if ant_steps is not None:
             ant = "gymnasium_robotics.envs.maze.ant_maze_v4:AntMazeEnv"
             kwargs = {"maze_map": _marked(name), "continuing_task": False}

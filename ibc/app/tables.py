@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.app.benchmark_table import benchmark_table
+from ibc.app.composition_table import composition_table
 from ibc.app.task_tables import task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -37,6 +38,8 @@ def table(path: Path) -> str:
     result = json.loads(path.read_text(encoding="utf-8"))
     if "products_per_second" in result:
         return "\n".join(benchmark_table(result))
+    if "cases" in result:
+        return "\n".join(composition_table(result))
     about = result["about"]
     head = [
         "| policy | success | 95 % interval | return | training | ms per decision |",

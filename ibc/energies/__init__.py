@@ -18,6 +18,7 @@ from ibc.energies.constraints import (
 )
 from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
+from ibc.energies.trajectory import ByWay, Trajectory
 
 __all__ = [
     "AccelerationLimit",
@@ -26,6 +27,7 @@ __all__ = [
     "BoundComposition",
     "BoundEnergy",
     "Box",
+    "ByWay",
     "Constraint",
     "Custom",
     "Delta",
@@ -44,6 +46,7 @@ __all__ = [
     "SpeedLimit",
     "SpringDamper",
     "StayWithin",
+    "Trajectory",
     "action_gradient",
     "coarse",
 ]

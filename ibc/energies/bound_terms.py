@@ -148,8 +148,9 @@ class BoundAllOf(BoundComposition):
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """See :class:`BoundComposition`."""
         parts = [_times(term.weight, term.energy(action)) for term in self._alone]
-        for group in self._together:
-            parts.append(checked(group.name, group.energy(action), action.shape[:2]))
+        parts += [
+            checked(group.name, group.energy(action), action.shape[:2]) for group in self._together
+        ]
         return sum(parts[1:], start=parts[0])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:

@@ -58,7 +58,7 @@ class Trajectory:
 
     @torch.no_grad()
     def path(self, obs: Obs) -> Float[Tensor, "B K D"]:
-        """The best path of each observation, ``MAX_PIECES + 1`` states; at its end, the goal over and over."""
+        """The best path of each observation, ``MAX_PIECES + 1`` states; one of fewer pieces first stays where it is."""
         start, goal = latest(obs, self.start), latest(obs, self.goal)
         batch = len(start)
         between = self.states.to(start).expand(batch, -1, -1)

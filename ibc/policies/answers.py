@@ -1,4 +1,4 @@
-"""All the answers an energy has, not only the best: distinct actions of low energy, their shares, and how sure it is."""
+"""All the answers of an energy: distinct actions of low energy, their shares, and how sure it is of them."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def distinct_answers(
 
 
 @torch.no_grad()
-def doubt(
-    energy: EnergyFn, found: Candidates, bounds: ActionBounds
-) -> Float[Tensor, " B"]:
+def doubt(energy: EnergyFn, found: Candidates, bounds: ActionBounds) -> Float[Tensor, " B"]:
     """How far the energy around its best action is from the bowl it was trained to be: high far from the data.
 
     Depths say nothing: they are known up to a number that differs between observations, and an energy extrapolates
@@ -99,4 +97,5 @@ def doubt(
     shake = SHAKE * spread / spread.norm(dim=-1, keepdim=True)
     shaken = bounds.from_unit(bounds.to_unit(found.best()).unsqueeze(1) + shake)
     gradient = action_gradient(energy, shaken) * bounds.half_range
-    return (gradient - shake).square().sum(-1).mean(1) / SHAKE**2
+    error: Tensor = (gradient - shake).square().sum(-1).mean(1) / SHAKE**2
+    return error

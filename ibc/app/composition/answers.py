@@ -92,9 +92,7 @@ def doubt(settings: Settings) -> list[dict[str, Any]]:
         raised = int((curves[shift] > threshold).sum())
         name = "held-out demonstrations" if shift == 0 else f"moved by {shift:g} in each dimension"
         rows.append({"variant": name, "shift": shift, **rate("raised", raised, len(reference))})
-    write_atomically(
-        settings.pictures / "compose_doubt.png", png(_calibration(reference, curves))
-    )
+    write_atomically(settings.pictures / "compose_doubt.png", png(_calibration(reference, curves)))
     return rows
 
 
@@ -107,7 +105,9 @@ def _starts(env: dict[str, Any], settings: Settings) -> Obs:
         name: torch.from_numpy(np.stack([row[name] for row in rows]))[:, None].expand(-1, 2, -1)
         for name in rows[0]
     }
-    start, first, second = (obs[f"pos_{name}"][:, 0] for name in ("agent", "first_goal", "second_goal"))
+    start, first, second = (
+        obs[f"pos_{name}"][:, 0] for name in ("agent", "first_goal", "second_goal")
+    )
     nearest = torch.stack([start - first, start - second, first - second]).norm(dim=-1).amin(0)
     apart = nearest >= APART
     return {name: value[apart].to(settings.device) for name, value in obs.items()}
@@ -128,9 +128,7 @@ def _demonstrated(env: dict[str, Any], seeds: range) -> Obs:
 
 
 @torch.no_grad()
-def _density(
-    energy: Energy, obs: Obs, grid: Float[Tensor, "1 N A"]
-) -> Float[Tensor, "B N"]:
+def _density(energy: Energy, obs: Obs, grid: Float[Tensor, "1 N A"]) -> Float[Tensor, "B N"]:
     rows = []
     for b in range(len(next(iter(obs.values())))):  # one at a time: the grid is large
         one = {name: value[b : b + 1] for name, value in obs.items()}
@@ -158,9 +156,7 @@ def _maps(densities: dict[str, Tensor], obs: Obs) -> matplotlib.figure.Figure:
     return figure
 
 
-def _calibration(
-    reference: Tensor, curves: dict[float, Tensor]
-) -> matplotlib.figure.Figure:
+def _calibration(reference: Tensor, curves: dict[float, Tensor]) -> matplotlib.figure.Figure:
     figure = matplotlib.figure.Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     expected = np.linspace(0.02, 0.98, 49)

@@ -25,9 +25,7 @@ def maze(settings: Settings) -> list[dict[str, Any]]:
     policy, _ = trained("maze_open", settings)
     env = compose("train", ["env=point_maze", "env.id=envs/PointMaze_OpenWalls-v3"])["env"]
     walls = [
-        KeepOutBox(
-            [left - CLEARANCE, bottom - CLEARANCE], [right + CLEARANCE, top + CLEARANCE]
-        )
+        KeepOutBox([left - CLEARANCE, bottom - CLEARANCE], [right + CLEARANCE, top + CLEARANCE])
         for left, right, bottom, top in WALLS
     ]
     way = Trajectory("achieved_goal", "desired_goal", walls, low=[-2.3, -1.3], high=[2.3, 1.3])
