@@ -5,6 +5,8 @@ from gymnasium.envs.registration import WrapperSpec, register
 from envs.d4rl.registration import register_all
 
 register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
+register(id="ParticleObstacles-v0", entry_point="envs.particle.obstacles:ParticleObstaclesEnv")
+register(id="ParticleCorridor-v0", entry_point="envs.particle.corridor:ParticleCorridorEnv")
 
 # Control steps an episode lasts at most, as published; a slot needs more of them than were given (50).
 for _task, _horizon in {
@@ -19,6 +21,12 @@ for _task, _horizon in {
         entry_point=f"envs.block_push.tasks:{_task}Env",
         max_episode_steps=_horizon,
     )
+
+register(
+    id="BlockPushZone-v0",
+    entry_point="envs.block_push.zone:BlockPushZoneEnv",
+    max_episode_steps=150,  # a way round is longer
+)
 
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
 # difference; see envs.adroit.reward.

@@ -169,3 +169,17 @@ class FiguresSchema:
     seed: int
     docs: str
     results: str
+
+
+@dataclass
+class ComposeStudySchema:
+    """Keys of ``compose_study.yaml``."""
+
+    num_episodes: int
+    first_seed: int
+    pretrained: str
+    pictures: str
+    output: str
+    device: str
+    precision: str
+    cases: list[str] | None = None

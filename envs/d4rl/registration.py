@@ -41,6 +41,14 @@ _LARGE = [
     [1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
     [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
 ]
+#: The open maze with walls that its demonstrations do not know: the point starts at r, on the left, and goes to g.
+_WALLS: list[list[int | str]] = [
+    [1, 1, 1, 1, 1, 1, 1],
+    [1, "r", 1, 0, 0, "g", 1],
+    [1, "r", 1, 0, 1, "g", 1],
+    [1, "r", 0, 0, 1, "g", 1],
+    [1, 1, 1, 1, 1, 1, 1],
+]
 #: Maze, horizon of the point and horizon of the ant (D4RL, ``pointmaze`` and ``locomotion``).
 MAZES = {
     "Open": (_OPEN, 150, None),
@@ -70,6 +78,10 @@ def register_all() -> None:
         for suffix, kind in (("", "sparse"), ("Dense", "dense")):
             kwargs = {"maze_map": maze, "reward_type": kind}
             _register(f"PointMaze_{name}{suffix}-v3", point, point_steps, (SUCCESS,), kwargs)
+        if name == "Open":
+            _register(
+                "PointMaze_OpenWalls-v3", point, point_steps, (SUCCESS,), {"maze_map": _WALLS}
+            )
         if ant_steps is not None:
             ant = "gymnasium_robotics.envs.maze.ant_maze_v4:AntMazeEnv"
             kwargs = {"maze_map": _marked(name), "continuing_task": False}

@@ -1,6 +1,14 @@
-"""The N-dimensional particle integrator."""
+"""The N-dimensional particle integrator, alone, among obstacles and in a corridor."""
 
+from envs.particle.corridor import CorridorExpert, ParticleCorridorEnv
 from envs.particle.env import ParticleEnv
 from envs.particle.expert import ParticleExpert
+from envs.particle.obstacles import ParticleObstaclesEnv
 
-__all__ = ["ParticleEnv", "ParticleExpert"]
+__all__ = [
+    "CorridorExpert",
+    "ParticleCorridorEnv",
+    "ParticleEnv",
+    "ParticleExpert",
+    "ParticleObstaclesEnv",
+]

@@ -20,10 +20,13 @@ DT, SUBSTEPS = 0.005, 10
 GOAL_DISTANCE = 0.05
 #: Control steps in an episode.
 HORIZON = 50
+#: Greatest speed (units/s) and distance from the first goal of a scattered start.
+SCATTER_SPEED, SCATTER_DISTANCE = 0.3, 0.009
 
 #: Side of the square picture of a pair of dimensions, and its colours (RGB).
 _PANEL = 192
 _AGENT, _FIRST, _SECOND, _SETPOINT = (38, 70, 200), (46, 160, 67), (215, 58, 73), (150, 150, 150)
+_BALL = (200, 200, 205)
 
 
 def control_step(position: Array, velocity: Array, setpoint: Array) -> tuple[Array, Array]:
@@ -47,9 +50,18 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
 
     def __init__(
-        self, n_dim: int = 2, hide_velocity: bool = False, render_mode: str | None = None
+        self,
+        n_dim: int = 2,
+        hide_velocity: bool = False,
+        reverse: bool = False,
+        scatter: bool = False,
+        horizon: int = HORIZON,
+        render_mode: str | None = None,
     ) -> None:
-        """``hide_velocity`` leaves ``vel_agent`` out of the observation.
+        """``hide_velocity`` leaves ``vel_agent`` out of the observation; ``reverse`` asks for the second goal first.
+
+        ``scatter`` starts every other episode at the first goal, slowly: a particle that came there in an unusual way
+        must go on, too. ``horizon`` is in control steps.
 
         Raises:
             ValueError: no dimension, or a render mode there is not.
@@ -60,6 +72,9 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
             raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
         self.n_dim = n_dim
         self.hide_velocity = hide_velocity
+        self.reverse = reverse
+        self.scatter = scatter
+        self.horizon = horizon
         self.render_mode = render_mode
         unit = gym.spaces.Box(0.0, 1.0, (n_dim,), np.float32)
         # The spring overshoots, so the agent can leave the unit cube that goals and set-points lie in.
@@ -82,6 +97,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         super().reset(seed=seed)
         self._position, self._first, self._second = self.np_random.random((3, self.n_dim))
         self._velocity = np.zeros(self.n_dim)
+        if self.scatter:
+            self._scatter()
         self._setpoint = self._position
         self._trail = [self._position]
         self._t = 0
@@ -96,12 +113,13 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         )
         self._trail.append(self._position)
         self._t += 1
-        to_first = float(np.linalg.norm(self._position - self._first))
-        to_second = float(np.linalg.norm(self._position - self._second))
+        first, second = self._in_order()
+        to_first = float(np.linalg.norm(self._position - first))
+        to_second = float(np.linalg.norm(self._position - second))
         self._distances[0] = min(self._distances[0], to_first)
         if self._distances[0] < GOAL_DISTANCE:
             self._distances[1] = min(self._distances[1], to_second)
-        truncated = self._t >= HORIZON
+        truncated = self._t >= self.horizon
         info = self._info()
         reward = float(truncated and info["success"])
         return self._obs(), reward, False, truncated, info
@@ -115,8 +133,22 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         }
         return {name: obs[name].astype(np.float32) for name in self.observation_space}
 
+    def _scatter(self) -> None:
+        if self.np_random.random() < 0.5:
+            way, direction = self.np_random.normal(size=(2, self.n_dim))
+            distance, speed = self.np_random.random(2) * (SCATTER_DISTANCE, SCATTER_SPEED)
+            self._position = self._in_order()[0] + distance * way / np.linalg.norm(way)
+            self._velocity = speed * direction / np.linalg.norm(direction)
+
+    def _in_order(self) -> tuple[Array, Array]:
+        return (self._second, self._first) if self.reverse else (self._first, self._second)
+
+    def _balls(self) -> list[tuple[Array, float]]:
+        """What is drawn as round and solid: centres (n_dim,) and radii."""
+        return []
+
     def _info(self) -> dict[str, Any]:
-        final = float(np.linalg.norm(self._position - self._second))
+        final = float(np.linalg.norm(self._position - self._in_order()[1]))
         return {
             "success": bool((self._distances < GOAL_DISTANCE).all() and final < GOAL_DISTANCE),
             "min_distance_first": float(self._distances[0]),
@@ -147,6 +179,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
             return round(x), _PANEL - round(y)
 
         cv2.rectangle(panel, (0, 0), (_PANEL - 1, _PANEL - 1), (225, 225, 225), 1)
+        for centre, size in self._balls():
+            cv2.circle(panel, pixel(centre), round(size * 0.8 * _PANEL), _BALL, -1, cv2.LINE_AA)
         radius = max(2, round(GOAL_DISTANCE * 0.8 * _PANEL))
         for goal, colour in ((self._first, _FIRST), (self._second, _SECOND)):
             cv2.circle(panel, pixel(goal), radius, colour, 2, cv2.LINE_AA)

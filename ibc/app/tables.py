@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.app.benchmark_table import benchmark_table
+from ibc.app.composition_table import composition_table
 from ibc.app.methods import methods_table
 from ibc.app.task_tables import task_table
 from ibc.errors import UserError
@@ -40,6 +41,8 @@ def table(path: Path) -> str:
         return "\n".join(benchmark_table(result))
     if "methods" in result:
         return "\n".join([*methods_table(result), "", f"`{result['command']}`", ""])
+    if "cases" in result:
+        return "\n".join(composition_table(result))
     about = result["about"]
     head = [
         "| policy | success | 95 % interval | return | training | ms per decision |",

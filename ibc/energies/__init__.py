@@ -21,6 +21,7 @@ from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
 from ibc.energies.levels import HasLevels, LeveledEnergy
 from ibc.energies.network import HasStart, NetworkEnergy
+from ibc.energies.trajectory import ByWay, Trajectory
 
 __all__ = [
     "AccelerationLimit",
@@ -30,6 +31,7 @@ __all__ = [
     "BoundComposition",
     "BoundEnergy",
     "Box",
+    "ByWay",
     "Constraint",
     "Custom",
     "Delta",
@@ -53,6 +55,7 @@ __all__ = [
     "SpeedLimit",
     "SpringDamper",
     "StayWithin",
+    "Trajectory",
     "action_gradient",
     "coarse",
 ]

@@ -81,13 +81,15 @@ def action_gradient(
 
     Detached, unless ``create_graph`` asks for it as a function of the energy's parameters.
     """
-    with torch.set_grad_enabled(create_graph):
-        if isinstance(energy, HasActionGradient):
-            return energy.action_gradient(action)
+    own = getattr(energy, "action_gradient", None)  # isinstance is slow for protocols
+    if own is not None:
+        with torch.set_grad_enabled(create_graph):
+            gradient: Tensor = own(action)
+        return gradient
     with torch.enable_grad():
         action = action.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(energy(action).sum(), action, create_graph=create_graph)
-    return gradient
+        (found,) = torch.autograd.grad(energy(action).sum(), action, create_graph=create_graph)
+    return found
 
 
 def coarse(energy: EnergyFn) -> EnergyFn:

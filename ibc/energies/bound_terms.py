@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ibc.energies.base import EnergyFn, HasFeasible, action_gradient, coarse
 from ibc.energies.box import Box
+from ibc.energies.constraint import BoundConstraint
+from ibc.energies.together import Together
 from ibc.errors import UserError
 
 #: Outside its box a learned energy is that of the nearest action inside, plus this times the squared distance in
@@ -41,7 +43,8 @@ class BoundTerm:
             UserError: the term gives NaN or another shape.
         """
         inside = action if self.box is None else self.box.clamp(action)
-        energy = self._checked(self.fn(inside), action.shape[:2], "energies") / self.temperature
+        energy = checked(self.name, self.fn(inside), action.shape[:2])
+        energy = _times(1 / self.temperature, energy)
         if self.box is not None:
             energy = energy + WALL * self._outside(action).square().sum(-1)
         return energy if self.log_z is None else energy + self.log_z
@@ -50,7 +53,12 @@ class BoundTerm:
         """Of :meth:`energy`, by the term's own routine."""
         inside = action if self.box is None else self.box.clamp(action)
         gradient = action_gradient(self.fn, inside, create_graph=torch.is_grad_enabled())
-        gradient = self._checked(gradient, action.shape, "gradients") / self.temperature
+        if gradient.shape != action.shape:  # NaN leads to energies that are NaN, and is found there
+            raise UserError(
+                f"term {self.name}: gradients have shape {tuple(gradient.shape)}, "
+                f"expected {tuple(action.shape)}"
+            )
+        gradient = _times(1 / self.temperature, gradient)
         if self.box is None:
             return gradient
         wall = 2 * WALL * self._outside(action) / self.box.half_range.to(action)
@@ -70,14 +78,24 @@ class BoundTerm:
         assert self.box is not None
         return (action - self.box.clamp(action)) / self.box.half_range.to(action)
 
-    def _checked(self, out: Tensor, shape: Sequence[int], what: str) -> Tensor:
-        if tuple(out.shape) != tuple(shape):
-            raise UserError(
-                f"term {self.name}: {what} have shape {tuple(out.shape)}, expected {tuple(shape)}"
-            )
-        if math.isnan(float(out.detach().sum())) and torch.isnan(out).any():  # a sum is quicker
-            raise UserError(f"term {self.name}: {what} are NaN for some actions")
-        return out
+
+def checked(name: str, out: Tensor, shape: Sequence[int]) -> Tensor:
+    """Energies as they are.
+
+    Raises:
+        UserError: it has another shape, or NaN.
+    """
+    if tuple(out.shape) != tuple(shape):
+        raise UserError(
+            f"term {name}: energies have shape {tuple(out.shape)}, expected {tuple(shape)}"
+        )
+    if math.isnan(float(out.detach().sum())) and torch.isnan(out).any():  # a sum is quicker
+        raise UserError(f"term {name}: energies are NaN for some actions")
+    return out
+
+
+def _times(weight: float, values: Tensor) -> Tensor:
+    return values if weight == 1 else weight * values
 
 
 class BoundComposition(ABC):
@@ -113,17 +131,33 @@ class BoundComposition(ABC):
 
 
 class BoundAllOf(BoundComposition):
-    """The weighted sum."""
+    """The weighted sum; constraints about the same points are evaluated together."""
+
+    def __init__(self, terms: Sequence[BoundTerm]) -> None:
+        super().__init__(terms)
+        alone = [not isinstance(term.fn, BoundConstraint) for term in self.bound]
+        self._alone = [term for term, is_alone in zip(self.bound, alone, strict=True) if is_alone]
+        self._together = Together.groups(
+            [
+                (term.fn, term.weight / term.temperature)
+                for term in self.bound
+                if isinstance(term.fn, BoundConstraint)
+            ]
+        )
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """See :class:`BoundComposition`."""
-        first, *others = (term.weight * term.energy(action) for term in self.bound)
-        return sum(others, start=first)
+        parts = [_times(term.weight, term.energy(action)) for term in self._alone]
+        parts += [
+            checked(group.name, group.energy(action), action.shape[:2]) for group in self._together
+        ]
+        return sum(parts[1:], start=parts[0])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
         """The weighted sum of the terms' own gradients."""
-        first, *others = (term.weight * term.gradient(action) for term in self.bound)
-        return sum(others, start=first)
+        parts = [_times(term.weight, term.gradient(action)) for term in self._alone]
+        parts += [group.action_gradient(action) for group in self._together]
+        return sum(parts[1:], start=parts[0])
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """Whether every term that knows allows it."""

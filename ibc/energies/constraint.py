@@ -69,6 +69,13 @@ class Constraint(Energy):
     ) -> Float[Tensor, "B N K D"]:
         """``sum_j force_j * d excess_j / d point``."""
 
+    def push(
+        self, point: Float[Tensor, "B N K D"], place: Float[Tensor, "_ 1 _ D"]
+    ) -> Float[Tensor, "B N K D"]:
+        """The gradient of the energy with respect to the points; a closed form where that is cheaper."""
+        force = (2 * self.strength) * self.excess(point, place).clamp(min=0)
+        return self.pull(point, place, force)
+
     def bind(self, obs: Obs) -> BoundConstraint:
         """See :class:`Energy`."""
         return BoundConstraint(self, obs)
@@ -115,23 +122,9 @@ class BoundConstraint:
         return self.constraint.strength * self.excess(action).clamp(min=0).square().sum(-1)
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`: the chain of hinge, stated gradient and forward model.
-
-        Zero where nothing is broken, which is most candidates, so only the others are looked at.
-        """
-        reach, place = self._reach(action)
-        point = reach.points(action)
-        excess = self.constraint.excess(point, place)
-        gradient = torch.zeros_like(action)
-        rows, columns = (excess.amax(-1) > 0).nonzero(as_tuple=True)
-        if len(rows) == 0:
-            return gradient
-        point, excess = point[rows, columns].unsqueeze(1), excess[rows, columns].unsqueeze(1)
-        if len(place) > 1:
-            place = place[rows]
-        force = 2 * self.constraint.strength * excess.clamp(min=0)
-        broken = reach.pull(self.constraint.pull(point, place, force))
-        return gradient.index_put((rows, columns), broken[:, 0])
+        """See :class:`HasActionGradient`: the chain of hinge, stated gradient and forward model."""
+        reach, place = self.located(action)
+        return reach.pull(self.constraint.push(reach.points(action), place))
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """See :class:`HasFeasible`."""
@@ -143,10 +136,22 @@ class BoundConstraint:
 
     def excess(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N J"]:
         """By how much each part of the constraint is broken, in environment units."""
-        reach, place = self._reach(action)
+        reach, place = self.located(action)
         return self.constraint.excess(reach.points(action), place)
 
-    def _reach(self, action: Tensor) -> tuple[Reach, Tensor]:
+    def shares_points_with(self, other: BoundConstraint) -> bool:
+        """Whether both look at the same points, given that both are bound to the same observation."""
+        same = self.constraint.model.is_same(other.constraint.model)
+        return same and self._size == other._size
+
+    def located(self, action: Tensor, reach: Reach | None = None) -> tuple[Reach, Tensor]:
+        """The points as a function of such actions, and what they are compared with.
+
+        ``reach`` is that of a constraint with the same points, if there is one.
+
+        Raises:
+            UserError: the actions do not hold points of this constraint's dimensions, or an observation is missing.
+        """
         name, length = self.constraint.name, action.shape[-1]
         if self._made is None or self._made[0] != length:
             size = self._size or length
@@ -155,13 +160,14 @@ class BoundConstraint:
                     f"term {name}: actions of size {length} do not hold points of {size} dimensions"
                 )
             try:
-                reach = self.constraint.model.reach(self._obs, length // size, size)
+                if reach is None:
+                    reach = self.constraint.model.reach(self._obs, length // size, size)
                 place = self.constraint.place(self._obs, reach).to(action)
             except UserError as error:
                 raise UserError(f"term {name}: {error}") from error
             if place.shape[-1] != size:
                 raise UserError(f"term {name}: it has {place.shape[-1]} dimensions, not {size}")
-            self._made = (length, reach, place)
+            self._made = (length, reach.to(action), place)
         return self._made[1], self._made[2]
 
 

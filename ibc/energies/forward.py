@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -22,13 +23,14 @@ class Reach:
 
     Attributes:
         offset: (B, K, D), or (1, 1, 1) for zero; environment units.
-        matrix: (A, K * D): one dense product is many times quicker than K small ones.
+        matrix: (A, D * K), dimensions outermost: one dense product is many times quicker than K small ones, and sums
+            over a few dimensions are quick where these are far apart in memory.
         times: (K,), seconds from now.
         start: (B, D), where the body is now; None if the model does not know.
     """
 
     offset: Float[Tensor, "_ _ _"]
-    matrix: Float[Tensor, "A KD"]
+    matrix: Float[Tensor, "A DK"]
     times: Float[Tensor, " K"]
     start: Float[Tensor, "B D"] | None
 
@@ -37,25 +39,36 @@ class Reach:
         cls, offset: Tensor, gain: Float[Tensor, "K Ta"], size: int, dt: float, start: Tensor | None
     ) -> Reach:
         """From the ``gain`` of each action of a chunk on each point, the same for all ``size`` dimensions."""
-        matrix = torch.kron(gain.T.contiguous(), torch.eye(size).to(gain))
+        matrix = gain.T[:, None, None, :] * torch.eye(size).to(gain)[None, :, :, None]
+        matrix = matrix.reshape(gain.shape[1] * size, size * len(gain))
         times = dt * torch.arange(1, len(gain) + 1).to(gain)
         return cls(offset, matrix, times, start)
+
+    def to(self, like: Tensor) -> Reach:
+        """The same in another type and on another device."""
+        start = None if self.start is None else self.start.to(like)
+        offset = self.offset.to(like).transpose(1, 2).contiguous().transpose(1, 2)
+        return Reach(offset, self.matrix.to(like), self.times.to(like), start)
 
     def points(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N K D"]:
         """Where the actions lead."""
         flat = torch.matmul(action, self.matrix.to(action))
-        points = flat.view(*action.shape[:2], len(self.times), -1)
+        points = flat.view(*action.shape[:2], -1, len(self.times)).transpose(2, 3)
         return points + self.offset.unsqueeze(1).to(action)
 
     def pull(self, force: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N A"]:
         """The gradient with respect to actions of something whose gradient with respect to points is ``force``."""
-        return torch.matmul(force.flatten(-2), self.matrix.to(force).T)
+        return torch.matmul(force.transpose(2, 3).flatten(2), self.matrix.to(force).T)
 
 
 class ForwardModel(ABC):
     """Predicts points from observation and action; ``dt`` seconds pass from one action to the next."""
 
     dt: float
+
+    def is_same(self, other: ForwardModel) -> bool:
+        """Whether both predict the same points."""
+        return type(self) is type(other) and vars(self) == vars(other)
 
     @abstractmethod
     def size(self, obs: Obs) -> int | None:
@@ -162,29 +175,37 @@ class SpringDamper(ForwardModel):
     def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
         """The position after every action; the product of one matrix with itself, over and over."""
         position, velocity = latest(obs, self.position), latest(obs, self.velocity)
-        count = chunk - 1 + self.lookahead
-        free, step = self._one_action()
-        # What (1, position, velocity) now, or each action, does to (position, velocity) after k actions.
-        state, effect = torch.eye(2, dtype=torch.float64), torch.zeros(2, chunk).double()
-        offsets, gains = [], []
-        for k in range(count):
-            state, effect = free @ state, free @ effect
-            effect[:, min(k, chunk - 1)] += step
-            offsets.append(state[0])
-            gains.append(effect[0].clone())
-        by_start = torch.stack(offsets).to(position)
+        by_start, gain = (
+            response.to(position)
+            for response in _spring_responses(
+                self.stiffness, self.damping, self.substep, self.substeps, self.lookahead, chunk
+            )
+        )
         offset = by_start[:, :1] * position.unsqueeze(1) + by_start[:, 1:] * velocity.unsqueeze(1)
-        gain = torch.stack(gains).to(position)
         return Reach.of(offset, gain, size, self.dt, position)
 
-    def _one_action(self) -> tuple[Float[Tensor, "2 2"], Float[Tensor, " 2"]]:
-        h, k, c = self.substep, self.stiffness, self.damping
-        free = torch.tensor([[1.0, h], [-h * k, 1.0 - h * c]], dtype=torch.float64)
-        push = torch.tensor([0.0, h * k], dtype=torch.float64)
-        step = torch.zeros(2, dtype=torch.float64)
-        for _ in range(self.substeps):
-            step = free @ step + push
-        return torch.linalg.matrix_power(free, self.substeps), step
+
+@cache
+def _spring_responses(  # the same for every observation
+    stiffness: float, damping: float, substep: float, substeps: int, lookahead: int, chunk: int
+) -> tuple[Float[Tensor, "K 2"], Float[Tensor, "K Ta"]]:
+    """What (position, velocity) now, and each action, do to the position after k actions."""
+    one = torch.tensor(
+        [[1.0, substep], [-substep * stiffness, 1.0 - substep * damping]], dtype=torch.float64
+    )
+    push = torch.tensor([0.0, substep * stiffness], dtype=torch.float64)
+    step = torch.zeros(2, dtype=torch.float64)
+    for _ in range(substeps):
+        step = one @ step + push
+    free = torch.linalg.matrix_power(one, substeps)
+    state, effect = torch.eye(2, dtype=torch.float64), torch.zeros(2, chunk).double()
+    offsets, gains = [], []
+    for k in range(chunk - 1 + lookahead):
+        state, effect = free @ state, free @ effect
+        effect[:, min(k, chunk - 1)] += step
+        offsets.append(state[0])
+        gains.append(effect[0].clone())
+    return torch.stack(offsets), torch.stack(gains)
 
 
 def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:

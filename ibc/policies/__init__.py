@@ -1,6 +1,7 @@
 """Policies: they act."""
 
 from ibc.policies.actor import Actor, PolicyActor
+from ibc.policies.answers import Answers, distinct_answers, doubt
 from ibc.policies.base import Policy
 from ibc.policies.categorical import CategoricalPolicy
 from ibc.policies.composed import ComposedPolicy
@@ -12,6 +13,7 @@ from ibc.policies.variational import VariationalPolicy
 
 __all__ = [
     "Actor",
+    "Answers",
     "CategoricalPolicy",
     "ComposedPolicy",
     "DiffusionPolicy",
@@ -22,4 +24,6 @@ __all__ = [
     "Policy",
     "PolicyActor",
     "VariationalPolicy",
+    "distinct_answers",
+    "doubt",
 ]

@@ -71,8 +71,12 @@ class ComposedPolicy(Policy):
         if self.hard:
             if not isinstance(energy, HasFeasible):
                 raise UserError("hard=true needs a constraint among the terms")
-            violation = energy.violation(candidates.action)
-            candidates = first_feasible(candidates, energy.feasible(candidates.action), violation)
+            feasible = energy.feasible(candidates.action)
+            if feasible.any(1).all():
+                violation = torch.zeros_like(candidates.energy)  # nobody will look at it
+            else:
+                violation = energy.violation(candidates.action)
+            candidates = first_feasible(candidates, feasible, violation)
         action = candidates.best()
         chosen = action.unsqueeze(1)
         self._report = {}

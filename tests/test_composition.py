@@ -1,0 +1,242 @@
+"""Planning by messages, several answers and doubt, obstacles, and the command that measures compositions."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from test_compose import BATCH, Gaussian
+
+import envs  # noqa: F401
+from envs.particle.corridor import CorridorExpert, distance_to_corridor
+from envs.particle.obstacles import CLEARANCE
+from ibc.app.composition.study import CASES, compose_study
+from ibc.app.composition_table import TITLES, composition_table
+from ibc.config import compose
+from ibc.energies import (
+    AllOf,
+    AnyOf,
+    Box,
+    ByWay,
+    Delta,
+    KeepOutBox,
+    KeepOutDisk,
+    SpeedLimit,
+    Trajectory,
+    action_gradient,
+)
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.noise import BatchNoise
+from ibc.policies import distinct_answers, doubt
+from ibc.policies.implicit import ActionBounds
+from ibc.rollout import rollout
+from ibc.samplers import Candidates, Langevin
+
+
+def place(*rows):
+    return torch.tensor(rows, dtype=torch.float32).unsqueeze(1)
+
+
+class TestTrajectory:
+    WALL = (-0.2, -2.0), (0.2, 0.5)
+
+    def plan(self, start, goal):
+        wall = KeepOutBox(*self.WALL)
+        trajectory = Trajectory("start", "goal", [wall], low=[-1.0, -1.0], high=[1.0, 1.0])
+        obs = {"start": place(*start), "goal": place(*goal)}
+        return trajectory, obs
+
+    def test_a_free_way_is_straight(self):
+        trajectory, obs = self.plan([[-0.8, 0.0]], [[-0.5, 0.7]])
+        path = trajectory.path(obs)[0].tolist()
+        start, goal = torch.tensor([[-0.8, 0.0], [-0.5, 0.7]]).tolist()
+        assert path[0] == start
+        assert path[-1] == goal
+        assert all(state in (start, goal) for state in path)
+
+    def test_a_wall_is_gone_round_by_nearly_the_shortest_way(self):
+        """A tight string over the wall's two upper corners is the shortest way there is."""
+        trajectory, obs = self.plan([[-0.8, -0.5]], [[0.8, -0.5]])
+        path = trajectory.path(obs)[0]
+        pieces = torch.linspace(0, 1, 50)[:, None, None]
+        points = path[:-1] + pieces * (path[1:] - path[:-1])
+        inside = KeepOutBox(*self.WALL).bind(obs).excess(points.reshape(1, -1, 2))
+        assert inside.max() < 0.02
+        length = float(path.diff(dim=0).norm(dim=-1).sum())
+        shortest = 2 * np.hypot(0.6, 1.0) + 0.4
+        assert shortest - 0.05 < length < 1.15 * shortest
+
+    def test_observations_are_planned_for_one_by_one(self):
+        starts, goals = [[-0.8, -0.5], [0.9, 0.9]], [[0.8, -0.5], [0.6, -0.9]]
+        trajectory, obs = self.plan(starts, goals)
+        both = trajectory.path(obs)
+        for b in range(2):
+            _, one = self.plan(starts[b : b + 1], goals[b : b + 1])
+            torch.testing.assert_close(trajectory.path(one)[0], both[b])
+
+    def test_by_way_tells_the_next_way_point(self):
+        trajectory, obs = self.plan([[-0.8, -0.5]], [[0.8, -0.5]])
+        told = []
+
+        def tell(obs, point):
+            told.append(point)
+            return {"pos": point.unsqueeze(1)}
+
+        ByWay(Gaussian([0.0, 0.0], 1.0), trajectory, ahead=0.1, tell=tell).bind(obs)
+        assert torch.equal(told[0], trajectory.way_point(obs, 0.1))
+        assert float(told[0][0, 1]) > 0.3  # upwards, over the wall
+
+    def test_nonsense(self):
+        with pytest.raises(UserError, match="has no constraints"):
+            Trajectory("a", "b", [], low=[0.0], high=[1.0])
+        with pytest.raises(UserError, match="the box is empty"):
+            Trajectory("a", "b", [KeepOutDisk([0.0], 0.1)], low=[1.0], high=[0.0])
+
+
+class TestAnswers:
+    def search(self, energy, obs):
+        bounds = ActionBounds(2)
+        start = torch.rand(BATCH, 32, 2) * 2 - 1
+        sampler = Langevin(
+            num_candidates=32, num_iterations=60, step_init=0.02, step_final=0.001, noise_std=0.0
+        )
+        noise = BatchNoise(torch.Generator().manual_seed(0))
+        return sampler(energy, start, bounds, noise), Box.of(bounds)
+
+    @pytest.mark.parametrize("share", [0.5, 0.2])
+    def test_two_modes_with_their_masses(self, share):
+        obs = {"pos": torch.rand(BATCH, 1, 2)}
+        left, right = Gaussian([-0.5, 0.0], 0.15), Gaussian([0.5, 0.2], 0.15)
+        energy = AnyOf(left, right, weights=[share, 1 - share]).bind(obs)
+        found, box = self.search(energy, obs)
+        for answers in distinct_answers(energy, found, box, separation=0.3):
+            by_x = {
+                round(float(a[0]), 1): float(m)
+                for a, m in zip(answers.action, answers.mass, strict=True)
+            }
+            assert float(answers.mass.sum()) == pytest.approx(1.0, abs=1e-4)
+            assert by_x[-0.5] == pytest.approx(share, abs=0.04)
+            assert by_x[0.5] == pytest.approx(1 - share, abs=0.04)
+
+    def test_nonsense(self):
+        obs = {"pos": torch.rand(BATCH, 1, 2)}
+        energy = Gaussian([0.0, 0.0], 0.3).bind(obs)
+        candidates = Candidates(torch.zeros(BATCH, 1, 2), torch.zeros(BATCH, 1))
+        box = Box.of(ActionBounds(2))
+        with pytest.raises(UserError, match="separation=0.0, temperature=1.0"):
+            distinct_answers(energy, candidates, box, separation=0.0)
+
+    def test_doubt_is_zero_for_the_bowl_that_denoising_asks_for(self):
+        """And grows with the square of what the curvature is off by."""
+        obs = {"pos": torch.rand(BATCH, 1, 2)}
+        best = Candidates(torch.full((BATCH, 1, 2), 0.2), torch.zeros(BATCH, 1))
+        for std, expected in ((1.0, 0.0), (0.5, 9.0)):
+            energy = Gaussian([0.2, 0.2], std).bind(obs)
+            found = doubt(energy, best, ActionBounds(2))
+            torch.testing.assert_close(found, torch.full((BATCH,), expected), atol=1e-4, rtol=1e-4)
+
+
+class TestTogether:
+    def test_several_constraints_are_the_sum_of_each(self):
+        """However they are grouped and stacked, with weights, for one observation and for several."""
+        for batch in (1, BATCH):
+            obs = {
+                "pos": torch.rand(batch, 1, 2).double(),
+                "disk": torch.rand(batch, 1, 2).double(),
+            }
+            constraints = [
+                KeepOutDisk([0.2, 0.1], 0.5, model=Delta("pos")),
+                KeepOutDisk("disk", 0.4, model=Delta("pos")),
+                KeepOutDisk("disk", 0.3),
+                SpeedLimit(0.1, model=Delta("pos")),
+            ]
+            weights = [1.0, 2.0, 0.5, 3.0]
+            action = torch.randn(batch, 50, 4).double()
+            whole = AllOf(*constraints, weights=weights).bind(obs)
+            alone = [constraint.bind(obs) for constraint in constraints]
+            energy = sum(w * one(action) for w, one in zip(weights, alone, strict=True))
+            gradient = sum(
+                w * one.action_gradient(action) for w, one in zip(weights, alone, strict=True)
+            )
+            torch.testing.assert_close(whole(action), energy)
+            torch.testing.assert_close(action_gradient(whole, action), gradient)
+
+
+class TestEnvironments:
+    def test_obstacles_keep_clear_of_start_and_goals(self):
+        env = Environment(EnvConfig(id="ParticleObstacles-v0", kwargs={"speed": 0.15}))
+        counts = set()
+        for seed in range(60):
+            obs = env.reset(seed)
+            present = 0
+            for k in (1, 2, 3):
+                centre, velocity = obs[f"pos_obstacle_{k}"], obs[f"vel_obstacle_{k}"]
+                if centre[0] < -5:
+                    continue
+                present += 1
+                for t in np.linspace(0, 75 * 0.05, 40):
+                    for name in ("agent", "first_goal", "second_goal"):
+                        gap = np.linalg.norm(centre + t * velocity - obs[f"pos_{name}"]) - 0.1
+                        assert gap > CLEARANCE - 1e-3
+            counts.add(present)
+        assert counts >= {1, 2, 3}
+
+    def test_contact_is_noticed_between_steps(self):
+        env = Environment(EnvConfig(id="ParticleObstacles-v0", kwargs={"num_obstacles": 1}))
+        obs = env.reset(0)
+        towards = obs["pos_obstacle_1"] + 0.3 * (obs["pos_obstacle_1"] - obs["pos_agent"])
+        for _ in range(40):
+            obs, _, success, terminated, _ = env.step(towards)
+            if terminated:
+                break
+        assert obs["touched"] == 1
+        assert not success
+
+    def test_the_wanderer_stays_in_the_corridor(self):
+        env = Environment(EnvConfig(id="ParticleCorridor-v0", kwargs={"goals": False}))
+        for episode in rollout([env], CorridorExpert(), range(3), obs_horizon=1):
+            assert episode.success.all()
+
+    def test_distance_to_the_corridor_by_hand(self):
+        corner, ends = np.array([0.5, 0.5]), np.array([0.9, 0.1])
+        points = np.array([[0.7, 0.5], [0.5, 0.2], [0.8, 0.3], [0.4, 0.5], [0.95, 0.5]])
+        found = distance_to_corridor(points, corner, ends)
+        np.testing.assert_allclose(found, [0.0, 0.0, 0.2, 0.1, 0.05], atol=1e-12)
+
+    def test_nothing_lies_on_the_block_or_the_target(self):
+        env = Environment(EnvConfig(id="BlockPushZone-v0"))
+        for seed in range(10):
+            obs = env.reset(seed)
+            for name in ("block_translation", "target_translation"):
+                assert np.linalg.norm(obs[name] - obs["zone"]) > 0.09
+
+
+class TestCommand:
+    def settings(self, tmp_path, *overrides):
+        return compose(
+            "compose_study",
+            [
+                "num_episodes=2",
+                f"output={tmp_path / 'out.json'}",
+                f"pretrained={ROOT / 'pretrained'}",
+                f"pictures={tmp_path}",
+                *overrides,
+            ],
+        )
+
+    def test_a_case_is_measured_once(self, tmp_path):
+        compose_study(self.settings(tmp_path, "cases=[particle_8d]"))
+        result = json.loads((tmp_path / "out.json").read_text())
+        rows = result["cases"]["particle_8d"]["rows"]
+        assert [row["variant"] for row in rows] == ["without", "soft", "hard"]
+        assert all(row["num_episodes"] == 2 for row in rows)
+        assert any("particle 8-D" in line for line in composition_table(result))
+
+    def test_an_unknown_case(self, tmp_path):
+        with pytest.raises(UserError, match="cases=nothing; allowed: particle_2d, .*doubt"):
+            compose_study(self.settings(tmp_path, "cases=[nothing]"))
+
+    def test_every_case_has_a_title(self):
+        assert [case.__name__ for case in CASES] == list(TITLES)
