@@ -219,7 +219,7 @@ class TestModes:
         unit = torch.tensor([[-0.5, -0.48, 0.6, 0.61, 0.0], [0.9, 0.9, 0.9, 0.9, 0.9]])
         energy = torch.tensor([[0.2, 0.1, 0.3, 0.25, 5.0], [1.0, 0.5, 2.0, 3.0, 4.0]])
         candidates = Candidates(bounds.from_unit(unit.unsqueeze(-1)), energy)
-        out = find_modes(candidates, bounds, **settings)
+        out = find_modes(candidates, bounds.half_range, **settings)
         return bounds.to_unit(out.action)[..., 0], out.energy, out.found
 
     def test_distinct_and_best_first(self):
@@ -242,7 +242,7 @@ class TestModes:
             num_candidates=64, num_iterations=40, step_init=0.1, step_final=0.01, noise_std=0.0
         )
         found = descent(energy, uniform_proposal(1, 64, bounds, noise), bounds, noise)
-        modes = find_modes(found, bounds, count=5, radius=0.1, max_gap=0.1)
+        modes = find_modes(found, bounds.half_range, count=5, radius=0.1, max_gap=0.1)
         assert modes.found.tolist() == [[True, True, True, False, False]]
         for well in wells:
             assert ((modes.candidates.action[0] - well).abs().amax(-1) < 0.02).any()

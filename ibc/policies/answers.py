@@ -11,11 +11,13 @@ from torch import Tensor
 from ibc.energies import Box, EnergyFn, action_gradient
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.samplers import Candidates
+from ibc.samplers import Candidates, find_modes
 
 #: Actions, spread evenly over the box, by which probabilities are estimated; as for the calibration of compositions,
 #: enough for modes of a twentieth of the box in two dimensions, and a rough guide in many.
 NUM_SPREAD = 4096
+#: The most answers that are told apart.
+MOST_ANSWERS = 32
 #: Shakes by which an energy is probed, and their length in the unit cube.
 NUM_SHAKES, SHAKE = 64, 0.2
 
@@ -50,7 +52,7 @@ def distinct_answers(
         energy: bound to the observations.
         found: what a search of it ended with.
         box: over which probabilities are taken.
-        separation: answers are at least so far apart, in half-ranges of the box.
+        separation: answers are farther than this apart in some dimension, in half-ranges of the box.
         temperature: of the energy.
 
     Raises:
@@ -64,17 +66,14 @@ def distinct_answers(
     spread = box.spread(NUM_SPREAD).to(device).expand(batch, -1, -1)
     share = torch.softmax(-energy(spread) / temperature, 1)
     half = box.half_range.to(found.action)
-    ranked = found.lowest(found.energy.shape[1])
+    modes = find_modes(found, half, count=MOST_ANSWERS, radius=separation)
     answers = []
     for b in range(batch):
-        kept: list[int] = []
-        scaled = ranked.action[b] / half
-        for n in range(len(scaled)):
-            if all(float((scaled[n] - scaled[k]).norm()) >= separation for k in kept):
-                kept.append(n)
-        nearest = torch.cdist(spread[b] / half, scaled[kept]).argmin(1)
-        mass = torch.zeros(len(kept), device=device).index_add_(0, nearest, share[b])
-        answers.append(Answers(ranked.action[b, kept], ranked.energy[b, kept], mass))
+        own = modes.found[b]
+        action = modes.action[b, own]
+        nearest = torch.cdist(spread[b] / half, action / half).argmin(1)
+        mass = torch.zeros(len(action), device=device).index_add_(0, nearest, share[b])
+        answers.append(Answers(action, modes.energy[b, own], mass))
     return answers
 
 

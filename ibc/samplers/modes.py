@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ibc.nn.bounds import ActionBounds
 from ibc.samplers.base import Candidates
 
 
@@ -34,7 +33,7 @@ class Modes:
 
 def find_modes(
     candidates: Candidates,
-    bounds: ActionBounds,
+    scale: Float[Tensor, " A"],
     *,
     count: int,
     radius: float,
@@ -46,7 +45,7 @@ def find_modes(
 
     Args:
         candidates: of a search.
-        bounds: measure distances in the unit cube.
+        scale: environment units to one unit of distance, by dimension; half the range of the search box as a rule.
         count: K, the most that are wanted.
         radius: candidates nearer than this to a better one, in the largest dimension, belong to its mode.
         max_gap: actions whose energy exceeds the best by more are no answers.
@@ -56,7 +55,7 @@ def find_modes(
     """
     if count < 1 or radius <= 0:
         raise ValueError(f"needs count >= 1 and radius > 0, got {count} and {radius}")
-    unit = bounds.to_unit(candidates.action)
+    scaled = candidates.action / scale
     best = candidates.lowest(1)
     free = candidates.energy <= best.energy + max_gap
     chosen, found = [], []
@@ -67,7 +66,7 @@ def find_modes(
         index = torch.where(some, open_energy.argmin(1, keepdim=True), first)
         chosen.append(index)
         found.append(some)
-        centre = unit.gather(1, index.unsqueeze(-1).expand(-1, -1, unit.shape[-1]))
-        free = free & ((unit - centre).abs().amax(-1) > radius)
+        centre = scaled.gather(1, index.unsqueeze(-1).expand(-1, -1, scaled.shape[-1]))
+        free = free & ((scaled - centre).abs().amax(-1) > radius)
     modes = candidates.take(torch.cat(chosen, 1))
     return Modes(modes.action, modes.energy, torch.cat(found, 1))
