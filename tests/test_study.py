@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 
 import pytest
@@ -47,6 +48,9 @@ def test_result_pools_seeds(done):
         assert row["return_std"] is not None
     assert "'seeds=[0,1]'" in result["command"]
     assert result["about"]["cores"] >= 1
+    again = compose("study", shlex.split(result["command"])[2:])
+    for key in ("name", "policies", "seeds", "overrides"):
+        assert again[key] == settings()[key]
 
 
 def test_finished_runs_are_reused_and_others_are_not(done):

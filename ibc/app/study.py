@@ -155,7 +155,7 @@ def command(config: Config) -> str:
     what = f"name={config['name']}" if protocol is None else f"protocol={protocol}"
     parts = ["python scripts/study.py", what]
     parts += [f"'{key}=[{values}]'" for key, values in lists.items()]
-    parts += [f"'overrides=[{','.join(repr(o) for o in config['overrides'])}]'"] * bool(
-        config["overrides"]
-    )
+    if config["overrides"]:  # quoted for Hydra, and then for the shell
+        quoted = ",".join(f'"{override}"' for override in config["overrides"])
+        parts.append(f"'overrides=[{quoted}]'")
     return " ".join(parts)
