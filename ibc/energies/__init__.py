@@ -7,20 +7,18 @@ from ibc.energies.box import Box
 from ibc.energies.compose import AllOf, AnyOf, Not
 from ibc.energies.constraint import Constraint, Custom
 from ibc.energies.constraints import (
-    AccelerationLimit,
     HalfPlane,
     JointLimits,
     KeepOutBox,
     KeepOutDisk,
     NearGoal,
-    Smooth,
-    SpeedLimit,
     StayWithin,
 )
 from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
 from ibc.energies.levels import HasLevels, LeveledEnergy
 from ibc.energies.network import HasStart, NetworkEnergy
+from ibc.energies.rate_constraints import AccelerationLimit, Smooth, SpeedLimit
 from ibc.energies.trajectory import ByWay, Trajectory
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The library of constraints, in environment units; each states its excess and the gradient of it."""
+"""Constraints on where points are, in environment units; each states its excess and the gradient of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import STRENGTH, Constraint, of_observation
+from ibc.energies.constraint import STRENGTH, TINY, Constraint, direction, length, of_observation
 from ibc.energies.forward import ForwardModel, Reach, SetPoint, latest
 from ibc.errors import UserError
 from ibc.types import Obs
-
-#: Lengths below this have no direction.
-TINY = 1e-12
 
 
 class _Ball(Constraint):
@@ -79,16 +76,16 @@ class KeepOutDisk(_Ball):
 
     def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
         """See :class:`Constraint`."""
-        return self.radius - _length(point - place)
+        return self.radius - length(point - place)
 
     def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
         """``-(p - centre) / |p - centre|``; zero at the centre itself."""
-        return -force.unsqueeze(-1) * _direction(point - place)
+        return -force.unsqueeze(-1) * direction(point - place)
 
     def push(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
         """``2 strength (1 - radius / |p - centre|) (p - centre)`` inside, where the factor is negative."""
         apart = point - place
-        near = self.radius / _length(apart).clamp_(min=TINY)
+        near = self.radius / length(apart).clamp_(min=TINY)
         return apart * (2 * self.strength * (1 - near).clamp_(max=0)).unsqueeze(-1)
 
 
@@ -113,11 +110,11 @@ class NearGoal(_Ball):
 
     def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
         """See :class:`Constraint`."""
-        return _length(point - place) - self.radius
+        return length(point - place) - self.radius
 
     def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
         """``(p - goal) / |p - goal|``."""
-        return force.unsqueeze(-1) * _direction(point - place)
+        return force.unsqueeze(-1) * direction(point - place)
 
 
 class _Faces(Constraint):
@@ -222,11 +219,10 @@ class HalfPlane(Constraint):
     ) -> None:
         super().__init__(SetPoint() if model is None else model, strength)
         vector = self.numbers("normal", normal)
-        length = float(vector.norm())
-        if length < TINY:
+        if vector.norm() < TINY:
             raise UserError(f"{self.name}: the normal has no direction")
-        self.register_buffer("normal", vector / length)
-        self.offset = self.number("offset", offset, least=-1e30) / length
+        self.register_buffer("normal", direction(vector))
+        self.offset = self.number("offset", offset, least=-1e30) / float(length(vector))
 
     def size(self, obs: Obs) -> int | None:
         """See :class:`Constraint`."""
@@ -243,111 +239,3 @@ class HalfPlane(Constraint):
     def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
         """The normal."""
         return force.unsqueeze(-1) * place
-
-
-class _Differences(Constraint):
-    """What limits of change share: ``|d| - limit`` of differences between successive points.
-
-    ``place`` holds the points before the first one, as many as the ``order`` of the difference.
-    """
-
-    order = 1
-
-    def __init__(self, limit: float, model: ForwardModel, strength: float) -> None:
-        super().__init__(model, strength)
-        self.limit = self.number("limit", limit)
-
-    def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
-        return _length(self._change(point, place)) - self.limit
-
-    def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """The direction of the change, by the transpose of the difference."""
-        return self._transposed(force.unsqueeze(-1) * _direction(self._change(point, place)))
-
-    def push(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
-        """``2 strength (1 - limit / |d|) d`` beyond the limit, by the transpose of the difference."""
-        change = self._change(point, place)
-        beyond = (1 - self.limit / _length(change).clamp(min=TINY)).clamp(min=0)
-        return self._transposed(change * (2 * self.strength * beyond).unsqueeze(-1))
-
-    def _transposed(self, pull: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K D"]:
-        pull = pull / self._unit
-        for _ in range(self.order):
-            pull = torch.cat([pull[..., :-1, :] - pull[..., 1:, :], pull[..., -1:, :]], -2)
-        return pull
-
-    @property
-    def _unit(self) -> float:
-        return float(self.model.dt**self.order)
-
-    def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
-        for _ in range(self.order):
-            first = point[..., :1, :] - place[..., -1:, :]
-            point = torch.cat([first, point[..., 1:, :] - point[..., :-1, :]], -2)
-            place = place.diff(dim=-2)
-        return point / self._unit
-
-    def _start(self, reach: Reach) -> Float[Tensor, "B 1 1 D"]:
-        if reach.start is None:
-            raise UserError("its model needs the name of the observation that holds the position")
-        return reach.start[:, None, None]
-
-
-class SpeedLimit(_Differences):
-    """No faster than ``limit`` units/s from one point to the next, the first from where the body is now."""
-
-    def __init__(self, limit: float, *, model: ForwardModel, strength: float = STRENGTH) -> None:
-        super().__init__(limit, model, strength)
-
-    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """Where the body is."""
-        return self._start(reach)
-
-
-class AccelerationLimit(_Differences):
-    """No change of velocity above ``limit`` units/s^2; ``velocity`` names the observation of it, in units/s."""
-
-    order = 2
-
-    def __init__(
-        self, limit: float, velocity: str, *, model: ForwardModel, strength: float = STRENGTH
-    ) -> None:
-        super().__init__(limit, model, strength)
-        self.velocity = velocity
-
-    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """Where the body must have been one step ago, and where it is."""
-        now = self._start(reach)
-        return torch.cat([now - self.model.dt * of_observation(self.velocity, obs), now], -2)
-
-
-class Smooth(_Differences):
-    """No action further than ``limit`` (action units) from the one before; the first, from the previous decision's.
-
-    The previous action is read from the observation ``previous``; the actor puts it there. Where it is NaN, at the
-    first decision of an episode, the first action is free.
-    """
-
-    def __init__(
-        self, limit: float = 0.0, *, previous: str = "previous_action", strength: float = STRENGTH
-    ) -> None:
-        super().__init__(limit, SetPoint(previous), strength)
-        self.previous = previous
-
-    def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """The previous action."""
-        return latest(obs, self.previous)[:, None, None]
-
-    def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
-        before = place.expand(*point.shape[:2], -1, -1)
-        return super()._change(point, torch.where(before.isnan(), point[..., :1, :], before))
-
-
-def _length(vector: Tensor) -> Tensor:
-    # Over a few numbers far apart in memory this is ten times quicker than vector_norm.
-    return vector.square().sum(-1).sqrt()
-
-
-def _direction(vector: Tensor) -> Tensor:
-    return vector / _length(vector).clamp(min=TINY).unsqueeze(-1)

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import BoundConstraint
-from ibc.energies.constraints import TINY, KeepOutDisk
+from ibc.energies.constraint import TINY, BoundConstraint
+from ibc.energies.constraints import KeepOutDisk
 
 
 @dataclass(frozen=True)
