@@ -101,7 +101,7 @@ def test_the_command_writes_one_object_a_row(tmp_path):
     command = [
         sys.executable,
         "scripts/benchmark.py",
-        "rows=[W2,accuracy_2d,env,rollout_1]",
+        "rows=[W2,accuracy_2d,env_block_push,rollout_1]",
         "repeats=1",
     ]
     run = subprocess.run(
@@ -113,7 +113,7 @@ def test_the_command_writes_one_object_a_row(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     rows = json.loads(output.read_text())["rows"]
-    assert [row["name"] for row in rows] == ["W2", "accuracy_2d", "env", "rollout_1"]
+    assert [row["name"] for row in rows] == ["W2", "accuracy_2d", "env_block_push", "rollout_1"]
     keys = {"name", "ms", "plain_ms", "ratio", "fraction_of_matmul", "peak_memory_mb"}
     assert all(keys <= set(row) for row in rows)
     assert rows[0]["ratio"] == pytest.approx(rows[0]["plain_ms"] / rows[0]["ms"])

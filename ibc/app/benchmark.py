@@ -23,7 +23,7 @@ from ibc.app.search_options import OPTIONS, measure_option
 from ibc.app.time_to_success import time_to_success
 from ibc.app.workloads import NAMES, make_workload
 from ibc.checkpoint import build_policy, load_checkpoint
-from ibc.config import Config, at_least
+from ibc.config import Config, at_least, compose
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -39,7 +39,17 @@ ACCURACIES = {
     "accuracy_2d": CHECKPOINT,
     "accuracy_16d": Path("pretrained/particle_16d.pt"),
 }
-ROWS = (*NAMES, *ACCURACIES, "env", *ROLLOUTS, *OPTIONS, *EXPERIMENTS)
+#: Environments whose steps are timed, and how many steps.
+ENVIRONMENTS: dict[str, tuple[list[str], int]] = {
+    "env_particle": (["env=particle"], 5000),
+    "env_block_push": (["env=block_push"], 1000),
+    "env_block_push_arm": (["env=block_push", "env.arm=xarm"], 1000),
+    "env_block_push_pixels": (
+        ["env=block_push", "env.pixels=true", "env.image_size=[90,120]"],
+        300,
+    ),
+}
+ROWS = (*NAMES, *ACCURACIES, *ENVIRONMENTS, *ROLLOUTS, *OPTIONS, *EXPERIMENTS)
 
 
 def benchmark(config: Config) -> None:
@@ -82,7 +92,7 @@ def make_row(name: str, config: Config, rate: float, device: torch.device) -> di
     elif name in EXPERIMENTS:
         row |= time_to_success(EXPERIMENTS[name], device)
     else:
-        row |= time_environment()
+        row |= time_environment(*ENVIRONMENTS[name])
     row["peak_memory_mb"] = row["peak_memory_mb"] or peak_memory_mb()
     return row
 
@@ -174,9 +184,9 @@ def product_rate(dtype: torch.dtype) -> float:
     return best
 
 
-def time_environment(steps: int = 5000) -> dict[str, Any]:
-    """Milliseconds a step of the environment alone, on random actions."""
-    env = Environment(EnvConfig.from_mapping(load_checkpoint(CHECKPOINT).config["env"]))
+def time_environment(overrides: list[str], steps: int) -> dict[str, Any]:
+    """Milliseconds a step of one environment alone, on random actions, resets included."""
+    env = Environment(EnvConfig.from_mapping(compose("collect", overrides)["env"]))
     random = np.random.default_rng(0)
     env.reset(0)
     actions = random.uniform(env.action_low, env.action_high, (steps, len(env.action_low)))
@@ -186,6 +196,7 @@ def time_environment(steps: int = 5000) -> dict[str, Any]:
         if terminated or truncated:
             env.reset(0)
     seconds = time.perf_counter() - start
+    env.close()
     return {"ms": 1e3 * seconds / steps, "steps_per_second": steps / seconds}
 
 
