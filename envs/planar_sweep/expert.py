@@ -11,8 +11,11 @@ Array = NDArray[np.float64]
 
 #: Set-point changes a control step at most (m, rad), and the radius (m) to which pieces are swept, within the zone.
 MAX_STEP, MAX_TURN, INSIDE = 0.03, 0.3, 0.086
-#: Distance from the middle (m) at which the stick goes round, and half the width of what it is sure to take along.
-RING, HALF_SWATH = 0.215, 0.06
+#: Distance from the middle (m) at which the stick goes round.
+RING = 0.215
+#: Half the width (m) of what it chooses to sweep, and of what it goes on sweeping: without a difference, a piece at the
+#: edge would be worth setting out for, and a hair's breadth further not worth going on.
+CHOSEN, SWEPT = 0.055, 0.062
 #: The ring's width (m): nearer the middle, the stick is sweeping or going back.
 RING_WIDTH = 0.012
 #: Angle (rad) at which a direction counts as reached.
@@ -69,7 +72,7 @@ def decide(stick: Array, yaw: float, pieces: Array, habit: float) -> Array:
             return _delta(target - stick, turn + step)
         inwards = True
     else:
-        inwards = bool(_ahead(outside, np.array([angle]), radius).any())
+        inwards = bool(_ahead(outside, np.array([angle]), radius, SWEPT).any())
     radius += -MAX_STEP if inwards else MAX_STEP
     return _delta(min(radius, RING) * _direction(angle) - stick, turn)
 
@@ -79,16 +82,16 @@ def _best_way(angle: float, outside: Array, habit: float) -> float:
     # The directions are fixed on the table: seen from the stick, they would change as it moves, and so would the best.
     directions = np.linspace(-np.pi, np.pi, DIRECTIONS, endpoint=False)
     ways = (directions - angle + np.pi) % (2 * np.pi) - np.pi
-    count = _ahead(outside, directions, RING).sum(-1)
+    count = _ahead(outside, directions, RING, CHOSEN).sum(-1)
     cost = WAY * np.abs(ways) + HABIT * np.maximum(-habit * ways, 0.0)
     return float(ways[np.argmax(np.where(count > 0, count - cost, -np.inf))])
 
 
-def _ahead(pieces: Array, angles: Array, radius: float) -> NDArray[np.bool_]:
+def _ahead(pieces: Array, angles: Array, radius: float, half_width: float) -> NDArray[np.bool_]:
     """Which ``pieces`` (N, 2) a stick at each of ``angles`` (K,) and ``radius`` would push to the middle, (K, N)."""
     inwards = _direction(angles) @ pieces.T
     aside = _direction(angles + np.pi / 2) @ pieces.T
-    ahead: NDArray[np.bool_] = (inwards > 0.0) & (inwards < radius) & (np.abs(aside) < HALF_SWATH)
+    ahead: NDArray[np.bool_] = (inwards > 0.0) & (inwards < radius) & (np.abs(aside) < half_width)
     return ahead
 
 

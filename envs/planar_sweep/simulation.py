@@ -18,19 +18,23 @@ PIECE_RADIUS = 0.006
 #: Length and thickness of the stick (m).
 STICK_LENGTH, STICK_THICKNESS = 0.14, 0.008
 #: How far from the middle the stick's centre may be sent along each axis (m): a piece fits between it and the wall.
-REACH = 0.235
-#: Seconds of a control step and physics steps in it. At full speed the stick moves 3 mm in one, a quarter of a piece.
-CONTROL_STEP, SUBSTEPS = 0.1, 10
+REACH = 0.225
+#: Seconds of a control step and physics steps in it. At full speed the stick moves 1.5 mm in one; with steps
+#: twice as long, it presses pieces 8 mm into a wall instead of 2.
+CONTROL_STEP, SUBSTEPS = 0.1, 20
 
 #: Pymunk's defaults, such as how deep contacts may sink (0.1), are made for lengths of tens: hence millimetres.
 _MM = 1000.0
 #: Share of its velocity that a body keeps for a second. A piece let go at full speed slides on for 8 mm, as on felt.
 _DAMPING = 1e-16
 _ITERATIONS = 10
-#: Of a piece and of the stick (kg). What counts is that a hundred pieces do not hold the stick back.
-_PIECE_MASS, _STICK_MASS = 0.01, 2.0
-#: What pulls the stick to its set-point at most: enough to push all pieces, too little to press them through a wall.
-_FORCE, _TORQUE = 1.5e5, 1e7
+#: Share of an overlap that is resolved in 1/60 s; the default, a tenth, lets pieces at a wall sink deeper and deeper.
+_RESOLVED = 0.6
+#: Of a piece and of the stick (kg): not too far apart, or the engine, which iterates, lets pieces sink into each other.
+_PIECE_MASS, _STICK_MASS = 0.1, 1.0
+#: What pulls the stick to its set-point at most (kg mm/s^2, kg mm^2/s^2): it pushes dozens of pieces at full speed, and
+#: does not press them into a wall.
+_FORCE, _TORQUE = 3e4, 1e6
 _FRICTION = 0.4
 #: Thickness of the walls (mm), most of it outside: nothing passes in one step.
 _WALL = 50.0
@@ -49,6 +53,7 @@ class Simulation:
         self._space = pymunk.Space()
         self._space.iterations = _ITERATIONS
         self._space.damping = _DAMPING
+        self._space.collision_bias = (1 - _RESOLVED) ** 60
         self._add_walls()
         joints = self._add_stick(stick)
         for x, y in pieces * _MM:
