@@ -148,7 +148,7 @@ class Environment:
         out: dict[str, float] = {}
         for key in self.config.report:
             value = self._info.get(key)
-            if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number, np.bool_)):
+            if not isinstance(value, (int, float, np.number, np.bool_)):
                 raise UserError(
                     f"env.report={list(self.config.report)}: info['{key}'] of {self.config.id} is not a number; "
                     f"it has {sorted(self._info)}"
