@@ -26,19 +26,21 @@ def draw(stick: Array, pieces: Array, zone_radius: float, size: int) -> NDArray[
     """
     scale = size / (2 * HALF_SIDE)
 
-    def pixel(point: Array) -> tuple[int, int]:
+    def pixels(points: Array) -> NDArray[np.int32]:
         # OpenCV's coordinates are those of centres of pixels.
-        x = (point[0] + HALF_SIDE) * scale - 0.5
-        y = (HALF_SIDE - point[1]) * scale - 0.5
-        return round(x * 2**_SHIFT), round(y * 2**_SHIFT)
+        columns_and_rows = (HALF_SIDE + points * (1, -1)) * scale - 0.5
+        return np.rint(columns_and_rows * 2**_SHIFT).astype(np.int32)
 
     def length(metres: float) -> int:
         return round(metres * scale * 2**_SHIFT)
 
     picture = np.full((size, size, 3), _TABLE, np.uint8)
-    cv2.circle(picture, pixel(np.zeros(2)), length(zone_radius), _ZONE, -1, cv2.LINE_AA, _SHIFT)
-    for piece in pieces:
-        cv2.circle(picture, pixel(piece), length(PIECE_RADIUS), _PIECE, -1, cv2.LINE_AA, _SHIFT)
+    cv2.circle(
+        picture, pixels(np.zeros(2)).tolist(), length(zone_radius), _ZONE, -1, cv2.LINE_AA, _SHIFT
+    )
+    radius = length(PIECE_RADIUS)
+    for centre in pixels(pieces).tolist():
+        cv2.circle(picture, centre, radius, _PIECE, -1, cv2.LINE_AA, _SHIFT)
     along, across = np.array([np.cos(stick[2]), np.sin(stick[2])]), STICK_THICKNESS / 2
     normal = np.array([-along[1], along[0]])
     half = STICK_LENGTH / 2
@@ -46,6 +48,5 @@ def draw(stick: Array, pieces: Array, zone_radius: float, size: int) -> NDArray[
         stick[:2] + a * half * along + b * across * normal
         for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
     ]
-    outline = np.array([pixel(corner) for corner in corners], np.int32)
-    cv2.fillPoly(picture, [outline], _STICK, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(picture, [pixels(np.array(corners))], _STICK, cv2.LINE_AA, _SHIFT)
     return picture
