@@ -31,7 +31,7 @@ register(
 register(
     id="PlanarSweep-v0",
     entry_point="envs.planar_sweep.env:PlanarSweepEnv",
-    max_episode_steps=250,
+    max_episode_steps=250,  # not published; see there
 )
 
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their

@@ -21,8 +21,6 @@ ZONE_RADIUS = 0.09
 SPAWN_RADIUS, STICK_START = 0.18, 0.215
 #: Numbers of pieces that are drawn, both included; the greater one is the length of the observation.
 FEWEST, MOST = 50, 100
-#: Control steps an episode lasts at most.
-HORIZON = 250
 #: Share of the pieces that have to be in the zone.
 SUCCESS_FRACTION = 0.95
 #: Seconds in which pieces drawn on top of one another come apart, before the episode begins.
@@ -54,12 +52,13 @@ class PlanarSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
     Decided here, where it is silent:
 
     - The zone does not move, since the paper's state (203 numbers: stick and pieces) does not tell where it is. It is a
-      disk of radius 9 cm in the middle of a table of 50 x 50 cm with walls; one piece must come from any side.
+      disk of radius 9 cm in the middle of a table of 50 x 50 cm with walls; pieces come from all sides.
     - Pieces are disks of 12 mm, so that the state is complete: polygons have yaws, which the paper does not observe.
       They are uniform in a disk of 18 cm, a quarter of them in the zone, and overlaps are resolved first.
     - Velocities are not observed, as in the paper; things stop within 10 mm once nothing pushes them.
     - The stick, 14 cm long and 8 mm thick, cannot be lifted. It starts near the wall, along it, at any angle.
-    - A horizon of 250 steps is about half as much again as the expert takes; 95 % allows for few forgotten pieces.
+    - The horizon of 250 steps (in the registration) leaves about 100 more than the expert takes on average; 95 % allows
+      for a few forgotten pieces.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
