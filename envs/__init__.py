@@ -28,6 +28,12 @@ register(
     max_episode_steps=150,  # a way round is longer
 )
 
+register(
+    id="PlanarSweep-v0",
+    entry_point="envs.planar_sweep.env:PlanarSweepEnv",
+    max_episode_steps=250,  # not published; see there
+)
+
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
 # difference; see envs.adroit.reward.
 _ADROIT = {

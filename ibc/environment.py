@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -31,6 +31,7 @@ class EnvConfig:
         success_key: entry of ``info`` that tells whether the task is solved after a step.
         success_return: if set, an episode succeeds at its end if its return has reached this; ``info`` is not read.
         success_when: ``last``: the last step decides; ``any``: one solved step is enough.
+        report: entries of the last ``info`` that an evaluation writes down for each episode, besides success: numbers.
         kwargs: whatever else is configured goes to the environment's constructor.
     """
 
@@ -39,6 +40,7 @@ class EnvConfig:
     success_key: str = "success"
     success_return: float | None = None
     success_when: str = "last"
+    report: Sequence[str] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,6 +112,7 @@ class Environment:
         """Begin the episode that the seed determines."""
         obs, _ = self.gym_env.reset(seed=seed)
         self._return = 0.0
+        self._info: Mapping[str, Any] = {}
         return self._named(obs)
 
     def step(self, action: NDArray[np.float32]) -> tuple[NumpyObs, float, bool, bool, bool]:
@@ -121,6 +124,7 @@ class Environment:
         action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)
         obs, reward, terminated, truncated, info = self.gym_env.step(action)
         self._return += float(reward)
+        self._info = info
         over = bool(terminated or truncated)
         if self.config.success_return is not None:
             success = over and self._return >= self.config.success_return
@@ -134,6 +138,23 @@ class Environment:
                 f"{sorted(info)}: choose env.success_key or env.success_return"
             )
         return self._named(obs), float(reward), success, bool(terminated), bool(truncated)
+
+    def report(self) -> dict[str, float]:
+        """The numbers of ``env.report`` after the latest step.
+
+        Raises:
+            UserError: ``info`` has no such entry, or it is not one number.
+        """
+        out: dict[str, float] = {}
+        for key in self.config.report:
+            value = self._info.get(key)
+            if not isinstance(value, (int, float, np.number, np.bool_)):
+                raise UserError(
+                    f"env.report={list(self.config.report)}: info['{key}'] of {self.config.id} is not a number; "
+                    f"it has {sorted(self._info)}"
+                )
+            out[key] = float(value)
+        return out
 
     def render(self) -> NDArray[np.uint8]:
         """The picture of the current state, (H, W, 3)."""

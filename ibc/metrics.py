@@ -44,9 +44,13 @@ def is_success(episode: Episode, success_when: str) -> bool:
 def summarise(
     episodes: Sequence[Episode], success_when: str, latencies: Sequence[float]
 ) -> dict[str, Any]:
-    """The figures of an evaluation file: rates, intervals, latency, and one row an episode."""
+    """The figures of an evaluation file: rates, intervals, latency, and one row an episode.
+
+    What environments report of their own gets a mean with its interval, too.
+    """
     rows = [
         {
+            **episode.report,
             "seed": episode.seed,
             "success": is_success(episode, success_when),
             "return": episode.episode_return,
@@ -56,12 +60,17 @@ def summarise(
     ]
     solved = sum(bool(row["success"]) for row in rows)
     returns = [episode.episode_return for episode in episodes]
+    report = {}
+    for name in episodes[0].report:
+        values = [episode.report[name] for episode in episodes]
+        report[name] = {"mean": float(np.mean(values)), "ci95": list(mean_interval(values))}
     milliseconds = 1e3 * np.array(latencies)
     return {
         "success_rate": solved / len(rows),
         "success_rate_ci95": list(wilson_interval(solved, len(rows))),
         "return_mean": float(np.mean(returns)),
         "return_mean_ci95": list(mean_interval(returns)),
+        **({"report": report} if report else {}),
         "policy_latency_ms": {
             "median": float(np.median(milliseconds)),
             "p95": float(np.percentile(milliseconds, 95)),

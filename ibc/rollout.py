@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +35,7 @@ class _Run:
         index = window_index(np.array(len(self.obs) - 1), obs_horizon)
         return {name: np.stack([self.obs[i][name] for i in index]) for name in self.obs[0]}
 
-    def episode(self) -> Episode:
+    def episode(self, report: Mapping[str, float]) -> Episode:
         return Episode(
             obs={name: np.stack([o[name] for o in self.obs]) for name in self.obs[0]},
             action=np.stack(self.action).astype(np.float32),
@@ -44,6 +44,7 @@ class _Run:
             terminated=self.terminated,
             truncated=self.truncated,
             seed=self.seed,
+            report=report,
         )
 
 
@@ -94,7 +95,7 @@ def rollout(
             if on_step is not None:
                 on_step(envs[slot])
             if run.terminated or run.truncated:
-                finished[order[slot]] = running.pop(slot).episode()
+                finished[order[slot]] = running.pop(slot).episode(envs[slot].report())
         while next_out in finished:
             yield finished.pop(next_out)
             next_out += 1

@@ -179,6 +179,10 @@ def format_figures(name: str, policy_name: str, figures: dict[str, Any]) -> str:
         f"return: {figures['return_mean']:.2f}"
         + (f" (D4RL score {score:.1f})" if score is not None else "")
         + "\n"
+        + "".join(
+            f"{name}: {mean['mean']:.3f} (95 % interval {mean['ci95'][0]:.3f} to {mean['ci95'][1]:.3f})\n"
+            for name, mean in figures.get("report", {}).items()
+        )
         + (f"infeasible: {sum(counts)} decisions\n" if counts else "")
         + f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
         f"for {figures['num_envs']} environments at once"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -55,6 +55,7 @@ class Episode:
         success: (T,) bool, whether the task is solved after step t.
         terminated, truncated: how the episode ended; both false if the recording just stops.
         seed: of the environment's reset, where known.
+        report: what else the environment told at the end, by ``EnvConfig.report``; not stored with demonstrations.
 
     Raises:
         InvalidEpisode: at construction, naming the field that is wrong.
@@ -67,6 +68,7 @@ class Episode:
     terminated: bool
     truncated: bool
     seed: int | None = None
+    report: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps = len(self.action)

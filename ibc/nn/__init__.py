@@ -10,6 +10,7 @@ from ibc.nn.mlp import ResidualMLP
 from ibc.nn.normalizer import Normalizer
 from ibc.nn.parallel import ParallelMLP
 from ibc.nn.recurrent import RecurrentEncoder
+from ibc.nn.set_encoder import SetEncoder
 from ibc.nn.spatial_softmax import SpatialSoftmax
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ParallelMLP",
     "RecurrentEncoder",
     "ResidualMLP",
+    "SetEncoder",
     "SpatialSoftmax",
     "UniformDensity",
 ]
