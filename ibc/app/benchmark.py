@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import multiprocessing
 import resource
 import statistics
@@ -53,7 +54,7 @@ ROWS = (*NAMES, *ACCURACIES, *ENVIRONMENTS, *ROLLOUTS, *OPTIONS, *EXPERIMENTS)
 
 
 def benchmark(config: Config) -> None:
-    """The command: time, print and write."""
+    """The command: time, print and write. Rows that are asked for by name replace those of an earlier result."""
     device = machine.set_up(config["device"], config["precision"])
     at_least(config, repeats=1)
     wanted = config["rows"] or list(ROWS)
@@ -62,19 +63,28 @@ def benchmark(config: Config) -> None:
         raise UserError(f"rows={','.join(unknown)}; allowed: {', '.join(ROWS)}")
     rates = {str(dtype)[6:]: product_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print("matrix products: " + ", ".join(f"{n} {r / 1e9:.0f} GFLOP/s" for n, r in rates.items()))
-    rows = []
+    rows = earlier_rows(config)
     for name in track(wanted, "timing", len(wanted), "row"):
-        rows.append(make_row(name, config, max(rates.values()), device))
-        print(describe(rows[-1]))
+        rows[name] = make_row(name, config, max(rates.values()), device)
+        print(describe(rows[name]))
         if config["output"] is not None:
             about = {**machine.provenance(), "threads": torch.get_num_threads()}
-            result: dict[str, Any] = {"command": command(config), "rows": rows}
+            ordered = [rows[name] for name in ROWS if name in rows]
+            result: dict[str, Any] = {"command": command(config), "rows": ordered}
             result |= {"products_per_second": rates, "about": about}
             write_json(Path(config["output"]), result)
     if config["output"] is not None:
         picture = Path(config["output"]).with_suffix(".png")
-        write_atomically(picture, png(benchmark_bars([r for r in rows if r["ratio"]])))
+        write_atomically(picture, png(benchmark_bars([row for row in ordered if row["ratio"]])))
         print(f"files: {config['output']}  {picture}")
+
+
+def earlier_rows(config: Config) -> dict[str, dict[str, Any]]:
+    """What ``output`` has already, where only some rows are to be measured."""
+    if config["output"] is None or not config["rows"] or not Path(config["output"]).exists():
+        return {}
+    rows = json.loads(Path(config["output"]).read_text())["rows"]
+    return {row["name"]: row for row in rows if row["name"] in ROWS}
 
 
 def make_row(name: str, config: Config, rate: float, device: torch.device) -> dict[str, Any]:
@@ -227,8 +237,5 @@ def describe(row: dict[str, Any]) -> str:
 
 
 def command(config: Config) -> str:
-    """The command line that makes this result again."""
-    words = [f"output={config['output']}"]
-    if config["rows"]:
-        words.append(f"'rows=[{','.join(config['rows'])}]'")
-    return "python scripts/benchmark.py " + " ".join(words)
+    """The command line that makes this result again, all rows of it."""
+    return f"python scripts/benchmark.py output={config['output']}"
