@@ -69,18 +69,18 @@ def _lost(array: NDArray[Any], node: h5py.Dataset, found: dict[tuple[int, ...], 
             continue
         if node.compression is not None and is_lost(piece, size):
             return True
-        if node.compression is None and not _is_zero(node, corner):
+        if node.compression is None and not _is_zero(node, corner, piece.nbytes):
             return True
     return False
 
 
-def _is_zero(node: h5py.Dataset, corner: tuple[int, ...]) -> bool:
-    """Whether the bytes of an uncompressed piece are there, and zero (but for the checksum behind them)."""
+def _is_zero(node: h5py.Dataset, corner: tuple[int, ...], size: int) -> bool:
+    """Whether an uncompressed piece is there, and zero (minus zero, too)."""
     try:
         _, content = node.id.read_direct_chunk(corner)
     except (OSError, ValueError, RuntimeError):
         return False
-    return not any(content[: -4 if node.fletcher32 else None])
+    return not np.frombuffer(content[:size], dtype=node.dtype).any()  # a checksum follows
 
 
 def is_lost(piece: NDArray[Any], size: int) -> bool:
