@@ -120,27 +120,33 @@ class MultimodalExpert(_Expert):
 
     Ways in which a block would be pushed through the other are left out where there is another. After the first
     block is placed, what remains to do follows from the observation alone.
+
+    Args:
+        wavering: the chance at each step that it chooses again, until a block is placed. One who never does never shows
+            what to do with a block left halfway, which is where a learner that once hesitated finds itself.
     """
 
-    def __init__(self) -> None:
-        self._choice: dict[int, np.random.Generator | tuple[int, int]] = {}
+    def __init__(self, wavering: float = 0.0) -> None:
+        self.wavering = wavering
+        self._rng: dict[int, np.random.Generator] = {}
+        self._choice: dict[int, tuple[int, int]] = {}
 
     def reset(self, slot: int, seed: int) -> None:
         """A new episode begins in environment ``slot``."""
-        self._choice[slot] = np.random.default_rng(seed)
+        self._rng[slot] = np.random.default_rng(seed)
+        self._choice.pop(slot, None)
 
     def _act(self, slot: int, obs: Obs) -> Array:
         blocks = [obs["block_translation"], obs["block2_translation"]]
         targets = [obs["target_translation"], obs["target2_translation"]]
-        choice = self._choice[slot]
-        if not isinstance(choice, tuple):
-            choice = self._choice[slot] = self._choose(choice, blocks, targets)
+        if slot not in self._choice or self._rng[slot].random() < self.wavering:
+            self._choice[slot] = self._choose(self._rng[slot], blocks, targets)
         placed = [
             (i, j)
             for i, j in product(range(2), repeat=2)
             if np.linalg.norm(blocks[i] - targets[j]) < MULTIMODAL_PLACED
         ]
-        i, j = (1 - placed[0][0], 1 - placed[0][1]) if placed else choice
+        i, j = (1 - placed[0][0], 1 - placed[0][1]) if placed else self._choice[slot]
         return _push_to(obs, targets[j], ("block", "block2")[i], [blocks[1 - i]])
 
     @staticmethod
