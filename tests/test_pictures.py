@@ -40,14 +40,14 @@ def test_frames_of_a_stack_share_the_mean_picture():
 
 def test_a_peak_also_says_what_is_there():
     """Two maps that peak at the same place and differ in another channel have the same place and other values."""
-    encoder = ConvSpatialSoftmax(1, widths=(4,), num_blocks=1, num_values=2)
-    encoder.strided[0].weight.data.zero_()
+    encoder = ConvSpatialSoftmax(1, width=4, num_blocks=1, num_values=2)
+    encoder.strided.weight.data.zero_()
     for conv in encoder.convs:
         conv.weight.data.zero_()
         conv.bias.data.zero_()
     features = []
     for bias in (0.5, 1.5):  # everywhere the same, so no peak moves
-        encoder.strided[0].bias.data.fill_(bias)
+        encoder.strided.bias.data.fill_(bias)
         features.append(encoder(torch.zeros(1, 1, 8, 8))[0])
     places, values = zip(*[(f[:8], f[8:]) for f in features], strict=True)
     torch.testing.assert_close(*places, atol=1e-6, rtol=0)
