@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_push.camera import Camera
+from envs.camera import Camera
 from envs.block_push.scene import Scene
 from envs.block_push.simulation import Simulation
 
