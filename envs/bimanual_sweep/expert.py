@@ -13,15 +13,15 @@ from envs.bimanual_sweep.scene import BLADE_WIDTH, BOWLS, TRAY
 
 #: Greatest changes of a set-point in a control step: travelling, closing, between table and air (m); turning (rad),
 #: with pieces and without.
-STEP, CLOSE_STEP, LIFT_STEP, TILT, TURN = 0.025, 0.02, 0.012, 0.1, 0.2
+STEP, CLOSE_STEP, LIFT_STEP, TILT, TURN = 0.025, 0.02, 0.015, 0.1, 0.2
 #: Heights of a lip (m): on the table; below which it counts as there; above which it may travel; travelling.
-FLOOR, LOW, FREE, TRAVEL = 0.001, 0.006, 0.055, 0.085
+FLOOR, LOW, FREE, TRAVEL = -0.01, 0.008, 0.06, 0.085
 #: Where lips stand before they close (m from the middle), and the gap (m) at which they are closed.
-OPEN, CLOSED = 0.17, 0.004
+OPEN, BEGUN, CLOSED, BESIDE = 0.17, 0.3, 0.004, 0.04
 #: How far one lip then moves over the other, and how far above it (m): the pieces between them roll onto the lower.
 OVERLAP, ABOVE = 0.010, 0.020
 #: Pitches (rad): with the blade almost level on the table; that keeps pieces on a scoop; that pours them out.
-LEVEL, HOLD, POUR = -0.1, -0.35, 0.75
+LEVEL, HOLD, POUR = -0.1, -0.3, 0.75
 #: From a bowl's middle to where its scoop pours (m, outwards), and how near counts as there (m).
 POUR_ASIDE, THERE = 0.035, 0.012
 #: How far (m) the foremost piece lies within the side of a scoop, and how far lanes keep from the tray's walls.
@@ -56,13 +56,13 @@ def decide(poses: Array, pieces: Array) -> Array:
     """The deltas (2, 6) for scoops at ``poses`` (2, 6) and ``pieces`` (N, 3)."""
     loads = [on_scoop(pose, side, pieces) for pose, side in zip(poses, SIDES, strict=True)]
     lying = pieces[on_tray(pieces) & ~loads[0] & ~loads[1]]
-    aligned = abs(poses[0, 1] - poses[1, 1]) < THERE
+    apart = abs(poses[0, 1] - poses[1, 1])
     gap = poses[1, 0] - poses[0, 0]
     left, right = in_bowls(pieces).sum(1)
     giver = 1 if right >= left else 0
-    if aligned and gap < CLOSED and poses[1 - giver, 2] < FREE:
+    if gap < CLOSED and apart < BESIDE and poses[1 - giver, 2] < FREE:
         return _lift(poses, giver)
-    ready = aligned and bool((poses[:, 2] < LOW).all())
+    ready = bool((poses[:, 2] < LOW).all()) and (apart < THERE or gap < BEGUN)
     lane = float(poses[:, 1].mean()) if ready else _lane(lying)
     out = np.zeros((2, 6))
     for i, side in enumerate(SIDES):
@@ -83,12 +83,13 @@ def _lift(poses: Array, giver: int) -> Array:
     (x, y, z), (above_x, above_y, above_z) = poses[receiver, :3], poses[giver, :3]
     over = SIDES[receiver] * (above_x - x)
     out = np.zeros((2, 6))
-    up = max(above_z, z + ABOVE)
-    goal = (x + SIDES[receiver] * OVERLAP, above_y, up)
-    out[giver] = _towards(poses[giver], goal, HOLD, LIFT_STEP, TILT)
-    if above_z - z > 0.7 * ABOVE and over > 0.7 * OVERLAP:
+    if z > LOW or (above_z - z > 0.7 * ABOVE and over > 0.7 * OVERLAP):
+        up = max(above_z, min(z + ABOVE, TRAVEL))
+        out[giver] = _towards(poses[giver], (above_x, above_y, up), HOLD, LIFT_STEP, TILT)
         out[receiver] = _towards(poses[receiver], (x, y, TRAVEL), HOLD, LIFT_STEP, TILT)
     else:
+        goal = (x + SIDES[receiver] * OVERLAP, above_y, max(above_z, z + ABOVE))
+        out[giver] = _towards(poses[giver], goal, HOLD, LIFT_STEP, TILT)
         out[receiver] = _towards(poses[receiver], (x, y, FLOOR), LEVEL, LIFT_STEP, TILT)
     return out
 
@@ -118,7 +119,8 @@ def _towards(
 ) -> Array:
     """The delta (6,) to ``place`` (x, y, z) and ``pitch``, no yaw and no roll, by at most ``step`` and ``turn``."""
     shift = np.array(place) - pose[:3]
-    shift *= min(1.0, step / max(float(np.linalg.norm(shift)), 1e-9))
+    shift[:2] *= min(1.0, step / max(float(np.linalg.norm(shift[:2])), 1e-9))
+    shift[2] = np.clip(shift[2], -step, step)
     rotation = np.clip(np.array([0.0, pitch, 0.0]) - pose[3:], -turn, turn)
     return np.concatenate([shift, rotation])
 

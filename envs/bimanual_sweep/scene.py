@@ -14,7 +14,7 @@ TRAY = ((-0.32, -0.19), (0.32, 0.15))
 WALL_HEIGHT, WALL = 0.02, 0.005
 #: A bowl: its middle (left, right), radius at the rim and at the bottom, height.
 BOWLS = ((-0.13, 0.265), (0.13, 0.265))
-BOWL_RIM, BOWL_BOTTOM, BOWL_HEIGHT = 0.095, 0.07, 0.05
+BOWL_RIM, BOWL_BOTTOM, BOWL_HEIGHT = 0.095, 0.07, 0.04
 #: A scoop: length and width of its blade, thickness, slope of its blade when level (rad), heights of sides and back.
 BLADE_LENGTH, BLADE_WIDTH, BLADE, SLOPE, SIDE, BACK = 0.085, 0.13, 0.003, 0.14, 0.024, 0.032
 #: How much of the blade's length in front the sides leave free.
