@@ -96,8 +96,8 @@ def _lift(poses: Array, giver: int) -> Array:
 
 def _pour(pose: Array, side: int) -> Array:
     """Up, to the scoop's bowl, and out."""
-    bowl = np.array(BOWLS[SIDES.index(side)])
-    goal = bowl + (side * POUR_ASIDE, 0.0)
+    x, y = BOWLS[SIDES.index(side)]
+    goal = np.array([x + side * POUR_ASIDE, y])
     if pose[2] < FREE:
         return _towards(pose, (pose[0], pose[1], TRAVEL), HOLD, LIFT_STEP, TILT)
     there = np.abs(goal - pose[:2]).max() < THERE
