@@ -20,6 +20,8 @@ FLOOR, LOW, FREE, TRAVEL = -0.01, 0.008, 0.06, 0.085
 OPEN, BEGUN, CLOSED, BESIDE = 0.17, 0.3, 0.004, 0.04
 #: How far one lip then moves over the other, and how far above it (m): the pieces between them roll onto the lower.
 OVERLAP, ABOVE = 0.010, 0.020
+#: Which one is above the other by more than this (m) stays so.
+STARTED = 0.006
 #: Pitches (rad): with the blade almost level on the table; that keeps pieces on a scoop; that pours them out.
 LEVEL, HOLD, POUR = -0.1, -0.3, 0.75
 #: From a bowl's middle to where its scoop pours (m, outwards), and how near counts as there (m).
@@ -58,8 +60,7 @@ def decide(poses: Array, pieces: Array) -> Array:
     lying = pieces[on_tray(pieces) & ~loads[0] & ~loads[1]]
     apart = abs(poses[0, 1] - poses[1, 1])
     gap = poses[1, 0] - poses[0, 0]
-    left, right = in_bowls(pieces).sum(1)
-    giver = 1 if right >= left else 0
+    giver = _giver(poses, pieces)
     if gap < CLOSED and apart < BESIDE and poses[1 - giver, 2] < FREE:
         return _lift(poses, giver)
     ready = bool((poses[:, 2] < LOW).all()) and (apart < THERE or gap < BEGUN)
@@ -75,6 +76,15 @@ def decide(poses: Array, pieces: Array) -> Array:
         else:
             out[i] = _towards(poses[i], (side * OPEN, lane, FLOOR), 0.0)
     return out
+
+
+def _giver(poses: Array, pieces: Array) -> int:
+    """The scoop that reaches over the other: what is begun is finished, else that of the fuller bowl."""
+    above = poses[1, 2] - poses[0, 2]
+    if abs(above) > STARTED:
+        return int(above > 0)
+    left, right = in_bowls(pieces).sum(1)
+    return int(right >= left)
 
 
 def _lift(poses: Array, giver: int) -> Array:
