@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_push.camera import Camera
 from envs.block_push.scene import Scene
 from envs.block_push.simulation import Simulation
+from envs.camera import Camera
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]
