@@ -20,6 +20,7 @@ from ibc.energies.levels import HasLevels, LeveledEnergy
 from ibc.energies.network import HasStart, NetworkEnergy
 from ibc.energies.rate_constraints import AccelerationLimit, Smooth, SpeedLimit
 from ibc.energies.trajectory import ByWay, Trajectory
+from ibc.energies.typical import Typical
 
 __all__ = [
     "AccelerationLimit",
@@ -54,6 +55,7 @@ __all__ = [
     "SpringDamper",
     "StayWithin",
     "Trajectory",
+    "Typical",
     "action_gradient",
     "coarse",
 ]
