@@ -20,6 +20,8 @@ DT, SUBSTEPS = 0.005, 10
 GOAL_DISTANCE = 0.05
 #: Control steps in an episode.
 HORIZON = 50
+#: Greatest speed (units/s) of a scattered start.
+SCATTER_SPEED = 0.5
 
 #: Side of the square picture of a pair of dimensions, and its colours (RGB).
 _PANEL = 192
@@ -53,6 +55,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         hide_velocity: bool = False,
         reverse: bool = False,
         progress: bool = False,
+        scatter: bool = False,
         horizon: int = HORIZON,
         render_mode: str | None = None,
     ) -> None:
@@ -60,7 +63,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
 
         ``progress`` adds the observation ``reached_first`` (1,): 1 once the goal that comes first has been reached. A
         particle that is led off the usual ways cannot be told by its state alone which goal it is on its way to.
-        ``horizon`` is in control steps.
+        ``scatter`` starts episodes moving, and every other one with the first goal reached already, wherever the
+        particle is. ``horizon`` is in control steps.
 
         Raises:
             ValueError: no dimension, or a render mode there is not.
@@ -73,6 +77,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.hide_velocity = hide_velocity
         self.reverse = reverse
         self.progress = progress
+        self.scatter = scatter
         self.horizon = horizon
         self.render_mode = render_mode
         unit = gym.spaces.Box(0.0, 1.0, (n_dim,), np.float32)
@@ -102,6 +107,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self._trail = [self._position]
         self._t = 0
         self._distances = np.array([np.inf, np.inf])
+        if self.scatter:
+            self._scatter()
         return self._obs(), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
@@ -132,6 +139,12 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
             "reached_first": np.array([float(self._distances[0] < GOAL_DISTANCE)]),
         }
         return {name: obs[name].astype(np.float32) for name in self.observation_space}
+
+    def _scatter(self) -> None:
+        way = self.np_random.normal(size=self.n_dim)
+        self._velocity = self.np_random.uniform(0, SCATTER_SPEED) * way / np.linalg.norm(way)
+        if self.np_random.random() < 0.5:
+            self._distances[0] = 0.0
 
     def _in_order(self) -> tuple[Array, Array]:
         return (self._second, self._first) if self.reverse else (self._first, self._second)

@@ -8,7 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import STRENGTH, TINY, Constraint, direction, length, of_observation
+from ibc.energies.constraint import (
+    STRENGTH,
+    TINY,
+    Ball,
+    Constraint,
+    direction,
+    length,
+    of_observation,
+)
 from ibc.energies.forward import ForwardModel, Reach, SetPoint, latest
 from ibc.errors import UserError
 from ibc.types import Obs
@@ -18,6 +26,7 @@ class _Ball(Constraint):
     """What disks and goals share: a centre, given or observed, that may move at a constant velocity."""
 
     centre: Tensor
+    inside: bool
 
     def __init__(
         self,
@@ -51,6 +60,13 @@ class _Ball(Constraint):
             return centre
         return centre + of_observation(self.velocity, obs) * reach.times.view(-1, 1)
 
+    def ball(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> Ball:
+        """See :class:`Constraint`: from the centre to the points."""
+        offset = (reach.offset - place[:, 0]).transpose(1, 2)
+        size, count = place.shape[-1], len(reach.times)
+        offset = offset.expand(-1, size, count)
+        return Ball(reach.matrix, offset, self.radius, self.inside)
+
 
 class KeepOutDisk(_Ball):
     """Stay out of a disk or ball: the excess is ``radius - |p - centre|``.
@@ -62,6 +78,8 @@ class KeepOutDisk(_Ball):
         model: where actions lead; the action itself if None.
         strength: energy of one squared unit of excess.
     """
+
+    inside = False
 
     def __init__(
         self,
@@ -96,6 +114,8 @@ class NearGoal(_Ball):
         goal: (D,) in environment units, or the observation that holds it.
         radius, velocity, model, strength: as in :class:`KeepOutDisk`.
     """
+
+    inside = True
 
     def __init__(
         self,

@@ -9,32 +9,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import TINY, BoundConstraint
-from ibc.energies.constraints import KeepOutDisk
+from ibc.energies.constraint import TINY, Ball, BoundConstraint
 
 
 @dataclass(frozen=True)
-class _Disks:
-    """Several disks at once: J centres, radii, and twice their weighted strengths."""
+class _Balls:
+    """J constraints of the form of :class:`Ball` as one, their weights and strengths in the way back to actions."""
 
-    centre: Float[Tensor, "J _ 1 _ D"]
-    radius: Float[Tensor, "J 1 1 1"]
-    scale: Float[Tensor, "J 1 1 1"]
+    matrix: Float[Tensor, "A JDK"]
+    offset: Float[Tensor, "_ 1 J D K"]
+    radius: Float[Tensor, "J 1 1"]
+    low: Float[Tensor, "J 1 1"]
+    high: Float[Tensor, "J 1 1"]
+    back: Float[Tensor, "JDK A"]
 
-    def push(self, point: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K D"]:
-        """The sum of what :meth:`KeepOutDisk.push` says of each."""
-        apart = point - self.centre
-        near = self.radius * apart.square().sum(-1).clamp(min=TINY).rsqrt()
-        factor = (1 - near).clamp(max=0) * self.scale
-        return (apart * factor.unsqueeze(-1)).sum(0)
+    @classmethod
+    def of(cls, balls: Sequence[tuple[Ball, float]], like: Tensor) -> _Balls:
+        """From each with twice its weighted strength."""
+        batch = max(len(ball.offset) for ball, _ in balls)
+        inside = like.new_tensor([float(ball.inside) for ball, _ in balls]).view(-1, 1, 1)
+        return cls(
+            matrix=torch.cat([ball.matrix for ball, _ in balls], 1).to(like),
+            offset=torch.stack([ball.offset.expand(batch, -1, -1) for ball, _ in balls], 1)
+            .unsqueeze(1)
+            .to(like),
+            radius=like.new_tensor([ball.radius for ball, _ in balls]).view(-1, 1, 1),
+            low=torch.where(inside > 0, 0.0, -torch.inf).to(like),
+            high=torch.where(inside > 0, torch.inf, 0.0).to(like),
+            back=torch.cat([scale * ball.matrix for ball, scale in balls], 1).T.to(like),
+        )
 
-
-def stacked(places: Sequence[Float[Tensor, "_ 1 _ D"]]) -> Float[Tensor, "J _ 1 _ D"]:
-    """Places of several constraints, of which some may be the same for all observations or all points."""
-    batch = max(len(place) for place in places)
-    count = max(place.shape[2] for place in places)
-    whole = torch.stack([place.expand(batch, -1, count, -1) for place in places])
-    return whole.transpose(-1, -2).contiguous().transpose(-1, -2)  # laid out as points are
+    def action_gradient(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        """``2 strength (1 - radius / |v|) v`` of each vector that is too long or too short, back to actions."""
+        vector = torch.matmul(action, self.matrix)
+        vector = vector.view(*action.shape[:2], *self.offset.shape[2:]) + self.offset
+        length = vector.square().sum(-2, keepdim=True).clamp(min=TINY).sqrt()
+        beyond = (1 - self.radius / length).clamp(self.low, self.high)
+        return torch.matmul((vector * beyond).flatten(2), self.back)
 
 
 class Together:
@@ -46,7 +57,7 @@ class Together:
 
     def __init__(self, constraints: Sequence[tuple[BoundConstraint, float]]) -> None:
         self.constraints = list(constraints)
-        self._disks: tuple[int, _Disks | None, list[tuple[BoundConstraint, float]]] | None = None
+        self._made: tuple[int, _Balls | None, list[tuple[BoundConstraint, float]]] | None = None
 
     @classmethod
     def groups(cls, constraints: Sequence[tuple[BoundConstraint, float]]) -> list[Together]:
@@ -67,33 +78,33 @@ class Together:
         return ", ".join(bound.constraint.name for bound, _ in self.constraints)
 
     def action_gradient(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-        """The gradients with respect to points are added up, and taken back to actions as one."""
-        if self._disks is None or self._disks[0] != action.shape[-1]:
-            self._disks = action.shape[-1], *self._stacked(action)
-        _, disks, others = self._disks
+        """All that is about lengths of vectors is one; of the rest, gradients by points go back to actions as one."""
+        if self._made is None or self._made[0] != action.shape[-1]:
+            self._made = action.shape[-1], *self._parted(action)
+        _, balls, others = self._made
+        if not others:
+            assert balls is not None
+            return balls.action_gradient(action)
         reach, _ = self.constraints[0][0].located(action)
         points = reach.points(action)
-        pushes = [disks.push(points)] if disks is not None else []
+        pushes = []
         for bound, weight in others:
             push = bound.constraint.push(points, bound.located(action, reach)[1])
             pushes.append(push if weight == 1 else weight * push)
-        return reach.pull(sum(pushes[1:], start=pushes[0]))
+        gradient = reach.pull(sum(pushes[1:], start=pushes[0]))
+        return gradient if balls is None else gradient + balls.action_gradient(action)
 
-    def _stacked(self, action: Tensor) -> tuple[_Disks | None, list[tuple[BoundConstraint, float]]]:
-        """Disks as one, and what is left."""
+    def _parted(self, action: Tensor) -> tuple[_Balls | None, list[tuple[BoundConstraint, float]]]:
+        """Those of the form of a ball as one, and what is left."""
         reach, _ = self.constraints[0][0].located(action)
-        disks, others, places = [], [], []
+        balls, others = [], []
         for bound, weight in self.constraints:
-            if isinstance(bound.constraint, KeepOutDisk):
-                disks.append((bound.constraint, weight))
-                places.append(bound.located(action, reach)[1])
-            else:
+            ball = bound.constraint.ball(reach, bound.located(action, reach)[1])
+            if ball is None:
                 others.append((bound, weight))
-        if not disks:
-            return None, others
-        radius = action.new_tensor([disk.radius for disk, _ in disks]).view(-1, 1, 1, 1)
-        scale = action.new_tensor([2 * weight * disk.strength for disk, weight in disks])
-        return _Disks(stacked(places), radius, scale.view(-1, 1, 1, 1)), others
+            else:
+                balls.append((ball, 2 * weight * bound.constraint.strength))
+        return _Balls.of(balls, action) if balls else None, others
 
     def excesses(self, action: Float[Tensor, "B N A"]) -> list[Float[Tensor, "B N J"]]:
         """By how much each constraint is broken."""
