@@ -96,9 +96,9 @@ class Constraint(Energy):
         force = (2 * self.strength) * self.excess(point, place).clamp(min=0)
         return self.pull(point, place, force)
 
-    def ball(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> Ball | None:
-        """The constraint in the form of :class:`Ball`, where it has that."""
-        return None
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """The constraint in the form of :class:`Ball`; none where it does not have that."""
+        return []
 
     def bind(self, obs: Obs) -> BoundConstraint:
         """See :class:`Energy`."""

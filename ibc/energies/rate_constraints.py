@@ -52,13 +52,13 @@ class _Differences(Constraint):
             pull = torch.cat([pull[..., :-1, :] - pull[..., 1:, :], pull[..., -1:, :]], -2)
         return pull
 
-    def ball(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> Ball | None:
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
         """See :class:`Constraint`: differences of what is linear are linear."""
         size, count = place.shape[-1], len(reach.times)
         effect = reach.matrix.view(1, -1, size, count).transpose(2, 3)
         matrix = self._change(effect, torch.zeros_like(place[:1])).transpose(2, 3)
         start = self._change(reach.offset.expand(-1, count, size).unsqueeze(1), place)[:, 0]
-        return Ball(matrix.flatten(2)[0], start.transpose(1, 2), self.limit, inside=True)
+        return [Ball(matrix.flatten(2)[0], start.transpose(1, 2), self.limit, inside=True)]
 
     @property
     def _unit(self) -> float:
@@ -122,8 +122,9 @@ class Smooth(_Differences):
         """The previous action."""
         return latest(obs, self.previous)[:, None, None]
 
-    def ball(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> None:
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
         """None: at the first decision there is no previous action."""
+        return []
 
     def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
         before = place.expand(*point.shape[:2], -1, -1)
