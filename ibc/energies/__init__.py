@@ -16,6 +16,7 @@ from ibc.energies.constraints import (
 )
 from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
+from ibc.energies.learned_step import LearnedStep
 from ibc.energies.levels import HasLevels, LeveledEnergy
 from ibc.energies.network import HasStart, NetworkEnergy
 from ibc.energies.rate_constraints import AccelerationLimit, Smooth, SpeedLimit
@@ -45,6 +46,7 @@ __all__ = [
     "KeepOutBox",
     "KeepOutDisk",
     "LearnedEnergy",
+    "LearnedStep",
     "LeveledEnergy",
     "NearGoal",
     "NetworkEnergy",
