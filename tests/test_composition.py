@@ -15,6 +15,7 @@ from ibc.app.composition.study import CASES, compose_study
 from ibc.app.composition_table import TITLES, composition_table
 from ibc.config import compose
 from ibc.energies import (
+    AccelerationLimit,
     AllOf,
     AnyOf,
     Box,
@@ -22,7 +23,9 @@ from ibc.energies import (
     Delta,
     KeepOutBox,
     KeepOutDisk,
+    NearGoal,
     SpeedLimit,
+    StayWithin,
     Trajectory,
     action_gradient,
 )
@@ -145,14 +148,18 @@ class TestTogether:
             obs = {
                 "pos": torch.rand(batch, 1, 2).double(),
                 "disk": torch.rand(batch, 1, 2).double(),
+                "vel": torch.randn(batch, 1, 2).double(),
             }
             constraints = [
                 KeepOutDisk([0.2, 0.1], 0.5, model=Delta("pos")),
                 KeepOutDisk("disk", 0.4, model=Delta("pos")),
                 KeepOutDisk("disk", 0.3),
                 SpeedLimit(0.1, model=Delta("pos")),
+                AccelerationLimit(0.1, "vel", model=Delta("pos")),
+                NearGoal("disk", 0.1, model=Delta("pos")),
+                StayWithin([0.2, 0.2], [0.5, 0.5], model=Delta("pos")),
             ]
-            weights = [1.0, 2.0, 0.5, 3.0]
+            weights = [1.0, 2.0, 0.5, 3.0, 0.1, 1.5, 0.7]
             action = torch.randn(batch, 50, 4).double()
             whole = AllOf(*constraints, weights=weights).bind(obs)
             alone = [constraint.bind(obs) for constraint in constraints]
