@@ -34,6 +34,12 @@ register(
     max_episode_steps=250,  # not published; see there
 )
 
+register(
+    id="BimanualSweep-v0",
+    entry_point="envs.bimanual_sweep.env:BimanualSweepEnv",
+    max_episode_steps=700,  # as published
+)
+
 # Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
 # difference; see envs.adroit.reward.
 _ADROIT = {

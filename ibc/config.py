@@ -37,6 +37,7 @@ ALLOWED = (
 for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark", "Methods", "Figures"):
     ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
 ConfigStore.instance().store("compose_study_schema", schema.ComposeStudySchema)
+ConfigStore.instance().store("evaluate_expert_schema", schema.EvaluateExpertSchema)
 
 # ${d4rl:env_id,${task}} and so on: what experiment=d4rl asks of its task.
 OmegaConf.register_new_resolver("d4rl", lambda key, name: getattr(find_task(name or ""), key))

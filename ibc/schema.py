@@ -84,6 +84,18 @@ class CollectSchema:
 
 
 @dataclass
+class EvaluateExpertSchema:
+    """Keys of ``evaluate_expert.yaml``."""
+
+    data: dict[str, Any]
+    env: dict[str, Any]
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+    output: str | None
+
+
+@dataclass
 class EvaluateSchema:
     """Keys of ``evaluate.yaml``."""
 

@@ -12,6 +12,7 @@ import torch
 from conftest import ROOT
 from test_train import tiny
 
+from ibc.app.tables import table
 from ibc.app.train import train
 from ibc.checkpoint import FORMAT_VERSION, load_checkpoint
 from ibc.errors import UserError
@@ -304,6 +305,24 @@ class TestEvaluateAndRecord:
         path = f"checkpoint={trained}/run/checkpoint.pt"
         result = cli("evaluate", path, "num_episodes=1", "output=/proc/no/x.json")
         assert_refused(result, "cannot write /proc/no/x.json")
+
+
+class TestExpert:
+    def test_figures_and_their_table(self, cli, tmp_path):
+        arguments = ("env=planar_sweep", "num_episodes=2", "output=results/expert.json")
+        code, out, err = cli("evaluate_expert", *arguments)
+        assert code == 0, err
+        assert "PlanarSweep-v0, expert, 2 episodes" in out
+        with open("results/expert.json") as file:
+            figures = json.load(file)
+        assert [row["seed"] for row in figures["episodes"]] == [100000, 100001]
+        text = table(tmp_path / "results/expert.json").splitlines()
+        assert text[0] == "|  | fraction in | success | 95 % interval | steps |"
+        assert text[2].startswith(f"| expert | {figures['report']['fraction_in']['mean']:.3f} (")
+
+    def test_without_one(self, cli):
+        result = cli("evaluate_expert", "env.id=Pendulum-v1")
+        assert_refused(result, "has no expert")
 
 
 class TestCollect:

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_push.camera import Camera
 from envs.block_push.scene import Scene
 from envs.block_push.simulation import Simulation
+from envs.camera import Camera
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]
@@ -108,10 +108,10 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         blocks = [np.array([0.4 + 0.1 * i, 0.0, 0.0]) for i in range(self.scene.num_blocks)]
         return np.array(TOOL_START), blocks, [np.zeros(3) for _ in self.scene.targets]
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
-        """Poses (x, y, yaw) of blocks and targets for a new episode."""
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
+        """The rod (x, y) and the poses (x, y, yaw) of blocks and targets for a new episode."""
         block = np.append(self._around(BLOCK_AREA), self.np_random.uniform(-np.pi, np.pi))
-        return [block], [self._draw_target()]
+        return np.array(TOOL_START), [block], [self._draw_target()]
 
     def _draw_target(self) -> Array:
         return np.append(self._around(TARGET_AREA), self.np_random.uniform(-1, 1) * TARGET_TURN)
@@ -129,9 +129,9 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Obs, dict[str, Any]]:
-        """Draw blocks and targets; the rod is at its start."""
+        """Draw where things are."""
         super().reset(seed=seed)
-        self.simulation.reset(np.array(TOOL_START), *self._draw())
+        self.simulation.reset(*self._draw())
         self._begin()
         success, _, info = self._judge()
         return self._obs(), {"success": success, **info}

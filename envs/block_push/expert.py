@@ -26,8 +26,8 @@ PRE_PUSH_DISTANCE, REACH_STEP = 0.05, 0.02
 #: and its growth with the way) from there to the second zone, or farther along y than GONE (m).
 PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.008, 0.25, 0.06
 #: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
-#: other block.
-MULTIMODAL_PLACED, CLEARANCE = 0.02, 0.065
+#: other block. Ways are chosen by exp(-distance / NEARBY) of where the push begins.
+MULTIMODAL_PLACED, CLEARANCE, NEARBY = 0.02, 0.065, 0.06
 #: Insert: the block is aimed at the point of the slot's axis that lies LOOK_AHEAD in front of it, no farther from the
 #: seat than FIRST_GATE, and where along x there is room to push from every side. A block that is off the axis by more
 #: than STRAY is kept GATE_SLOPE times the excess, up to GATE, before the seat (m).
@@ -82,10 +82,8 @@ class ReachExpert(_Expert):
 
     def _act(self, slot: int, obs: Obs) -> Array:
         block, target = obs["block_translation"], obs["target_translation"]
-        away = (block - target) / np.linalg.norm(block - target)
-        return towards(
-            obs["effector_target_translation"], block + PRE_PUSH_DISTANCE * away, REACH_STEP
-        )
+        goal = pre_push_point(block, target, PRE_PUSH_DISTANCE)
+        return towards(obs["effector_target_translation"], goal, REACH_STEP)
 
 
 class PushExpert(_Expert):
@@ -116,10 +114,11 @@ class DiscontinuousExpert(_Expert):
 
 
 class MultimodalExpert(_Expert):
-    """Pushes one block to one zone and then the other to the other, in one of four ways chosen by the seed.
+    """Pushes one block to one zone and then the other to the other, in one of four ways.
 
-    Ways in which a block would be pushed through the other are left out where there is another. After the first
-    block is placed, what remains to do follows from the observation alone.
+    Ways in which a block would be pushed through the other are left out where there is another. Among the rest it
+    chooses by the seed, and rather one that begins close to where the rod is, so that its choice can be seen from what
+    it does. After the first block is placed, what remains to do follows from the observation alone.
     """
 
     def __init__(self) -> None:
@@ -134,7 +133,8 @@ class MultimodalExpert(_Expert):
         targets = [obs["target_translation"], obs["target2_translation"]]
         choice = self._choice[slot]
         if not isinstance(choice, tuple):
-            choice = self._choice[slot] = self._choose(choice, blocks, targets)
+            rod = obs["effector_target_translation"]
+            choice = self._choice[slot] = self._choose(choice, rod, blocks, targets)
         placed = [
             (i, j)
             for i, j in product(range(2), repeat=2)
@@ -145,7 +145,7 @@ class MultimodalExpert(_Expert):
 
     @staticmethod
     def _choose(
-        rng: np.random.Generator, blocks: list[Array], targets: list[Array]
+        rng: np.random.Generator, rod: Array, blocks: list[Array], targets: list[Array]
     ) -> tuple[int, int]:
         def room(way: tuple[int, int]) -> float:
             i, j = way
@@ -156,7 +156,14 @@ class MultimodalExpert(_Expert):
 
         ways = list(product(range(2), repeat=2))
         clear = [way for way in ways if room(way) > CLEARANCE]
-        return clear[rng.integers(len(clear))] if clear else max(ways, key=room)
+        if not clear:
+            return max(ways, key=room)
+        far = [
+            np.linalg.norm(pre_push_point(blocks[i], targets[j], PRE_PUSH_DISTANCE) - rod)
+            for i, j in clear
+        ]
+        weight = np.exp(-np.array(far) / NEARBY)
+        return clear[rng.choice(len(clear), p=weight / weight.sum())]
 
 
 class InsertExpert(_Expert):
@@ -183,6 +190,12 @@ class InsertExpert(_Expert):
             distance,
             pivot=0.0,
         )
+
+
+def pre_push_point(block: Array, target: Array, distance: float) -> Array:
+    """The point that far behind the block, seen from the target."""
+    away: Array = block - target
+    return block + distance * away / np.linalg.norm(away)
 
 
 def _along_and_off(vector: Array, axis: Array) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from ibc.errors import UserError
 from ibc.files import write_atomically
 from ibc.log import track
 from ibc.metrics import summarise
-from ibc.policies import ImplicitPolicy, Policy, PolicyActor
+from ibc.policies import Actor, ImplicitPolicy, Policy, PolicyActor
 from ibc.rollout import rollout
 from ibc.samplers import Sampler
 
@@ -104,36 +104,13 @@ def search_as_told(policy: Policy, config: Config) -> None:
 
 def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation) -> dict[str, Any]:
     """The figures of one evaluation, ready to be written."""
-    env_config = EnvConfig.from_mapping(checkpoint.config["env"])
-    count = min(settings.num_envs, settings.num_episodes)
-    envs = [Environment(env_config) for _ in range(count)]
-    seeds = range(settings.first_seed, settings.first_seed + settings.num_episodes)
-    latencies: list[float] = []
     actor = PolicyActor(policy)
-    episodes = list(
-        track(
-            rollout(
-                envs,
-                actor,
-                seeds,
-                obs_horizon=policy.spec.obs_horizon,
-                latencies=latencies,
-            ),
-            "evaluating",
-            len(seeds),
-            "episode",
-        )
+    figures, episodes = evaluate_actor(
+        actor, checkpoint.config["env"], settings, obs_horizon=policy.spec.obs_horizon
     )
-    for env in envs:
-        env.close()
-    figures = summarise(episodes, env_config.success_when, latencies)
     for row in figures["episodes"]:
         row.update(told(actor.reports.get(row["seed"], [])))
     return {
-        "env_id": env_config.id,
-        "num_episodes": settings.num_episodes,
-        "first_seed": settings.first_seed,
-        "num_envs": count,
         **figures,
         **scores(checkpoint.config.get("task"), episodes),
         "about": {
@@ -145,6 +122,28 @@ def evaluate_policy(policy: Policy, checkpoint: Checkpoint, settings: Evaluation
             "data": checkpoint.about.get("data"),
         },
     }
+
+
+def evaluate_actor(
+    actor: Actor, env: Mapping[str, Any], settings: Evaluation, *, obs_horizon: int
+) -> tuple[dict[str, Any], list[Episode]]:
+    """Figures and episodes of whatever acts in the environment that ``env`` configures."""
+    env_config = EnvConfig.from_mapping(env)
+    count = min(settings.num_envs, settings.num_episodes)
+    envs = [Environment(env_config) for _ in range(count)]
+    seeds = range(settings.first_seed, settings.first_seed + settings.num_episodes)
+    latencies: list[float] = []
+    running = rollout(envs, actor, seeds, obs_horizon=obs_horizon, latencies=latencies)
+    episodes = list(track(running, "evaluating", len(seeds), "episode"))
+    for one in envs:
+        one.close()
+    return {
+        "env_id": env_config.id,
+        "num_episodes": settings.num_episodes,
+        "first_seed": settings.first_seed,
+        "num_envs": count,
+        **summarise(episodes, env_config.success_when, latencies),
+    }, episodes
 
 
 def told(reports: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ibc.benchmark import find_task
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.config import Config, compose
 from ibc.errors import UserError
-from ibc.metrics import wilson_interval
+from ibc.metrics import mean_interval, wilson_interval
 
 #: A policy in the repository may take this many bytes.
 MAX_PRETRAINED = 3_000_000
@@ -113,6 +113,10 @@ def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
     scores = [e["normalised_score"] for e in evaluations if e.get("normalised_score") is not None]
     successes = [row["success"] for e in evaluations for row in e["episodes"]]
     returns = [e["return_mean"] for e in evaluations]
+    report = {}
+    for name in evaluations[0].get("report", {}):
+        values = [row[name] for e in evaluations for row in e["episodes"]]
+        report[name] = {"mean": float(np.mean(values)), "ci95": list(mean_interval(values))}
     return {
         "env_id": evaluations[0]["env_id"],
         "num_episodes": len(successes),
@@ -123,6 +127,7 @@ def pool(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         "return_mean": float(np.mean(returns)),
         "return_mean_by_seed": returns,
         "return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else None,
+        **({"report": report} if report else {}),
         **({"normalised_score": float(np.mean(scores))} if scores else {}),
         "training_seconds": [e["about"]["training_seconds"] for e in evaluations],
         "policy_latency_ms": float(

@@ -43,11 +43,12 @@ def table(path: Path) -> str:
         return "\n".join([*methods_table(result), "", f"`{result['command']}`", ""])
     if "cases" in result:
         return "\n".join(composition_table(result))
+    if "rows" not in result:
+        return "\n".join([*evaluation_table(result), ""])
     about = result["about"]
-    head = [
-        "| policy | success | 95 % interval | return | training | ms per decision |",
-        "|---|---|---|---|---|---|",
-    ]
+    told = list(result["rows"][0].get("report", {})) if result["rows"] else []
+    cells = ["policy", *told, "success", "95 % interval", "return", "training", "ms per decision"]
+    head = [f"| {' | '.join(cells).replace('_', ' ')} |", "|---" * len(cells) + "|"]
     rows = [line(row) for row in result["rows"]]
     if "tasks" in result:
         head, rows = [], task_table(result)
@@ -72,12 +73,43 @@ def table(path: Path) -> str:
     return "\n".join([*head, *rows, "", note, ""])
 
 
+def evaluation_table(result: dict[str, Any]) -> list[str]:
+    """Lines for one evaluation file: whatever acted there, and how long its episodes were."""
+    low, high = result["success_rate_ci95"]
+    report = result.get("report", {})
+    lengths = [row["length"] for row in result["episodes"]]
+    head = ["", *(name.replace("_", " ") for name in report), "success", "95 % interval", "steps"]
+    cells = [
+        result["about"]["policy"],
+        *reported(report),
+        f"{result['success_rate']:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{sum(lengths) / len(lengths):.0f}",
+    ]
+    return [
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
+        f"| {' | '.join(cells)} |",
+        "",
+        f"{result['env_id']}, {result['num_episodes']} episodes, seeds from {result['first_seed']}.",
+    ]
+
+
+def reported(report: dict[str, Any]) -> list[str]:
+    """A cell for each number of an environment's own: mean and 95 % interval."""
+    return [
+        f"{value['mean']:.3f} ({value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})"
+        for value in report.values()
+    ]
+
+
 def line(row: dict[str, Any]) -> str:
     """One policy."""
     low, high = row["success_rate_ci95"]
     seconds = row["training_seconds"]
     spread = f" ± {row['return_std']:.2f}" if row["return_std"] is not None else ""
+    cells = "".join(f" {cell} |" for cell in reported(row.get("report", {})))
     return (
-        f"| {row['policy']} | {row['success_rate']:.1%} | {low:.1%} to {high:.1%} "
+        f"| {row['policy']} |{cells} {row['success_rate']:.1%} | {low:.1%} to {high:.1%} "
         f"| {row['return_mean']:.2f}{spread} | {sum(seconds) / len(seconds):.0f} s | {row['policy_latency_ms']:.1f} |"
     )

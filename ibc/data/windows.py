@@ -14,6 +14,8 @@ from ibc.data.episode import Episode
 from ibc.data.stored_frames import FrameTable
 from ibc.types import Batch, Obs, Spec
 
+#: How many pictures the statistics of a camera are taken from.
+STATISTICS_PICTURES = 500
 #: Part of an action's range that counts as a change of mind.
 KEYFRAME_JUMP = 0.1
 
@@ -63,8 +65,13 @@ class WindowDataset:
         return len(self._obs_index)
 
     def observations(self) -> Obs:
-        """Every single vector, ``{name: (M, *shape)}``, for statistics."""
-        return {name: array for name, array in self._obs.items() if isinstance(array, Tensor)}
+        """For statistics: every single vector ``{name: (M, *shape)}``, and pictures from all over the data."""
+        steps = len(self._first)
+        some = torch.linspace(0, steps - 1, min(STATISTICS_PICTURES, steps)).long()
+        return {
+            name: array if isinstance(array, Tensor) else array[some]
+            for name, array in self._obs.items()
+        }
 
     def actions(self) -> Float[Tensor, "M A"]:
         """Every action chunk, flat, for statistics."""

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from ibc import machine
 from ibc.nn.image_encoders import ImageEncoder, random_shift, stack_frames
 from ibc.nn.mlp import initialise
-from ibc.nn.normalizer import Normalizer
+from ibc.nn.normalizer import Normalizer, PictureNormalizer
 from ibc.types import Obs, Spec
 
 
 class ObsEncoder(nn.Module):
     """All of an observation as one feature vector.
 
-    Vector observations are standardised and flattened over time; each image goes through an encoder of its own, built
-    by ``image_encoder(channels)``. Names are taken in sorted order.
+    Vector observations are standardised and flattened over time; each image, less the mean picture of the data, goes
+    through an encoder of its own, built by ``image_encoder(channels)``. Names are taken in sorted order.
 
     ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a
     policy must also decide where its own small errors have led it.
@@ -49,6 +49,9 @@ class ObsEncoder(nn.Module):
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
         sizes = [math.prod(spec.obs[name].shape) for name in self.vector_names]
+        self.pictures = nn.ModuleList(
+            PictureNormalizer(spec.obs[name].shape) for name in self.image_names
+        )
         self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
         self.image_encoders = nn.ModuleList(
             image_encoder(spec.obs_horizon * spec.obs[name].shape[-1]) for name in self.image_names
@@ -61,10 +64,13 @@ class ObsEncoder(nn.Module):
         self.feature_size = size + num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
-        """Set the normalisers from all observations of a data set, ``{name: (M, *shape)}``."""
+        """Set the normalisers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             assert isinstance(normalizer, Normalizer)
             normalizer.fit(obs[name].reshape(len(obs[name]), -1))
+        for name, camera in zip(self.image_names, self.pictures, strict=True):
+            assert isinstance(camera, PictureNormalizer)
+            camera.fit(obs[name])
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
@@ -75,20 +81,23 @@ class ObsEncoder(nn.Module):
             if self.training and self.noise_std > 0:
                 vector = vector + self.noise_std * torch.randn_like(vector)
             parts.append(vector)
-        for name, encoder in zip(self.image_names, self.image_encoders, strict=True):
-            parts.append(self._image_features(encoder, stack_frames(obs[name])))
+        for name, camera, encoder in zip(
+            self.image_names, self.pictures, self.image_encoders, strict=True
+        ):
+            parts.append(self._image_features(camera, encoder, stack_frames(obs[name])))
         features = torch.cat(parts, dim=-1)
         return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
 
     def _image_features(
-        self, encoder: nn.Module, image: UInt8[Tensor, "B C H W"]
+        self, camera: nn.Module, encoder: nn.Module, image: UInt8[Tensor, "B C H W"]
     ) -> Float[Tensor, "B F"]:
         """In training, convolutions are taken in reduced precision, like the products of the energy."""
+        picture: Tensor = camera(image)
         if self.training and self.max_shift > 0:
-            image = random_shift(image, self.max_shift)
+            picture = random_shift(picture, self.max_shift)
         dtype = machine.reduced_precision() if self.training else None
         with nullcontext() if dtype is None else torch.autocast(image.device.type, dtype):
-            features: Tensor = encoder(image.float() / 127.5 - 1.0)
+            features: Tensor = encoder(picture)
         return features.float()
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ibc.nn.spatial_softmax import SpatialSoftmax
@@ -21,7 +21,7 @@ def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC 
 
 
 class ImageEncoder(nn.Module):
-    """Base of the image encoders: maps (B, C, H, W) in [-1, 1] to (B, ``feature_size``)."""
+    """Base of the image encoders: maps standardised pictures (B, C, H, W) to (B, ``feature_size``)."""
 
     feature_size: int
 
@@ -48,31 +48,38 @@ class ConvMaxPool(ImageEncoder):
 
 
 class ConvSpatialSoftmax(ImageEncoder):
-    """Strided, then residual convolutions, then the coordinates of each channel's peak.
+    """A wide stride, residual convolutions, then where each channel peaks, and what is there.
 
     Two coordinate channels are appended to the picture (Liu et al. 2018), so that filters can tell places apart. A
     soft-argmax finds a peak between cells, so that a map a quarter as high and wide as the picture is exact enough.
 
+    Coordinates cannot say how a thing is turned or what it is. So each peak also reads ``num_values`` maps by the
+    weights that located it: attention with one query a channel.
+
     Args:
         channels: of the picture, all frames together.
-        widths: channels of the strided convolutions; the first has filters of 5 x 5, the others of 3 x 3.
-        num_blocks: residual blocks of two convolutions behind them.
+        width: channels of the maps. The first convolution has filters of 8 x 8, every four pixels, as in Mnih et al.
+            2015: in the same time two narrower strides of two learn less.
+        num_blocks: residual blocks of two convolutions behind it.
+        num_values: numbers read at each peak.
     """
 
     def __init__(
-        self, channels: int, *, widths: tuple[int, ...] = (16, 32), num_blocks: int = 2
+        self,
+        channels: int,
+        *,
+        width: int = 32,
+        num_blocks: int = 1,
+        num_values: int = 8,
     ) -> None:
         super().__init__()
-        sizes = (channels + 2, *widths)
-        self.strided = nn.ModuleList(
-            nn.Conv2d(i, o, 3 if k else 5, stride=2, padding=1 if k else 2)
-            for k, (i, o) in enumerate(itertools.pairwise(sizes))
-        )
+        self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
         self.convs = nn.ModuleList(
-            nn.Conv2d(widths[-1], widths[-1], 3, padding=1) for _ in range(2 * num_blocks)
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
         )
+        self.what = nn.Conv2d(width, num_values, 1)
         self.where = SpatialSoftmax()
-        self.feature_size = 2 * widths[-1]
+        self.feature_size = (2 + num_values) * width
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Pictures of any size and side ratio."""
@@ -80,16 +87,16 @@ class ConvSpatialSoftmax(ImageEncoder):
         y = torch.linspace(-1, 1, height, device=image.device).view(1, 1, -1, 1)
         x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, 1, -1)
         coordinates = [axis.expand(batch, 1, height, width) for axis in (x, y)]
-        h = self.strided[0](torch.cat([image, *coordinates], 1))
-        for conv in self.strided[1:]:
-            h = conv(F.relu(h))
+        h = self.strided(torch.cat([image, *coordinates], 1))
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             h = h + second(F.relu(first(F.relu(h))))
-        features: Tensor = self.where(h.float())  # a weighted mean of coordinates needs the digits
-        return features
+        weight = self.where.weights(h.float())  # a weighted mean of coordinates needs the digits
+        values = self.what(F.relu(h)).float()
+        read = weight.flatten(2) @ values.flatten(2).mT
+        return torch.cat([self.where.coordinates(weight), read.flatten(1)], 1)
 
 
-def random_shift(image: UInt8[Tensor, "B C H W"], most: int) -> UInt8[Tensor, "B C H W"]:
+def random_shift(image: Shaped[Tensor, "B C H W"], most: int) -> Shaped[Tensor, "B C H W"]:
     """Each picture moved by up to ``most`` pixels along both axes, its border repeated (Kostrikov et al. 2021)."""
     batch, channels, height, width = image.shape
     device = image.device

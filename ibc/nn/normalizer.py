@@ -1,9 +1,9 @@
-"""Standardisation of vector observations, kept with the weights of the network that needs it."""
+"""Standardisation of observations, kept with the weights of the network that needs it."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 #: A dimension whose standard deviation is below this part of its magnitude carries no information in the data. It is
@@ -44,3 +44,43 @@ class Normalizer(nn.Module):
     def inverse(self, obs: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         """Network units to environment units."""
         return obs * self.scale + self.mean
+
+
+class PictureNormalizer(nn.Module):
+    """``(picture - mean picture) / scale``: what a fixed camera always sees vanishes, what moves stands out.
+
+    The mean is of each pixel and channel by itself; the scale is one number, the root mean square of what is left, so
+    that noise in still pixels is not blown up. Without it a network first has to learn the background: in block pushing
+    places are known to a centimetre after some hundred batches instead of thousands.
+
+    Args:
+        shape: of one picture, (H, W, C).
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        height, width, channels = shape
+        self.register_buffer("mean", torch.full((channels, height, width), 127.5))
+        self.register_buffer("scale", torch.full((), 127.5))
+
+    @torch.no_grad()
+    def fit(self, pictures: UInt8[Tensor, "M H W C"]) -> None:
+        """Set the statistics from some pictures of the data."""
+        total = torch.zeros(pictures.shape[1:], dtype=torch.float64, device=pictures.device)
+        squares = total.clone()
+        for picture in pictures:  # one by one: all as floats would be eight times as large
+            total += picture
+            squares += picture.double().square()
+        mean = total / len(pictures)
+        variance = (squares / len(pictures) - mean.square()).clamp(min=0).mean()
+        self.mean.copy_(mean.permute(2, 0, 1))
+        self.scale.copy_(variance.sqrt().clamp(min=1.0))
+
+    def forward(self, image: UInt8[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
+        """Stacked frames, each less the mean picture."""
+        frames = image.view(len(image), -1, *self.mean.shape)
+        standardised: Tensor = (frames - self.mean) / self.scale
+        return standardised.flatten(1, 2)

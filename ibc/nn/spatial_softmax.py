@@ -19,8 +19,17 @@ class SpatialSoftmax(nn.Module):
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2"]:
         """Maps to ``C2 = 2 * C`` numbers: x of every channel, then y of every channel."""
-        height, width = maps.shape[-2:]
-        weight = torch.softmax(maps.flatten(2) / self.log_temperature.exp(), dim=-1).view_as(maps)
-        x = torch.linspace(-1, 1, width, device=maps.device, dtype=maps.dtype)
-        y = torch.linspace(-1, 1, height, device=maps.device, dtype=maps.dtype)
+        return self.coordinates(self.weights(maps))
+
+    def weights(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The softmax of each map: how much each place counts."""
+        weight = torch.softmax(maps.flatten(2) / self.log_temperature.exp(), dim=-1)
+        return weight.view_as(maps)
+
+    @staticmethod
+    def coordinates(weight: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2"]:
+        """Mean coordinates under weights that sum to one: x of every channel, then y of every channel."""
+        height, width = weight.shape[-2:]
+        x = torch.linspace(-1, 1, width, device=weight.device, dtype=weight.dtype)
+        y = torch.linspace(-1, 1, height, device=weight.device, dtype=weight.dtype)
         return torch.cat([weight.sum(-2) @ x, weight.sum(-1) @ y], dim=-1)

@@ -18,7 +18,7 @@ class Statistics(Protocol):
     """What a policy may learn of a data set before any gradient."""
 
     def observations(self) -> Obs:
-        """Every observation, ``{name: (M, *shape)}``."""
+        """Every vector, ``{name: (M, *shape)}``, and some of the pictures."""
         ...
 
     def actions(self) -> Float[Tensor, "M A"]:

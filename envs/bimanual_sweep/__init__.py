@@ -1,0 +1,8 @@
+"""Scooping pieces into two bowls with two arms (IBC paper, section 4). Only the expert is exported here.
+
+The environment imports MuJoCo, which chooses how it renders on being imported; Gymnasium imports it when one is made.
+"""
+
+from envs.bimanual_sweep.expert import BimanualSweepExpert
+
+__all__ = ["BimanualSweepExpert"]

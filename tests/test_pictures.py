@@ -1,0 +1,54 @@
+"""What an encoder makes of pictures: the background vanishes, and a peak says where and what."""
+
+import pytest
+import torch
+
+from ibc.nn import ConvSpatialSoftmax
+from ibc.nn.normalizer import PictureNormalizer
+
+SHAPE = (6, 5, 3)
+
+
+def test_pictures_are_standardised_by_the_mean_picture_and_one_scale():
+    pictures = torch.randint(0, 256, (40, *SHAPE), dtype=torch.uint8)
+    normalizer = PictureNormalizer(SHAPE)
+    normalizer.fit(pictures)
+    seen = normalizer(pictures.permute(0, 3, 1, 2))
+    torch.testing.assert_close(seen.mean(0), torch.zeros(3, 6, 5), atol=1e-5, rtol=0)
+    assert seen.square().mean().sqrt().item() == pytest.approx(1, rel=1e-4)
+
+
+def test_what_never_changes_vanishes_and_is_not_blown_up():
+    """A still camera: all pictures alike have no deviation to divide by."""
+    still = torch.randint(0, 256, SHAPE, dtype=torch.uint8)
+    normalizer = PictureNormalizer(SHAPE)
+    normalizer.fit(still.repeat(4, 1, 1, 1))
+    now = still.clone()
+    now[2, 3, 1] += 1
+    seen = normalizer(now.permute(2, 0, 1)[None])[0]
+    assert seen[1, 2, 3].abs().item() == pytest.approx(1, abs=1e-4)
+    assert torch.count_nonzero(seen) == 1
+
+
+def test_frames_of_a_stack_share_the_mean_picture():
+    normalizer = PictureNormalizer(SHAPE)
+    normalizer.fit(torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8))
+    frame = torch.randint(0, 256, (1, 3, 6, 5), dtype=torch.uint8)
+    older, newer = normalizer(torch.cat([frame, frame], 1)).chunk(2, dim=1)
+    torch.testing.assert_close(older, newer, atol=0, rtol=0)
+
+
+def test_a_peak_also_says_what_is_there():
+    """Two maps that peak at the same place and differ in another channel have the same place and other values."""
+    encoder = ConvSpatialSoftmax(1, width=4, num_blocks=1, num_values=2)
+    encoder.strided.weight.data.zero_()
+    for conv in encoder.convs:
+        conv.weight.data.zero_()
+        conv.bias.data.zero_()
+    features = []
+    for bias in (0.5, 1.5):  # everywhere the same, so no peak moves
+        encoder.strided.bias.data.fill_(bias)
+        features.append(encoder(torch.zeros(1, 1, 8, 8))[0])
+    places, values = zip(*[(f[:8], f[8:]) for f in features], strict=True)
+    torch.testing.assert_close(*places, atol=1e-6, rtol=0)
+    assert (values[0] - values[1]).abs().min() > 1e-3
