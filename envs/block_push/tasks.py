@@ -37,15 +37,15 @@ class BlockPushEnv(TabletopEnv):
         self.anywhere = anywhere
         super().__init__(**kwargs)
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
-        blocks, targets = super()._draw()
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
+        rod, blocks, targets = super()._draw()
         while self.anywhere:
             for pose in (blocks[0], targets[0]):
                 area = (BLOCK_AREA, TARGET_AREA)[int(self.np_random.integers(2))]
                 pose[:2] = self._around(area)
             if np.linalg.norm(blocks[0][:2] - targets[0][:2]) > LEAST_PUSH:
                 break
-        return blocks, targets
+        return rod, blocks, targets
 
     def _judge(self) -> tuple[bool, float, dict[str, Any]]:
         distance = _distance(self.simulation.blocks[0], self.simulation.targets[0])
