@@ -10,8 +10,6 @@ from envs.block_push.env import BLOCK_AREA, TARGET_AREA, TARGET_TURN, Array, Tab
 from envs.block_push.geometry import quarter_turn_error
 from envs.block_push.scene import AMBER, BLUE, Scene
 
-#: With block and target anywhere, a push is at least so long (m).
-LEAST_PUSH = 0.04
 #: The point to reach lies this far behind the block, seen from the target.
 PRE_PUSH_DISTANCE = 0.05
 #: Discontinuous: where the targets are drawn along y, and how far apart at least along x.
@@ -27,25 +25,7 @@ SLOT_Y, SLOT_DEPTH, SLOT_SIDE, SLOT_YAW = (0.25, 0.1), 0.002, 0.001, 0.05
 
 
 class BlockPushEnv(TabletopEnv):
-    """Push the block into the target zone: its centre within ``tolerance`` of the zone's. Any yaw will do.
-
-    With ``anywhere``, block and target are drawn in either one's area, so that pushes go in all directions.
-    """
-
-    def __init__(self, *, anywhere: bool = False, **kwargs: Any) -> None:
-        """As every tabletop task, but for where things are drawn."""
-        self.anywhere = anywhere
-        super().__init__(**kwargs)
-
-    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
-        rod, blocks, targets = super()._draw()
-        while self.anywhere:
-            for pose in (blocks[0], targets[0]):
-                area = (BLOCK_AREA, TARGET_AREA)[int(self.np_random.integers(2))]
-                pose[:2] = self._around(area)
-            if np.linalg.norm(blocks[0][:2] - targets[0][:2]) > LEAST_PUSH:
-                break
-        return rod, blocks, targets
+    """Push the block into the target zone: its centre within ``tolerance`` of the zone's. Any yaw will do."""
 
     def _judge(self) -> tuple[bool, float, dict[str, Any]]:
         distance = _distance(self.simulation.blocks[0], self.simulation.targets[0])
