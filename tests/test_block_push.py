@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT
 
 from envs.block_push import PushExpert
-from envs.block_push.env import BLOCK_AREA, SPREAD, TOOL_START
+from envs.block_push.env import BLOCK_AREA, MIDWAY_APART, MIDWAY_CLEAR, SPREAD, TOOL_START
 from envs.block_push.scene import ARMS, DT, RIM, SUBSTEPS, WORKSPACE, Scene
 from envs.block_push.simulation import Simulation
-from envs.block_push.tasks import MIDWAY_APART, PRE_PUSH_DISTANCE, BlockPushEnv
+from envs.block_push.tasks import BlockPushEnv
 from ibc.app.demonstrations import collect_demonstrations
 from ibc.config import build, compose
 from ibc.data import read_episodes
@@ -323,7 +323,7 @@ class TestExpert:
             blocks = [obs["block_translation"], obs["block2_translation"]]
             rod = obs["effector_target_translation"]
             assert np.linalg.norm(blocks[0] - blocks[1]) > MIDWAY_APART - 1e-3
-            assert min(np.linalg.norm(block - rod) for block in blocks) > PRE_PUSH_DISTANCE - 1e-3
+            assert min(np.linalg.norm(block - rod) for block in blocks) > MIDWAY_CLEAR - 1e-3
             assert not info["success"]
             rods.add(tuple(np.round(rod, 3)))
             moved += max(block[1] for block in blocks) > BLOCK_AREA[1] + SPREAD[1] + 0.05

@@ -16,9 +16,6 @@ PRE_PUSH_DISTANCE = 0.05
 FIRST_Y, SECOND_Y, SEPARATION = 0.0, 0.4, 0.15
 #: Multimodal: how far apart blocks and targets are at least along x.
 BLOCK_SEPARATION, TARGET_SEPARATION = 0.1, 0.12
-#: Midway: how far off their straight ways blocks are (m, standard deviation), how far apart at least, and in which
-#: rectangle (m, two corners) the rod is.
-MIDWAY_OFF, MIDWAY_APART, MIDWAY_ROD = 0.02, 0.08, ((0.25, -0.4), (0.55, 0.35))
 #: Insert: where the slot is drawn along y (centre, half width), and how exactly a block lies in it when it is in
 #: (depth, m; sideways, m; yaw, rad). The last two are beyond the play: they exclude a block on top or outside.
 SLOT_Y, SLOT_DEPTH, SLOT_SIDE, SLOT_YAW = (0.25, 0.1), 0.002, 0.001, 0.05
@@ -96,19 +93,12 @@ class BlockPushMultimodalEnv(TabletopEnv):
     A block is in a zone within ``tolerance`` of its centre, by default 0.04 m as published. Reward: 0.49 for the first
     block and 0.51 for the second, as later work scores this task; ``info["num_placed"]`` counts blocks in zones of
     their own now.
-
-    ``midway`` is the share of episodes that begin with the work half done, for demonstrations: the blocks somewhere on
-    their ways to the zones and the rod anywhere. A demonstrator who begins at the beginning never leaves a block behind
-    halfway, but a learner that once hesitated does, and has to be shown what to do then.
     """
 
     scene: ClassVar[Scene] = Scene(num_blocks=2, targets=(BLUE, BLUE))
 
-    def __init__(self, *, tolerance: float = 0.04, midway: float = 0.0, **kwargs: Any) -> None:
-        """As every tabletop task, but for the tolerance, and ``midway``."""
-        if not 0 <= midway <= 1:
-            raise ValueError(f"midway={midway}; it must be a share, 0 to 1")
-        self.midway = midway
+    def __init__(self, *, tolerance: float = 0.04, **kwargs: Any) -> None:
+        """As every tabletop task, but for the tolerance."""
         super().__init__(tolerance=tolerance, **kwargs)
 
     def _draw(self) -> tuple[Array, list[Array], list[Array]]:
@@ -121,23 +111,7 @@ class BlockPushMultimodalEnv(TabletopEnv):
             blocks[1][:2] = self._around(BLOCK_AREA)
         while abs(targets[0][0] - targets[1][0]) <= TARGET_SEPARATION:
             targets[0][:2], targets[1][:2] = self._around(TARGET_AREA), self._around(TARGET_AREA)
-        if self.midway > 0 and self.np_random.random() < self.midway:
-            rod = self._go_midway(blocks, targets)
         return rod, blocks, targets
-
-    def _go_midway(self, blocks: list[Array], targets: list[Array]) -> Array:
-        """Move the blocks along their ways; returns where the rod (2,) is then."""
-        begun = [block[:2].copy() for block in blocks]
-        ends = [targets[i][:2] for i in self.np_random.permutation(2)]
-        while True:
-            done = self.np_random.uniform(0, 1, 2)
-            done[self.np_random.integers(2)] *= self.np_random.integers(2)  # often one is untouched
-            for block, start, end, share in zip(blocks, begun, ends, done, strict=True):
-                block[:2] = start + share * (end - start) + self.np_random.normal(0, MIDWAY_OFF, 2)
-            rod = self.np_random.uniform(*MIDWAY_ROD)
-            apart = [np.linalg.norm(block[:2] - rod) for block in blocks]
-            if _distance(*blocks) > MIDWAY_APART and min(apart) > PRE_PUSH_DISTANCE:
-                return np.array(rod)
 
     def _begin(self) -> None:
         self._most = 0
