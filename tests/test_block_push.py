@@ -1,5 +1,9 @@
 """The tabletop tasks: physics, success, observations, experts. The contract is in test_environments.py."""
 
+import os
+import subprocess
+import sys
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -249,6 +253,21 @@ class TestObservation:
         with pytest.raises(UserError, match="libegl1") as error:
             Environment(EnvConfig(id="BlockPush-v0", kwargs={"pixels": True}))
         assert "\n" not in str(error.value)
+
+    def test_a_missing_library_is_one_line(self, tmp_path):
+        """MuJoCo itself fails on import then, with an error that names neither cause nor remedy."""
+        (tmp_path / "OpenGL").mkdir()
+        stand_in = "raise AttributeError(\"'NoneType' object has no attribute 'glGetError'\")"
+        (tmp_path / "OpenGL/__init__.py").write_text(stand_in)
+        done = subprocess.run(
+            [sys.executable, "-c", "import envs, gymnasium as gym; gym.make('BlockPush-v0')"],
+            env={**os.environ, "MUJOCO_GL": "osmesa", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "libosmesa6" in done.stderr.splitlines()[-1]
 
     @pytest.mark.parametrize(
         "kwargs",
