@@ -7,9 +7,10 @@ import os
 import weakref
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+from envs.physics import REMEDY, mujoco
 
 #: Room for the scene's geoms.
 _MAX_GEOMS = 200
@@ -79,7 +80,4 @@ def _gl_context(size: tuple[int, int]) -> Any:
     try:
         return importlib.import_module(f"mujoco.{backend}").GLContext(size[1], size[0])
     except Exception as error:  # back ends fail with types of their own
-        raise RuntimeError(
-            f"MuJoCo cannot render with MUJOCO_GL={backend}: install the system package libegl1 (with libopengl0) and "
-            "set it to egl, or libosmesa6 and osmesa"
-        ) from error
+        raise RuntimeError(f"MuJoCo cannot render with MUJOCO_GL={backend}: {REMEDY}") from error

@@ -151,6 +151,8 @@ class StudySchema:
     output: str
     pretrained: str | None
     tasks: dict[str, list[str]] = field(default_factory=dict)
+    experiments: list[str] = field(default_factory=list)
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
     protocol_name: str | None = None
 
 

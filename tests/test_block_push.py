@@ -1,5 +1,9 @@
 """The tabletop tasks: physics, success, observations, experts. The contract is in test_environments.py."""
 
+import os
+import subprocess
+import sys
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -7,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from envs.block_push import PushExpert
+from envs.block_push.env import BLOCK_AREA, MIDWAY_APART, MIDWAY_CLEAR, SPREAD, TOOL_START
 from envs.block_push.scene import ARMS, DT, RIM, SUBSTEPS, WORKSPACE, Scene
 from envs.block_push.simulation import Simulation
 from envs.block_push.tasks import BlockPushEnv
@@ -249,6 +254,21 @@ class TestObservation:
             Environment(EnvConfig(id="BlockPush-v0", kwargs={"pixels": True}))
         assert "\n" not in str(error.value)
 
+    def test_a_missing_library_is_one_line(self, tmp_path):
+        """MuJoCo itself fails on import then, with an error that names neither cause nor remedy."""
+        (tmp_path / "OpenGL").mkdir()
+        stand_in = "raise AttributeError(\"'NoneType' object has no attribute 'glGetError'\")"
+        (tmp_path / "OpenGL/__init__.py").write_text(stand_in)
+        done = subprocess.run(
+            [sys.executable, "-c", "import envs, gymnasium as gym; gym.make('BlockPush-v0')"],
+            env={**os.environ, "MUJOCO_GL": "osmesa", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "libosmesa6" in done.stderr.splitlines()[-1]
+
     @pytest.mark.parametrize(
         "kwargs",
         [{"arm": "crane"}, {"tolerance": 0.0}, {"image_size": (3,)}, {"render_mode": "human"}],
@@ -300,7 +320,7 @@ class TestExpert:
         """Which block moves first, and to which zone it goes."""
         env, seen = make("block_push_multimodal"), set()
         expert = build(config("block_push_multimodal")["expert"], "expert")
-        for seed in range(12):
+        for seed in range(24):
             obs, info = env.reset(seed=seed)
             expert.reset(0, seed)
             while not info.get("num_placed"):
@@ -311,6 +331,23 @@ class TestExpert:
             )
             seen.add(int(distances.argmin()))
         assert seen == {0, 1, 2, 3}
+
+    def test_midway_starts_are_unsolved_and_apart_and_leave_evaluation_alone(self):
+        """Some blocks are on their ways, the rod is free of both; without them a seed draws what it always drew."""
+        usual, midway = make("block_push_multimodal"), make("block_push_multimodal", midway=1.0)
+        rods, moved = set(), 0
+        for seed in range(40):
+            (start, _), (obs, info) = usual.reset(seed=seed), midway.reset(seed=seed)
+            assert np.array_equal(start["effector_target_translation"], np.float32(TOOL_START))
+            blocks = [obs["block_translation"], obs["block2_translation"]]
+            rod = obs["effector_target_translation"]
+            assert np.linalg.norm(blocks[0] - blocks[1]) > MIDWAY_APART - 1e-3
+            assert min(np.linalg.norm(block - rod) for block in blocks) > MIDWAY_CLEAR - 1e-3
+            assert not info["success"]
+            rods.add(tuple(np.round(rod, 3)))
+            moved += max(block[1] for block in blocks) > BLOCK_AREA[1] + SPREAD[1] + 0.05
+        assert len(rods) == 40
+        assert moved > 10
 
     def test_demonstrations_are_more_exact_than_success_asks(self, tmp_path):
         collect_demonstrations(

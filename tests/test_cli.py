@@ -73,7 +73,7 @@ class TestTrain:
         ("arguments", "message"),
         [
             ((), "please give data.path=..., env.id=..."),
-            (("experiment=nope",), "Available options in 'experiment':; block_insert_states"),
+            (("experiment=nope",), "Available options in 'experiment':; bimanual_sweep_image"),
             (("experiment=d4rl",), "please give task=...; tasks are called like pen-human"),
             (("experiment=d4rl", "task=pen-people"), "there is no task 'pen-people'; tasks are"),
             (("trainer.num_step=3",), "trainer.num_step"),

@@ -9,12 +9,14 @@ from conftest import ROOT
 from test_compose import BATCH, Gaussian
 
 import envs  # noqa: F401
+from envs.particle import ParticleExpert
 from envs.particle.corridor import CorridorExpert, distance_to_corridor
 from envs.particle.obstacles import CLEARANCE
 from ibc.app.composition.study import CASES, compose_study
 from ibc.app.composition_table import TITLES, composition_table
 from ibc.config import compose
 from ibc.energies import (
+    AccelerationLimit,
     AllOf,
     AnyOf,
     Box,
@@ -22,7 +24,9 @@ from ibc.energies import (
     Delta,
     KeepOutBox,
     KeepOutDisk,
+    NearGoal,
     SpeedLimit,
+    StayWithin,
     Trajectory,
     action_gradient,
 )
@@ -88,6 +92,20 @@ class TestTrajectory:
         assert torch.equal(told[0], trajectory.way_point(obs, 0.1))
         assert float(told[0][0, 1]) > 0.3  # upwards, over the wall
 
+    def test_obstacles_that_are_observed_are_planned_for_where_they_are(self):
+        """As those whose place is given, which are looked at once."""
+        obs = {"start": place([-0.8, 0.0]), "goal": place([0.8, 0.0]), "disk": place([0.0, 0.1])}
+        paths = [
+            Trajectory("start", "goal", [disk], low=[-1.0, -1.0], high=[1.0, 1.0]).path(obs)
+            for disk in (KeepOutDisk("disk", 0.3), KeepOutDisk([0.0, 0.1], 0.3))
+        ]
+        torch.testing.assert_close(*paths)
+        moved = {**obs, "disk": place([0.0, 0.9])}
+        trajectory = Trajectory(
+            "start", "goal", [KeepOutDisk("disk", 0.3)], low=[-1.0, -1.0], high=[1.0, 1.0]
+        )
+        assert float(trajectory.path(moved)[0, :, 1].abs().max()) == 0.0  # straight again
+
     def test_nonsense(self):
         with pytest.raises(UserError, match="has no constraints"):
             Trajectory("a", "b", [], low=[0.0], high=[1.0])
@@ -145,14 +163,18 @@ class TestTogether:
             obs = {
                 "pos": torch.rand(batch, 1, 2).double(),
                 "disk": torch.rand(batch, 1, 2).double(),
+                "vel": torch.randn(batch, 1, 2).double(),
             }
             constraints = [
                 KeepOutDisk([0.2, 0.1], 0.5, model=Delta("pos")),
                 KeepOutDisk("disk", 0.4, model=Delta("pos")),
                 KeepOutDisk("disk", 0.3),
                 SpeedLimit(0.1, model=Delta("pos")),
+                AccelerationLimit(0.1, "vel", model=Delta("pos")),
+                NearGoal("disk", 0.1, model=Delta("pos")),
+                StayWithin([0.2, 0.2], [0.5, 0.5], model=Delta("pos")),
             ]
-            weights = [1.0, 2.0, 0.5, 3.0]
+            weights = [1.0, 2.0, 0.5, 3.0, 0.1, 1.5, 0.7]
             action = torch.randn(batch, 50, 4).double()
             whole = AllOf(*constraints, weights=weights).bind(obs)
             alone = [constraint.bind(obs) for constraint in constraints]
@@ -199,6 +221,28 @@ class TestEnvironments:
         for episode in rollout([env], CorridorExpert(), range(3), obs_horizon=1):
             assert episode.success.all()
 
+    def test_the_wanderer_prefers_nothing(self):
+        """At rest in the corner it goes into either arm as often as their lengths say."""
+        one, expert = np.array([0.5, 0.5]), CorridorExpert()
+        expert.reset(0, 0)
+        obs = {"pos_agent": one, "vel_agent": 0 * one, "corner": one, "ends": np.array([0.8, 0.7])}
+        window = {name: value[None, None].astype(np.float32) for name, value in obs.items()}
+        points = np.stack([expert.act([0], window)[0, 0] for _ in range(400)])
+        x, y = (points - 0.5 > 0.06).mean(0)
+        assert x / y == pytest.approx(0.3 / 0.2, rel=0.25)
+
+    def test_progress_is_told_and_goes_on_from_anywhere(self):
+        env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
+        under_way = 0
+        for episode in rollout([env], ParticleExpert(), range(20), obs_horizon=1):
+            told = episode.obs["reached_first"][:, 0]
+            assert (np.diff(told) >= 0).all()
+            under_way += told[0] == 1
+            if told[0]:
+                np.testing.assert_allclose(episode.action[0], episode.obs["pos_second_goal"][0])
+            assert episode.success[-1]
+        assert 4 <= under_way <= 16
+
     def test_distance_to_the_corridor_by_hand(self):
         corner, ends = np.array([0.5, 0.5]), np.array([0.9, 0.1])
         points = np.array([[0.7, 0.5], [0.5, 0.2], [0.8, 0.3], [0.4, 0.5], [0.95, 0.5]])
@@ -226,9 +270,13 @@ class TestCommand:
             ],
         )
 
-    def test_a_case_is_measured_once(self, tmp_path):
+    def test_a_case_replaces_its_own_rows_and_no_others(self, tmp_path):
+        kept = {"rows": [{"variant": "kept"}], "about": {"commit": "earlier"}}
+        before = {"command": "", "cases": {"doubt": kept, "particle_8d": kept}}
+        (tmp_path / "out.json").write_text(json.dumps(before))
         compose_study(self.settings(tmp_path, "cases=[particle_8d]"))
         result = json.loads((tmp_path / "out.json").read_text())
+        assert result["cases"]["doubt"] == kept
         rows = result["cases"]["particle_8d"]["rows"]
         assert [row["variant"] for row in rows] == ["without", "soft", "hard"]
         assert all(row["num_episodes"] == 2 for row in rows)

@@ -46,7 +46,7 @@ def test_experiment(name, policy, small_spec):
 
 @pytest.mark.parametrize("name", names("protocol"))
 def test_protocol(name):
-    """Every task of a protocol is one that a training run can be composed for."""
+    """Every task or experiment of a protocol is one that a training run can be composed for."""
     config = compose("study", [f"protocol={name}"])
     assert config["protocol_name"] == name
     assert config["seeds"] == [0, 1, 2]
@@ -54,6 +54,12 @@ def test_protocol(name):
         run = compose("train", [f"experiment={config['name']}", f"task={task}", *overrides])
         assert run["evaluation"]["num_episodes"] == 100
         assert run["task"] == task
+    for experiment in config["experiments"]:
+        for policy in config["policies"]:
+            run = compose("train", [f"experiment={experiment}", f"policy={policy}"])
+            assert run["name"] == experiment  # and so pretrained/ and results/ are named after it
+            assert run["evaluation"]["num_episodes"] == 100
+    assert set(config["published"]) <= set(config["experiments"])
 
 
 @pytest.mark.parametrize("name", names("encoder"))

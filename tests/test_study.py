@@ -92,3 +92,35 @@ def test_a_missing_result_is_named(done):
     page.write_text("<!-- table nothing -->\n<!-- end -->\n")
     with pytest.raises(UserError, match="no result at"):
         write_tables(done)
+
+
+def test_a_protocol_of_experiments_is_one_table(tmp_path, monkeypatch):
+    """A row an experiment and policy, published numbers beside them, each energy published by its experiment's name."""
+    monkeypatch.chdir(tmp_path)
+    quick = f"overrides={OVERRIDES[len('overrides=') : -1]},'env=particle','data.num_episodes=4']"
+    study(
+        compose(
+            "study",
+            [
+                "protocol=block_push",
+                "experiments=[block_push_states,block_insert_states]",
+                "policies=[implicit,mse]",
+                "seeds=[0]",
+                quick,
+            ],
+        )
+    )
+    result = json.loads((tmp_path / "results/block_push.json").read_text())
+    assert [(row["task"], row["policy"]) for row in result["rows"]] == [
+        (experiment, policy)
+        for experiment in ("block_push_states", "block_insert_states")
+        for policy in ("implicit", "mse")
+    ]
+    names = sorted(path.stem for path in (tmp_path / "pretrained").glob("*.pt"))
+    assert names == ["block_insert_states", "block_push_states"]
+    page = tmp_path / "README.md"
+    page.write_text("<!-- table block_push -->\n<!-- end -->\n")
+    write_tables(tmp_path)
+    lines = page.read_text().splitlines()
+    assert any(line.startswith("| block_insert_states | implicit | 83 |") for line in lines)
+    assert any(line.startswith("| block_push_states | mse | none |") for line in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from envs.bimanual_sweep.scene import (
     SUBSTEPS,
     scene_xml,
 )
+from envs.physics import mujoco
 
 Array = NDArray[np.float64]
 

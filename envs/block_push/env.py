@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -23,6 +24,11 @@ TOOL_START, MAX_DELTA = (0.3, -0.4), 0.1
 BLOCK_AREA, TARGET_AREA, SPREAD = (0.4, -0.2), (0.4, 0.2), (0.1, 0.15)
 #: Half the range of a target's yaw around that of the table (rad).
 TARGET_TURN = np.pi / 6
+#: Midway: how far off their straight ways blocks are (m, standard deviation), how far apart from one another and from
+#: the rod at least, and in which rectangle (m, two corners) the rod is.
+MIDWAY_OFF, MIDWAY_APART, MIDWAY_CLEAR, MIDWAY_ROD = 0.02, 0.08, 0.05, ((0.2, -0.45), (0.6, 0.45))
+#: Share of the steps in which a demonstrator is nudged.
+NUDGES = 0.15
 #: Height and width of films.
 FILM_SIZE = (480, 640)
 
@@ -59,6 +65,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         arm: str = "slides",
         pixels: bool = False,
         image_size: Sequence[int] = (240, 320),
+        midway: float = 0.0,
+        nudge: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
         """A tabletop task.
@@ -70,6 +78,11 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
                 at half the speed.
             pixels: whether to observe ``rgb``.
             image_size: (H, W) of it.
+            midway: for demonstrations, the share of episodes that begin with the work half done: blocks somewhere on
+                their ways to targets, and the rod anywhere. Who begins at the beginning never leaves a block behind
+                halfway nor runs past it, but a learner that once erred does, and has to be shown what to do then.
+            nudge: for demonstrations, the standard deviation (m) by which the set-point is moved besides, in some
+                steps: what was meant is recorded, what follows has to be put right (Laskey et al. 2017, DART).
             render_mode: None or ``rgb_array``.
 
         Raises:
@@ -82,7 +95,13 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
             raise ValueError(f"tolerance={tolerance}; it must be positive")
         if len(image_size) != 2 or min(image_size) < 1:
             raise ValueError(f"image_size={list(image_size)}; it must be height and width")
+        if not 0 <= midway <= 1:
+            raise ValueError(f"midway={midway}; it must be a share, 0 to 1")
+        if nudge < 0:
+            raise ValueError(f"nudge={nudge}; it must not be negative")
         self.tolerance = tolerance
+        self.midway = midway
+        self.nudge = nudge
         self.render_mode = render_mode
         self.simulation = Simulation(self.scene, arm)
         height, width = (int(side) for side in image_size)
@@ -108,16 +127,34 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         blocks = [np.array([0.4 + 0.1 * i, 0.0, 0.0]) for i in range(self.scene.num_blocks)]
         return np.array(TOOL_START), blocks, [np.zeros(3) for _ in self.scene.targets]
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
-        """Poses (x, y, yaw) of blocks and targets for a new episode."""
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
+        """The rod (x, y) and the poses (x, y, yaw) of blocks and targets for a new episode."""
         block = np.append(self._around(BLOCK_AREA), self.np_random.uniform(-np.pi, np.pi))
-        return [block], [self._draw_target()]
+        return np.array(TOOL_START), [block], [self._draw_target()]
 
     def _draw_target(self) -> Array:
         return np.append(self._around(TARGET_AREA), self.np_random.uniform(-1, 1) * TARGET_TURN)
 
     def _around(self, centre: tuple[float, float]) -> Array:
         return centre + self.np_random.uniform(-1, 1, 2) * SPREAD
+
+    def _go_midway(self, blocks: list[Array], targets: list[Array]) -> Array:
+        """Move the blocks along their ways; returns where the rod (2,) is then."""
+        count = len(blocks)
+        begun = [block[:2].copy() for block in blocks]
+        ends = [targets[i][:2] for i in self.np_random.permutation(count)]
+        while True:
+            done = self.np_random.uniform(0, 1, count)
+            done[self.np_random.integers(count)] *= self.np_random.integers(
+                2
+            )  # often one is untouched
+            for block, start, end, share in zip(blocks, begun, ends, done, strict=True):
+                block[:2] = start + share * (end - start) + self.np_random.normal(0, MIDWAY_OFF, 2)
+            rod = self.np_random.uniform(*MIDWAY_ROD)
+            apart = [float(np.linalg.norm(a[:2] - b[:2])) for a, b in combinations(blocks, 2)]
+            clear = [float(np.linalg.norm(block[:2] - rod)) for block in blocks]
+            if min(apart, default=np.inf) > MIDWAY_APART and min(clear) > MIDWAY_CLEAR:
+                return np.array(rod)
 
     def _begin(self) -> None:
         """Forget the last episode."""
@@ -129,9 +166,12 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Obs, dict[str, Any]]:
-        """Draw blocks and targets; the rod is at its start."""
+        """Draw where things are."""
         super().reset(seed=seed)
-        self.simulation.reset(np.array(TOOL_START), *self._draw())
+        rod, blocks, targets = self._draw()
+        if self.midway > 0 and self.np_random.random() < self.midway:
+            rod = self._go_midway(blocks, targets)
+        self.simulation.reset(rod, blocks, targets)
         self._begin()
         success, _, info = self._judge()
         return self._obs(), {"success": success, **info}
@@ -139,6 +179,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Move the set-point by ``action`` (2,) and follow it for 0.1 s."""
         delta = np.clip(np.asarray(action, dtype=np.float64), -MAX_DELTA, MAX_DELTA)
+        if self.nudge > 0 and self.np_random.random() < NUDGES:
+            delta += self.np_random.normal(0, self.nudge, 2)
         self.simulation.move(self.simulation.setpoint + delta)
         success, reward, info = self._judge()
         return self._obs(), reward, success, False, {"success": success, **info}

@@ -26,8 +26,8 @@ PRE_PUSH_DISTANCE, REACH_STEP = 0.05, 0.02
 #: and its growth with the way) from there to the second zone, or farther along y than GONE (m).
 PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.008, 0.25, 0.06
 #: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
-#: other block.
-MULTIMODAL_PLACED, CLEARANCE = 0.02, 0.065
+#: other block. Ways are chosen by exp(-distance / NEARBY) of where the push begins.
+MULTIMODAL_PLACED, CLEARANCE, NEARBY = 0.02, 0.065, 0.06
 #: Insert: the block is aimed at the point of the slot's axis that lies LOOK_AHEAD in front of it, no farther from the
 #: seat than FIRST_GATE, and where along x there is room to push from every side. A block that is off the axis by more
 #: than STRAY is kept GATE_SLOPE times the excess, up to GATE, before the seat (m).
@@ -82,10 +82,8 @@ class ReachExpert(_Expert):
 
     def _act(self, slot: int, obs: Obs) -> Array:
         block, target = obs["block_translation"], obs["target_translation"]
-        away = (block - target) / np.linalg.norm(block - target)
-        return towards(
-            obs["effector_target_translation"], block + PRE_PUSH_DISTANCE * away, REACH_STEP
-        )
+        goal = pre_push_point(block, target, PRE_PUSH_DISTANCE)
+        return towards(obs["effector_target_translation"], goal, REACH_STEP)
 
 
 class PushExpert(_Expert):
@@ -116,42 +114,38 @@ class DiscontinuousExpert(_Expert):
 
 
 class MultimodalExpert(_Expert):
-    """Pushes one block to one zone and then the other to the other, in one of four ways chosen by the seed.
+    """Pushes one block to one zone and then the other to the other, in one of four ways.
 
-    Ways in which a block would be pushed through the other are left out where there is another. After the first
-    block is placed, what remains to do follows from the observation alone.
-
-    Args:
-        wavering: the chance at each step that it chooses again, until a block is placed. One who never does never shows
-            what to do with a block left halfway, which is where a learner that once hesitated finds itself.
+    Ways in which a block would be pushed through the other are left out where there is another. Among the rest it
+    chooses by the seed, and rather one that begins close to where the rod is, so that its choice can be seen from what
+    it does. After the first block is placed, what remains to do follows from the observation alone.
     """
 
-    def __init__(self, wavering: float = 0.0) -> None:
-        self.wavering = wavering
-        self._rng: dict[int, np.random.Generator] = {}
-        self._choice: dict[int, tuple[int, int]] = {}
+    def __init__(self) -> None:
+        self._choice: dict[int, np.random.Generator | tuple[int, int]] = {}
 
     def reset(self, slot: int, seed: int) -> None:
         """A new episode begins in environment ``slot``."""
-        self._rng[slot] = np.random.default_rng(seed)
-        self._choice.pop(slot, None)
+        self._choice[slot] = np.random.default_rng(seed)
 
     def _act(self, slot: int, obs: Obs) -> Array:
         blocks = [obs["block_translation"], obs["block2_translation"]]
         targets = [obs["target_translation"], obs["target2_translation"]]
-        if slot not in self._choice or self._rng[slot].random() < self.wavering:
-            self._choice[slot] = self._choose(self._rng[slot], blocks, targets)
+        choice = self._choice[slot]
+        if not isinstance(choice, tuple):
+            rod = obs["effector_target_translation"]
+            choice = self._choice[slot] = self._choose(choice, rod, blocks, targets)
         placed = [
             (i, j)
             for i, j in product(range(2), repeat=2)
             if np.linalg.norm(blocks[i] - targets[j]) < MULTIMODAL_PLACED
         ]
-        i, j = (1 - placed[0][0], 1 - placed[0][1]) if placed else self._choice[slot]
+        i, j = (1 - placed[0][0], 1 - placed[0][1]) if placed else choice
         return _push_to(obs, targets[j], ("block", "block2")[i], [blocks[1 - i]])
 
     @staticmethod
     def _choose(
-        rng: np.random.Generator, blocks: list[Array], targets: list[Array]
+        rng: np.random.Generator, rod: Array, blocks: list[Array], targets: list[Array]
     ) -> tuple[int, int]:
         def room(way: tuple[int, int]) -> float:
             i, j = way
@@ -162,7 +156,14 @@ class MultimodalExpert(_Expert):
 
         ways = list(product(range(2), repeat=2))
         clear = [way for way in ways if room(way) > CLEARANCE]
-        return clear[rng.integers(len(clear))] if clear else max(ways, key=room)
+        if not clear:
+            return max(ways, key=room)
+        far = [
+            np.linalg.norm(pre_push_point(blocks[i], targets[j], PRE_PUSH_DISTANCE) - rod)
+            for i, j in clear
+        ]
+        weight = np.exp(-np.array(far) / NEARBY)
+        return clear[rng.choice(len(clear), p=weight / weight.sum())]
 
 
 class InsertExpert(_Expert):
@@ -189,6 +190,12 @@ class InsertExpert(_Expert):
             distance,
             pivot=0.0,
         )
+
+
+def pre_push_point(block: Array, target: Array, distance: float) -> Array:
+    """The point that far behind the block, seen from the target."""
+    away: Array = block - target
+    return block + distance * away / np.linalg.norm(away)
 
 
 def _along_and_off(vector: Array, axis: Array) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ from envs.block_push.scene import (
     Scene,
     scene_xml,
 )
+from envs.physics import mujoco
 
 Array = NDArray[np.float64]
 

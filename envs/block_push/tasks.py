@@ -61,14 +61,14 @@ class BlockPushDiscontinuousEnv(TabletopEnv):
 
     scene: ClassVar[Scene] = Scene(targets=(AMBER, BLUE))
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
-        blocks, _ = super()._draw()
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
+        rod, blocks, _ = super()._draw()
         while True:
             targets = [self._draw_target() for _ in range(2)]
             if abs(targets[0][0] - targets[1][0]) > SEPARATION:
                 break
         targets[0][1], targets[1][1] = FIRST_Y, SECOND_Y
-        return blocks, targets
+        return rod, blocks, targets
 
     def _begin(self) -> None:
         self._visited = False
@@ -101,17 +101,17 @@ class BlockPushMultimodalEnv(TabletopEnv):
         """As every tabletop task, but for the tolerance."""
         super().__init__(tolerance=tolerance, **kwargs)
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
         blocks, targets = [], []
         for _ in range(2):
-            block, target = super()._draw()
+            rod, block, target = super()._draw()
             blocks += block
             targets += target
         while abs(blocks[0][0] - blocks[1][0]) <= BLOCK_SEPARATION:
             blocks[1][:2] = self._around(BLOCK_AREA)
         while abs(targets[0][0] - targets[1][0]) <= TARGET_SEPARATION:
             targets[0][:2], targets[1][:2] = self._around(TARGET_AREA), self._around(TARGET_AREA)
-        return blocks, targets
+        return rod, blocks, targets
 
     def _begin(self) -> None:
         self._most = 0

@@ -38,9 +38,9 @@ class BlockPushZoneEnv(BlockPushEnv):
         spaces = dict(self.observation_space)  # type: ignore[call-overload]
         self.observation_space = gym.spaces.Dict({**spaces, "zone": plane, "entered": flag})
 
-    def _draw(self) -> tuple[list[Array], list[Array]]:
+    def _draw(self) -> tuple[Array, list[Array], list[Array]]:
         while True:
-            blocks, targets = super()._draw()
+            rod, blocks, targets = super()._draw()
             way = targets[0][:2] - blocks[0][:2]
             if np.linalg.norm(way) >= LEAST_WAY:
                 break
@@ -50,7 +50,7 @@ class BlockPushZoneEnv(BlockPushEnv):
             + self.np_random.uniform(*ALONG) * way
             + self.np_random.uniform(-ASIDE, ASIDE) * aside
         )
-        return blocks, targets
+        return rod, blocks, targets
 
     def _begin(self) -> None:
         self._entered = False

@@ -2,6 +2,6 @@
 
 from envs.d4rl.adapter import SuccessInfo
 from envs.d4rl.kitchen import KitchenFixes, LegacyKitchen
-from envs.d4rl.maze_expert import PointMazeExpert
+from envs.d4rl.maze_expert import PointMazeExpert, StraightExpert
 
-__all__ = ["KitchenFixes", "LegacyKitchen", "PointMazeExpert", "SuccessInfo"]
+__all__ = ["KitchenFixes", "LegacyKitchen", "PointMazeExpert", "StraightExpert", "SuccessInfo"]

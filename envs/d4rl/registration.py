@@ -41,14 +41,20 @@ _LARGE = [
     [1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
     [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
 ]
-#: The open maze with walls that its demonstrations do not know: the point starts at r, on the left, and goes to g.
-_WALLS: list[list[int | str]] = [
-    [1, 1, 1, 1, 1, 1, 1],
-    [1, "r", 1, 0, 0, "g", 1],
-    [1, "r", 1, 0, 1, "g", 1],
-    [1, "r", 0, 0, 1, "g", 1],
-    [1, 1, 1, 1, 1, 1, 1],
+#: A hall without inner walls, and the same with a pocket that its demonstrations do not know: a dead end across the
+#: straight way from r to g, which is left against the direction of the goal.
+_HALL: list[list[int | str]] = [[1] * 9, *([1, *[0] * 7, 1] for _ in range(5)), [1] * 9]
+_POCKET: list[list[int | str]] = [
+    [1, 1, 1, 1, 1, 1, 1, 1, 1],
+    [1, 0, 0, 0, 0, 0, 0, 0, 1],
+    [1, 0, 0, 1, 1, 1, 0, 0, 1],
+    [1, "r", 0, 0, 0, 1, 0, "g", 1],
+    [1, 0, 0, 1, 1, 1, 0, 0, 1],
+    [1, 0, 0, 0, 0, 0, 0, 0, 1],
+    [1, 1, 1, 1, 1, 1, 1, 1, 1],
 ]
+#: Steps in an episode of either, which reaching the goal ends.
+HALL_STEPS = 600
 #: Maze, horizon of the point and horizon of the ant (D4RL, ``pointmaze`` and ``locomotion``).
 MAZES = {
     "Open": (_OPEN, 150, None),
@@ -78,14 +84,14 @@ def register_all() -> None:
         for suffix, kind in (("", "sparse"), ("Dense", "dense")):
             kwargs = {"maze_map": maze, "reward_type": kind}
             _register(f"PointMaze_{name}{suffix}-v3", point, point_steps, (SUCCESS,), kwargs)
-        if name == "Open":
-            _register(
-                "PointMaze_OpenWalls-v3", point, point_steps, (SUCCESS,), {"maze_map": _WALLS}
-            )
         if ant_steps is not None:
             ant = "gymnasium_robotics.envs.maze.ant_maze_v4:AntMazeEnv"
             kwargs = {"maze_map": _marked(name), "continuing_task": False}
             _register(f"AntMaze_{name}-v4", ant, ant_steps, (SUCCESS,), kwargs)
+    for name, hall in (("Hall", _HALL), ("Pocket", _POCKET)):
+        point = "gymnasium_robotics.envs.maze.point_maze:PointMazeEnv"
+        kwargs = {"maze_map": hall, "continuing_task": False}
+        _register(f"PointMaze_{name}-v3", point, HALL_STEPS, (SUCCESS,), kwargs)
     for name, expert in LOCOMOTION.items():
         module = {"HalfCheetah": "half_cheetah"}.get(name, name.lower())
         entry = f"gymnasium.envs.mujoco.{module}_v4:{name}Env"

@@ -18,9 +18,13 @@ HALF_WIDTH, HORIZON = 0.08, 100
 CORNERS, EDGE = (0.3, 0.7), 0.08
 #: Start and goals are at least this far from the corner, along their arms.
 AWAY = 0.12
-#: The demonstrator keeps this much more distance from the walls, looks so many control steps ahead, draws so many
-#: set-points to choose from, so far from the middle at most, and chooses anew with this probability at each step.
-MARGIN, LOOKAHEAD, DRAWS, ASIDE, RESTLESS = 0.02, 16, 24, 0.03, 0.3
+#: Control steps in an episode without goals, and the greatest speed (units/s) at its start.
+WANDERING, SPEED = 12, 1.0
+#: The demonstrator keeps this much more distance from the walls, looks so many control steps ahead, and draws so many
+#: set-points to choose from.
+MARGIN, LOOKAHEAD, DRAWS = 0.02, 16, 256
+#: How often a start is drawn until the particle can stop in time.
+TRIES = 100
 
 
 def distance_to_corridor(point: Array, corner: Array, ends: Array) -> Array:
@@ -37,12 +41,38 @@ def distance_to_corridor(point: Array, corner: Array, ends: Array) -> Array:
     return nearest
 
 
+def farthest_from_middle(
+    setpoint: Array, position: Array, velocity: Array, corner: Array, ends: Array
+) -> Array:
+    """How far (K,) from the middle line each of K set-points (K, 2) would lead within 0.8 s, if it were held."""
+    state = np.stack([position, velocity])
+    way = np.einsum("ts,sd->td", BY_STATE, state) + BY_SETPOINT * setpoint[:, None]
+    farthest: Array = distance_to_corridor(way, corner, ends).max(1)
+    return farthest
+
+
+def _responses() -> tuple[Array, Array]:
+    """What position and velocity now (T, 2), and a set-point (T, 1), do to the position after 1 to T control steps."""
+    start = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    position, velocity = start
+    rows = []
+    for _ in range(LOOKAHEAD):
+        position, velocity = control_step(position, velocity, np.array([0.0, 0.0, 1.0]))
+        rows.append(position)
+    whole = np.stack(rows)
+    return whole[:, :2], whole[:, 2:]
+
+
+BY_STATE, BY_SETPOINT = _responses()
+
+
 class ParticleCorridorEnv(ParticleEnv):
     """Reach both goals in their order without leaving an L-shaped corridor.
 
     The start is drawn in the middle of one arm, both goals in that of the other, the first one nearer to the corner,
-    all of them 0.12 or more from it: the straight way leads through the wall. Reaching the
-    second one ends the episode. With ``goals=False`` success is to stay inside, and the start is anywhere.
+    all of them 0.12 or more from it: the straight way leads through the wall. Reaching the second one ends the episode.
+    With ``goals=False`` episodes are short, success is to stay inside, and the particle starts anywhere, moving in any
+    way in which it can still stop inside.
 
     Observation: that of :class:`ParticleEnv`, ``corner`` (2,), ``ends`` (2,), the x of one arm's end and the y of the
     other's, and ``left`` (1,): 1 once the particle has been more than 0.08 from the middle line.
@@ -50,7 +80,7 @@ class ParticleCorridorEnv(ParticleEnv):
 
     def __init__(self, goals: bool = True, render_mode: str | None = None) -> None:
         """See the class."""
-        super().__init__(2, horizon=HORIZON, render_mode=render_mode)
+        super().__init__(2, horizon=HORIZON if goals else WANDERING, render_mode=render_mode)
         self.goals = goals
         place = gym.spaces.Box(0.0, 1.0, (2,), np.float32)
         self.observation_space = gym.spaces.Dict(
@@ -75,7 +105,7 @@ class ParticleCorridorEnv(ParticleEnv):
         goals.sort(key=lambda goal: float(np.linalg.norm(goal - self._corner)))
         self._position, (self._first, self._second) = self._on_arm(arm), goals
         if not self.goals:
-            self._position = self._on_arm(arm, away=0.0)
+            self._position, self._velocity = self._under_way()
         self._setpoint, self._trail = self._position, [self._position]
         return self._obs(), self._info()
 
@@ -94,6 +124,19 @@ class ParticleCorridorEnv(ParticleEnv):
         span = self._ends[axis] - point[axis]
         point[axis] += np.sign(span) * self.np_random.uniform(away, abs(span))
         return point
+
+    def _under_way(self) -> tuple[Array, Array]:
+        """A place in the corridor, and a velocity from which the particle comes to rest inside."""
+        for _ in range(TRIES):
+            position = in_corridor(self.np_random, 1, self._corner, self._ends)[0]
+            direction = self.np_random.normal(size=2)
+            velocity = self.np_random.uniform(0, SPEED) * direction / np.linalg.norm(direction)
+            stops = farthest_from_middle(
+                position[None], position, velocity, self._corner, self._ends
+            )
+            if stops[0] < HALF_WIDTH - MARGIN:
+                return position, velocity
+        return self._corner, np.zeros(2)
 
     def _obs(self) -> Obs:
         obs = {
@@ -122,56 +165,38 @@ class ParticleCorridorEnv(ParticleEnv):
 
 
 class CorridorExpert:
-    """Wanders in the corridor, wherever goals may be: set-points drawn at random among those that lead nowhere outside.
+    """Wanders in the corridor, wherever goals may be.
 
-    A set-point is held until another is drawn (probability 0.3 at each step) or until it leads outside.
+    At each step it draws a set-point evenly from all that lie in the corridor and would, if held, lead nowhere closer
+    to a wall than 0.02. So what it does says everything about the corridor, and nothing about where to go.
     """
 
     def __init__(self) -> None:
         self._rng: dict[int, np.random.Generator] = {}
-        self._setpoint: dict[int, Array | None] = {}
 
     def reset(self, slot: int, seed: int) -> None:
         """A new episode begins in environment ``slot``."""
         self._rng[slot] = np.random.default_rng(seed)
-        self._setpoint[slot] = None
 
     def act(self, slots: Sequence[int], obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Set-points (E, 1, 2) for windows ``{name: (E, To, 2)}``."""
         rows = []
         for row, slot in enumerate(slots):
             now = {name: window[row, -1].astype(np.float64) for name, window in obs.items()}
-            rows.append(self._act(slot, now))
+            corner, ends = now["corner"], now["ends"]
+            draws = in_corridor(self._rng[slot], DRAWS, corner, ends)
+            farthest = farthest_from_middle(draws, now["pos_agent"], now["vel_agent"], corner, ends)
+            safe = np.flatnonzero(farthest < HALF_WIDTH - MARGIN)
+            rows.append(draws[safe[0] if len(safe) else farthest.argmin()])
         return np.stack(rows).astype(np.float32)[:, None]
 
-    def _act(self, slot: int, obs: dict[str, Array]) -> Array:
-        rng, held = self._rng[slot], self._setpoint[slot]
-        draws = self._draws(rng, obs["corner"], obs["ends"])
-        if held is not None and rng.random() > RESTLESS:
-            draws[0] = held
-        draws[-1] = obs["corner"]
-        farthest = self._farthest(draws, obs)
-        safe = np.flatnonzero(farthest < HALF_WIDTH - MARGIN)
-        chosen: Array = draws[safe[0] if len(safe) else farthest.argmin()]
-        self._setpoint[slot] = chosen
-        return chosen
 
-    def _draws(self, rng: np.random.Generator, corner: Array, ends: Array) -> Array:
-        axis = (rng.random(DRAWS) * np.abs(ends - corner).sum() > abs(ends[0] - corner[0])).astype(
-            int
-        )
-        points = corner + rng.uniform(-ASIDE, ASIDE, (DRAWS, 2))
-        rows = np.arange(DRAWS)
-        points[rows, axis] = corner[axis] + rng.random(DRAWS) * (ends - corner)[axis]
-        return points
-
-    def _farthest(self, setpoint: Array, obs: dict[str, Array]) -> Array:
-        """How far from the middle each set-point (K, 2) would lead, if it were held."""
-        position = np.tile(obs["pos_agent"], (len(setpoint), 1))
-        velocity = np.tile(obs["vel_agent"], (len(setpoint), 1))
-        farthest = np.zeros(len(setpoint))
-        for _ in range(LOOKAHEAD):
-            position, velocity = control_step(position, velocity, setpoint)
-            distance = distance_to_corridor(position, obs["corner"], obs["ends"])
-            farthest = np.maximum(farthest, distance)
-        return farthest
+def in_corridor(rng: np.random.Generator, count: int, corner: Array, ends: Array) -> Array:
+    """Points (count, 2) spread evenly over what is nearer to the middle line than the demonstrator goes."""
+    width = HALF_WIDTH - MARGIN
+    low, high = np.minimum(corner, ends) - width, np.maximum(corner, ends) + width
+    points = np.zeros((0, 2))
+    while len(points) < count:
+        drawn = rng.uniform(low, high, (4 * count, 2))
+        points = np.concatenate([points, drawn[distance_to_corridor(drawn, corner, ends) < width]])
+    return points[:count]

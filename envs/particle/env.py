@@ -20,8 +20,8 @@ DT, SUBSTEPS = 0.005, 10
 GOAL_DISTANCE = 0.05
 #: Control steps in an episode.
 HORIZON = 50
-#: Greatest speed (units/s) and distance from the first goal of a scattered start.
-SCATTER_SPEED, SCATTER_DISTANCE = 0.3, 0.009
+#: Greatest speed (units/s) of a scattered start.
+SCATTER_SPEED = 0.5
 
 #: Side of the square picture of a pair of dimensions, and its colours (RGB).
 _PANEL = 192
@@ -54,14 +54,17 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         n_dim: int = 2,
         hide_velocity: bool = False,
         reverse: bool = False,
+        progress: bool = False,
         scatter: bool = False,
         horizon: int = HORIZON,
         render_mode: str | None = None,
     ) -> None:
         """``hide_velocity`` leaves ``vel_agent`` out of the observation; ``reverse`` asks for the second goal first.
 
-        ``scatter`` starts every other episode at the first goal, slowly: a particle that came there in an unusual way
-        must go on, too. ``horizon`` is in control steps.
+        ``progress`` adds the observation ``reached_first`` (1,): 1 once the goal that comes first has been reached. A
+        particle that is led off the usual ways cannot be told by its state alone which goal it is on its way to.
+        ``scatter`` starts episodes moving, and every other one with the first goal reached already, wherever the
+        particle is. ``horizon`` is in control steps.
 
         Raises:
             ValueError: no dimension, or a render mode there is not.
@@ -73,6 +76,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.n_dim = n_dim
         self.hide_velocity = hide_velocity
         self.reverse = reverse
+        self.progress = progress
         self.scatter = scatter
         self.horizon = horizon
         self.render_mode = render_mode
@@ -87,6 +91,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         }
         if hide_velocity:
             del spaces["vel_agent"]
+        if progress:
+            spaces["reached_first"] = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
         self.observation_space = gym.spaces.Dict(spaces)
         self.action_space = unit
 
@@ -97,12 +103,12 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         super().reset(seed=seed)
         self._position, self._first, self._second = self.np_random.random((3, self.n_dim))
         self._velocity = np.zeros(self.n_dim)
-        if self.scatter:
-            self._scatter()
         self._setpoint = self._position
         self._trail = [self._position]
         self._t = 0
         self._distances = np.array([np.inf, np.inf])
+        if self.scatter:
+            self._scatter()
         return self._obs(), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
@@ -130,15 +136,15 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
             "vel_agent": self._velocity,
             "pos_first_goal": self._first,
             "pos_second_goal": self._second,
+            "reached_first": np.array([float(self._distances[0] < GOAL_DISTANCE)]),
         }
         return {name: obs[name].astype(np.float32) for name in self.observation_space}
 
     def _scatter(self) -> None:
+        way = self.np_random.normal(size=self.n_dim)
+        self._velocity = self.np_random.uniform(0, SCATTER_SPEED) * way / np.linalg.norm(way)
         if self.np_random.random() < 0.5:
-            way, direction = self.np_random.normal(size=(2, self.n_dim))
-            distance, speed = self.np_random.random(2) * (SCATTER_DISTANCE, SCATTER_SPEED)
-            self._position = self._in_order()[0] + distance * way / np.linalg.norm(way)
-            self._velocity = speed * direction / np.linalg.norm(direction)
+            self._distances[0] = 0.0
 
     def _in_order(self) -> tuple[Array, Array]:
         return (self._second, self._first) if self.reverse else (self._first, self._second)

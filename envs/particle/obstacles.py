@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.particle.env import DT, SUBSTEPS, Array, Obs, ParticleEnv
+from envs.particle.env import DT, GOAL_DISTANCE, SUBSTEPS, Array, Obs, ParticleEnv
 
 #: No obstacle comes closer to start and goals than this (surface to point): 5 cm of it count as the goal.
 CLEARANCE = 0.08
@@ -32,10 +32,10 @@ class ParticleObstaclesEnv(ParticleEnv):
     anywhere. Each moves with chance one half if ``speed`` is positive, at a constant velocity with which it crosses
     the way about when the particle would. Over the whole episode no surface comes closer to start and goals than 0.08.
 
-    Observation: that of :class:`ParticleEnv`, with ``pos_obstacle_K`` and ``vel_obstacle_K`` (n_dim,) for K from 1, far
-    away where there is none, and ``touched`` (1,): 1 from the first contact on. Between two control steps everything
-    moves in straight lines. Success: as there, and nothing was touched. ``info["reached"]`` leaves contact aside, and
-    ends the episode.
+    Observation: that of :class:`ParticleEnv` with ``progress``; ``pos_obstacle_K`` and ``vel_obstacle_K`` (n_dim,) for
+    K from 1, far away where there is none; ``touched`` (1,): 1 from the first contact on. Between two control steps
+    everything moves in straight lines. Success: as there, and nothing was touched. ``info["reached"]`` leaves contact
+    aside, and ends the episode.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ParticleObstaclesEnv(ParticleEnv):
         Raises:
             ValueError: a number that makes no sense.
         """
-        super().__init__(n_dim, horizon=HORIZON, render_mode=render_mode)
+        super().__init__(n_dim, progress=True, horizon=HORIZON, render_mode=render_mode)
         if not (num_obstacles >= 1 and radius > 0 and speed >= 0):
             raise ValueError(
                 f"num_obstacles={num_obstacles}, radius={radius}, speed={speed}; "
@@ -122,6 +122,7 @@ class ParticleObstaclesEnv(ParticleEnv):
             "vel_agent": self._velocity,
             "pos_first_goal": self._first,
             "pos_second_goal": self._second,
+            "reached_first": np.array([float(self._distances[0] < GOAL_DISTANCE)]),
             "touched": np.array([float(self._touched)]),
         }
         for k in range(self.num_obstacles):

@@ -12,7 +12,7 @@ TITLES = {
     "corridor": ("goals and corridor, learned apart", "both: 90 %"),
     "habits": ("two habits at the start", "either: 50 ± 10 %; not the second: 2 %"),
     "particle_16d": ("particle 16-D, by iterations", "monotone within intervals"),
-    "maze": ("open maze with new walls", "trajectory energy: 80 %"),
+    "maze": ("hall with a pocket across the straight way", "trajectory energy: 80 %"),
     "latency": ("three constraints, one environment", "1.5 times"),
     "doubt": ("doubt at the 95 % quantile", "5 % of what is held out"),
 }

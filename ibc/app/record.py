@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ibc import machine
 from ibc.app.evaluate import load_policy
+from ibc.app.term_pictures import Watched, beside
 from ibc.checkpoint import Checkpoint
 from ibc.config import Config, at_least
 from ibc.environment import EnvConfig, Environment
 from ibc.files import write_atomically
 from ibc.metrics import is_success
-from ibc.policies import Policy, PolicyActor
+from ibc.policies import ComposedPolicy, Policy, PolicyActor
 from ibc.rollout import rollout
 from ibc.video import Frame, caption, encode_mp4
 
@@ -28,14 +31,20 @@ def record(config: Config) -> None:
 
 
 def film(policy: Policy, checkpoint: Checkpoint, seeds: Sequence[int]) -> bytes:
-    """One episode after another as the content of an MP4 file, each with its outcome in the last frames."""
+    """One episode after another as the content of an MP4 file, each with its outcome in the last frames.
+
+    Beside a composed policy's episode stand the energies of all terms over the action plane, decision by decision.
+    """
     env_config = EnvConfig.from_mapping(checkpoint.config["env"])
     env = Environment(env_config, render=True)
     frames: list[Frame] = []
     raw: list[Frame] = []
-    actor = PolicyActor(policy)
+    watched = Watched(policy) if isinstance(policy, ComposedPolicy) else None
+    actor = PolicyActor(policy if watched is None else watched)
     for seed in seeds:
         raw.clear()
+        if watched is not None:
+            watched.pictures.clear()
         (episode,) = rollout(
             [env],
             actor,
@@ -43,6 +52,12 @@ def film(policy: Policy, checkpoint: Checkpoint, seeds: Sequence[int]) -> bytes:
             obs_horizon=policy.spec.obs_horizon,
             on_step=lambda e: raw.append(e.render()),
         )
+        if watched is not None:
+            decisions = np.arange(len(raw)) // policy.spec.action_horizon
+            raw[:] = [
+                beside(frame, watched.pictures[min(int(k), len(watched.pictures) - 1)])
+                for frame, k in zip(raw, decisions, strict=True)
+            ]
         outcome = "solved" if is_success(episode, env_config.success_when) else "not solved"
         frames += [
             caption(frame, f"{env_config.id}  seed {seed}  t = {t / env.fps:.1f} s")

@@ -10,7 +10,7 @@ from typing import Any
 from ibc.app.benchmark_table import benchmark_table
 from ibc.app.composition_table import composition_table
 from ibc.app.methods import methods_table
-from ibc.app.task_tables import task_table
+from ibc.app.task_tables import experiment_table, task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -52,10 +52,12 @@ def table(path: Path) -> str:
     rows = [line(row) for row in result["rows"]]
     if "tasks" in result:
         head, rows = [], task_table(result)
+    if "experiments" in result:
+        head, rows = [], experiment_table(result)
     if not result["rows"]:
         return "\n".join([*rows, "", f"`{result['command']}`", ""])
     first = result["rows"][0]
-    several = "tasks" in result
+    several = "tasks" in result or "experiments" in result
     note = (
         f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "

@@ -28,6 +28,28 @@ def task_table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def experiment_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: a row an experiment and policy, and what is published of it (success, %)."""
+    told = list(dict.fromkeys(name for row in result["rows"] for name in row.get("report", {})))
+    head = ["experiment", "policy", "published", *told, "success", "95 % interval", "training"]
+    lines = [f"| {' | '.join(head).replace('_', ' ')} |", "|---" * len(head) + "|"]
+    for row in result["rows"]:
+        published = result["published"].get(row["task"], {}).get(row["policy"])
+        low, high = row["success_rate_ci95"]
+        seconds = row["training_seconds"]
+        cells = [row["task"], row["policy"], "none" if published is None else f"{published:g}"]
+        cells += [_reported(row.get("report", {}).get(name)) for name in told]
+        cells += [f"{row['success_rate']:.1%}", f"{low:.1%} to {high:.1%}"]
+        lines.append(f"| {' | '.join(cells)} | {sum(seconds) / len(seconds):.0f} s |")
+    return lines
+
+
+def _reported(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value['mean']:.3f} ({value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})"
+
+
 def _published(score: Score | None) -> str:
     if score is None:
         return "none"

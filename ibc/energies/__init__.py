@@ -16,10 +16,12 @@ from ibc.energies.constraints import (
 )
 from ibc.energies.forward import Delta, SetPoint, SpringDamper
 from ibc.energies.learned import BoundEnergy, LearnedEnergy
+from ibc.energies.learned_step import LearnedStep
 from ibc.energies.levels import HasLevels, LeveledEnergy
 from ibc.energies.network import HasStart, NetworkEnergy
 from ibc.energies.rate_constraints import AccelerationLimit, Smooth, SpeedLimit
 from ibc.energies.trajectory import ByWay, Trajectory
+from ibc.energies.typical import Typical
 
 __all__ = [
     "AccelerationLimit",
@@ -44,6 +46,7 @@ __all__ = [
     "KeepOutBox",
     "KeepOutDisk",
     "LearnedEnergy",
+    "LearnedStep",
     "LeveledEnergy",
     "NearGoal",
     "NetworkEnergy",
@@ -54,6 +57,7 @@ __all__ = [
     "SpringDamper",
     "StayWithin",
     "Trajectory",
+    "Typical",
     "action_gradient",
     "coarse",
 ]

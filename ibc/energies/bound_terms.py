@@ -162,7 +162,9 @@ class BoundAllOf(BoundComposition):
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """Whether every term that knows allows it."""
         allowed = torch.ones(action.shape[:2], dtype=torch.bool, device=action.device)
-        for term in self.bound:
+        for group in self._together:
+            allowed = allowed & group.feasible(action)
+        for term in self._alone:
             if isinstance(term.fn, HasFeasible):
                 allowed = allowed & term.fn.feasible(action)
         return allowed

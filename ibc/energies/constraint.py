@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +23,23 @@ TOLERANCE = 1e-6
 STRENGTH = 1e4
 #: Lengths below this have no direction.
 TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A constraint in the form that is quick to evaluate: vectors ``action @ matrix + offset``, long or short enough.
+
+    Attributes:
+        matrix: (A, D * K), dimensions outermost, as in :class:`Reach`.
+        offset: (B or 1, D, K).
+        radius: the length that vectors must not exceed if ``inside``, and must have otherwise.
+        inside: which of the two.
+    """
+
+    matrix: Float[Tensor, "A DK"]
+    offset: Float[Tensor, "_ D K"]
+    radius: float
+    inside: bool
 
 
 class Constraint(Energy):
@@ -77,6 +95,10 @@ class Constraint(Energy):
         """The gradient of the energy with respect to the points; a closed form where that is cheaper."""
         force = (2 * self.strength) * self.excess(point, place).clamp(min=0)
         return self.pull(point, place, force)
+
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """The constraint in the form of :class:`Ball`; none where it does not have that."""
+        return []
 
     def bind(self, obs: Obs) -> BoundConstraint:
         """See :class:`Energy`."""

@@ -8,16 +8,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import STRENGTH, TINY, Constraint, direction, length, of_observation
+from ibc.energies.constraint import (
+    STRENGTH,
+    TINY,
+    Ball,
+    Constraint,
+    direction,
+    length,
+    of_observation,
+)
 from ibc.energies.forward import ForwardModel, Reach, SetPoint, latest
 from ibc.errors import UserError
 from ibc.types import Obs
+
+#: A box of more dimensions than this is quicker to evaluate as a box than as so many balls.
+MAX_BALLS = 4
 
 
 class _Ball(Constraint):
     """What disks and goals share: a centre, given or observed, that may move at a constant velocity."""
 
     centre: Tensor
+    inside: bool
 
     def __init__(
         self,
@@ -51,6 +63,13 @@ class _Ball(Constraint):
             return centre
         return centre + of_observation(self.velocity, obs) * reach.times.view(-1, 1)
 
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """See :class:`Constraint`: from the centre to the points."""
+        offset = (reach.offset - place[:, 0]).transpose(1, 2)
+        size, count = place.shape[-1], len(reach.times)
+        offset = offset.expand(-1, size, count)
+        return [Ball(reach.matrix, offset, self.radius, self.inside)]
+
 
 class KeepOutDisk(_Ball):
     """Stay out of a disk or ball: the excess is ``radius - |p - centre|``.
@@ -62,6 +81,8 @@ class KeepOutDisk(_Ball):
         model: where actions lead; the action itself if None.
         strength: energy of one squared unit of excess.
     """
+
+    inside = False
 
     def __init__(
         self,
@@ -96,6 +117,8 @@ class NearGoal(_Ball):
         goal: (D,) in environment units, or the observation that holds it.
         radius, velocity, model, strength: as in :class:`KeepOutDisk`.
     """
+
+    inside = True
 
     def __init__(
         self,
@@ -159,6 +182,21 @@ class StayWithin(_Faces):
     def excess(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N J"]:
         """See :class:`Constraint`."""
         return self.beyond(point).flatten(-2)
+
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """See :class:`Constraint`: the way from the middle of the box, one ball a dimension."""
+        size, count = place.shape[-1], len(reach.times)
+        if size > MAX_BALLS:
+            return []
+        low, high = self.low.double(), self.high.double()
+        middle, half = ((low + high) / 2).to(place), ((high - low) / 2).tolist()
+        offset = (reach.offset - middle).transpose(1, 2).expand(-1, size, count)
+        matrix = reach.matrix.view(-1, size, count)
+        only = torch.eye(size).to(matrix).unsqueeze(-1)
+        return [
+            Ball((matrix * only[d]).flatten(1), offset * only[d], half[d], inside=True)
+            for d in range(size)
+        ]
 
     def pull(self, point: Tensor, place: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
         """-1 for low faces, 1 for high ones."""

@@ -175,21 +175,25 @@ class SpringDamper(ForwardModel):
     def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
         """The position after every action; the product of one matrix with itself, over and over."""
         position, velocity = latest(obs, self.position), latest(obs, self.velocity)
-        by_start, gain = (
-            response.to(position)
-            for response in _spring_responses(
-                self.stiffness, self.damping, self.substep, self.substeps, self.lookahead, chunk
-            )
+        spring = self.stiffness, self.damping, self.substep, self.substeps, self.lookahead
+        by_start, matrix, times = (
+            response.to(position) for response in _spring_responses(*spring, chunk, size)
         )
         offset = by_start[:, :1] * position.unsqueeze(1) + by_start[:, 1:] * velocity.unsqueeze(1)
-        return Reach.of(offset, gain, size, self.dt, position)
+        return Reach(offset, matrix, times, position)
 
 
 @cache
 def _spring_responses(  # the same for every observation
-    stiffness: float, damping: float, substep: float, substeps: int, lookahead: int, chunk: int
-) -> tuple[Float[Tensor, "K 2"], Float[Tensor, "K Ta"]]:
-    """What (position, velocity) now, and each action, do to the position after k actions."""
+    stiffness: float,
+    damping: float,
+    substep: float,
+    substeps: int,
+    lookahead: int,
+    chunk: int,
+    size: int,
+) -> tuple[Float[Tensor, "K 2"], Float[Tensor, "A DK"], Float[Tensor, " K"]]:
+    """What (position, velocity) now, and each action, do to the position after k actions, and when that is."""
     one = torch.tensor(
         [[1.0, substep], [-substep * stiffness, 1.0 - substep * damping]], dtype=torch.float64
     )
@@ -205,7 +209,8 @@ def _spring_responses(  # the same for every observation
         effect[:, min(k, chunk - 1)] += step
         offsets.append(state[0])
         gains.append(effect[0].clone())
-    return torch.stack(offsets), torch.stack(gains)
+    reach = Reach.of(torch.zeros(1, 1, 1), torch.stack(gains), size, substep * substeps, None)
+    return torch.stack(offsets), reach.matrix, reach.times
 
 
 def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:

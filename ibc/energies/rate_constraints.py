@@ -6,7 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.constraint import STRENGTH, TINY, Constraint, direction, length, of_observation
+from ibc.energies.constraint import (
+    STRENGTH,
+    TINY,
+    Ball,
+    Constraint,
+    direction,
+    length,
+    of_observation,
+)
 from ibc.energies.forward import ForwardModel, Reach, SetPoint, latest
 from ibc.errors import UserError
 from ibc.types import Obs
@@ -43,6 +51,14 @@ class _Differences(Constraint):
         for _ in range(self.order):
             pull = torch.cat([pull[..., :-1, :] - pull[..., 1:, :], pull[..., -1:, :]], -2)
         return pull
+
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """See :class:`Constraint`: differences of what is linear are linear."""
+        size, count = place.shape[-1], len(reach.times)
+        effect = reach.matrix.view(1, -1, size, count).transpose(2, 3)
+        matrix = self._change(effect, torch.zeros_like(place[:1])).transpose(2, 3)
+        start = self._change(reach.offset.expand(-1, count, size).unsqueeze(1), place)[:, 0]
+        return [Ball(matrix.flatten(2)[0], start.transpose(1, 2), self.limit, inside=True)]
 
     @property
     def _unit(self) -> float:
@@ -105,6 +121,10 @@ class Smooth(_Differences):
     def place(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
         """The previous action."""
         return latest(obs, self.previous)[:, None, None]
+
+    def balls(self, reach: Reach, place: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
+        """None: at the first decision there is no previous action."""
+        return []
 
     def _change(self, point: Tensor, place: Tensor) -> Float[Tensor, "B N K D"]:
         before = place.expand(*point.shape[:2], -1, -1)

@@ -55,6 +55,10 @@ class Trajectory:
         self.goal = goal
         self.constraints = list(constraints)
         self.states = box.spread(NUM_STATES)
+        try:  # places that are given and not observed: what lies between states need not be looked at again
+            self._inner: Tensor | None = self._pieces(self.states, self.states, {"": self.states})
+        except UserError:
+            self._inner = None
 
     @torch.no_grad()
     def path(self, obs: Obs) -> Float[Tensor, "B K D"]:
@@ -63,7 +67,7 @@ class Trajectory:
         batch = len(start)
         between = self.states.to(start).expand(batch, -1, -1)
         states = torch.cat([start.unsqueeze(1), goal.unsqueeze(1), between], 1)
-        cost = self._pieces(states, obs)
+        cost = self._between_all(states, obs)
         to_go = torch.full(states.shape[:2], torch.inf).to(start)
         to_go[:, 1] = 0.0
         choices = []
@@ -85,18 +89,34 @@ class Trajectory:
         first = far.long().argmax(1).view(-1, 1, 1).expand(-1, 1, path.shape[-1])
         return path.gather(1, first)[:, 0]
 
-    def _pieces(self, states: Float[Tensor, "B S D"], obs: Obs) -> Float[Tensor, "B S S"]:
-        """The energy of the straight piece between any two states."""
-        batch, count, size = states.shape
-        part = torch.linspace(0, 1, NUM_POINTS).to(states).view(-1, 1)
-        cost = torch.cdist(states, states)
+    def _between_all(self, states: Float[Tensor, "B S D"], obs: Obs) -> Float[Tensor, "B S S"]:
+        """The energy of the straight piece between any two of start, goal and the other states."""
+        count = states.shape[1]
+        ends = self._pieces(states[:, :2], states, obs)
+        cost = states.new_empty(len(states), count, count)
+        cost[:, :2] = ends
+        cost[:, :, :2] = ends.transpose(1, 2)
+        inner = self._inner
+        if inner is None:
+            inner = self._pieces(states[:, 2:], states[:, 2:], obs)
+        cost[:, 2:, 2:] = inner.to(states)
+        return cost
+
+    def _pieces(
+        self, start: Float[Tensor, "B S D"], end: Float[Tensor, "B T D"], obs: Obs
+    ) -> Float[Tensor, "B S T"]:
+        """The energy of the straight piece from any state to any other."""
+        part = torch.linspace(0, 1, NUM_POINTS).to(start).view(-1, 1)
+        cost = torch.cdist(start, end)
         bound = [constraint.bind(obs) for constraint in self.constraints]
-        for i in range(count):  # a row at a time: all points at once would not fit the cache
-            ends = states[:, :, None]
-            points = ends + part * (states[:, i, None, None] - ends)
-            flat = points.reshape(batch, -1, size)
+        for i in range(
+            start.shape[1]
+        ):  # a row at a time: all points at once would not fit the cache
+            ends = end[:, :, None]
+            points = ends + part * (start[:, i, None, None] - ends)
+            flat = points.flatten(1, 2)
             total = torch.stack([one(flat) for one in bound]).sum(0)
-            cost[:, i] += total.view(batch, count, -1).mean(-1)
+            cost[:, i] += total.view(len(start), -1, NUM_POINTS).mean(-1)
         return cost
 
 

@@ -68,6 +68,7 @@ class ComposedPolicy(Policy):
         """See :class:`Policy`."""
         energy = self.energy.bind(obs)
         candidates = self._search(energy, obs, noise)
+        self._report = {}
         if self.hard:
             if not isinstance(energy, HasFeasible):
                 raise UserError("hard=true needs a constraint among the terms")
@@ -77,14 +78,14 @@ class ComposedPolicy(Policy):
             else:
                 violation = energy.violation(candidates.action)
             candidates = first_feasible(candidates, feasible, violation)
-        action = candidates.best()
-        chosen = action.unsqueeze(1)
-        self._report = {}
-        if isinstance(energy, HasFeasible):
+            best = candidates.energy.topk(1, dim=1, largest=False).indices  # as lowest() chooses
+            self._report["feasible"] = feasible.gather(1, best)[:, 0].float()
+        chosen = candidates.lowest(1).action
+        if isinstance(energy, HasFeasible) and not self.hard:
             self._report["feasible"] = energy.feasible(chosen)[:, 0].float()
         if isinstance(energy, BoundComposition):
             self._report |= {name: e[:, 0] for name, e in energy.terms(chosen).items()}
-        return action
+        return chosen[:, 0]
 
     def report(self) -> dict[str, Float[Tensor, " B"]]:
         """Whether each chosen action is ``feasible`` (0 or 1), and its energy by each term."""

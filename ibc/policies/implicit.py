@@ -14,6 +14,7 @@ from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.policies.captured import CapturedSearch
 from ibc.samplers import Candidates, Sampler, uniform_proposal
 from ibc.types import Obs, Spec
 
@@ -48,6 +49,7 @@ class ImplicitPolicy(Policy):
         self.sampler = sampler
         self.start_std = start_std
         self.warm_start = warm_start
+        self._captured = CapturedSearch(self._search)
         if start_std is not None and getattr(self.energy, "proposal", None) is None:
             raise UserError(
                 "network.start_std needs an energy with a proposal: network.proposal=true"
@@ -90,7 +92,15 @@ class ImplicitPolicy(Policy):
 
     @torch.no_grad()
     def search(self, obs: Obs, noise: Noise) -> Candidates:
-        """All candidates the sampler ends with, each with its energy."""
+        """All candidates the sampler ends with, each with its energy; on a GPU, replayed where it can be."""
+        if not self.bounds.centre.is_cuda:
+            return self._search(obs, noise)
+        # _version counts changes in place: of trained weights nothing prepared is used again.
+        weights = sum(parameter._version for parameter in self.parameters())
+        kind = (self.sampler, self.start_std, self.warm_start, self.training, weights)
+        return self._captured(obs, noise, kind)
+
+    def _search(self, obs: Obs, noise: Noise) -> Candidates:
         energy = self.energy.bind(obs)
         init = self.start(energy, len(next(iter(obs.values()))), self.bounds, noise)
         if self.warm_start > 0 and "previous_action" in obs:

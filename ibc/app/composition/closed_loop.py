@@ -96,8 +96,7 @@ def trained(name: str, settings: Settings) -> tuple[ImplicitPolicy, Checkpoint]:
     """
     path = settings.pretrained / f"{name}.pt"
     if not path.exists():
-        config = {"name": name, "overrides": []}
-        run_dir, figures = one_run(config, "implicit", seed=0)
+        run_dir, figures = one_run([f"experiment={name}"], "implicit", seed=0)
         publish(run_dir / CHECKPOINT, path, figures)
     checkpoint = load_checkpoint(path)
     policy = build_policy(checkpoint, settings.device)

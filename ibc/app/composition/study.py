@@ -54,6 +54,7 @@ def compose_study(config: Config) -> None:
         pictures=Path(config["pictures"]),
         device=device,
     )
+    about = machine.provenance()  # of the code that runs: what is written here changes the tree
     done = json.loads(output.read_text())["cases"] if output.exists() else {}
     for case in CASES:
         name = case.__name__
@@ -66,7 +67,7 @@ def compose_study(config: Config) -> None:
             "first_seed": config["first_seed"],
             "command": f"python scripts/compose_study.py 'cases=[{name}]'",
             "seconds": time.perf_counter() - start,
-            "about": machine.provenance(),
+            "about": about,
         }
         ordered = {key: done[key] for key in names if key in done}
         write_json(output, {"command": "python scripts/compose_study.py", "cases": ordered})

@@ -13,22 +13,22 @@ from ibc.energies.trajectory import ByWay, Trajectory
 from ibc.policies import ComposedPolicy
 from ibc.types import Obs
 
-#: The new walls: left, right, bottom and top (m); and how far the point's centre keeps from them.
-WALLS = ((-1.5, -0.5, -0.5, 1.5), (0.5, 1.5, -1.5, 0.5))
+#: The new walls, a pocket across the straight way: left, right, bottom and top (m); and what the point's centre keeps.
+WALLS = ((-1.5, 1.5, 0.5, 1.5), (0.5, 1.5, -0.5, 0.5), (-1.5, 1.5, -1.5, -0.5))
 CLEARANCE = 0.25
 #: Way points are at least so far from the point (m).
-AHEAD = 0.3
+AHEAD = 0.6
 
 
 def maze(settings: Settings) -> list[dict[str, Any]]:
     """A policy that learned to go straight to goals, alone, and led by a trajectory energy that knows the walls."""
-    policy, _ = trained("maze_open", settings)
-    env = compose("train", ["env=point_maze", "env.id=envs/PointMaze_OpenWalls-v3"])["env"]
+    policy, _ = trained("maze_hall", settings)
+    env = compose("train", ["env=point_hall", "env.id=envs/PointMaze_Pocket-v3"])["env"]
     walls = [
         KeepOutBox([left - CLEARANCE, bottom - CLEARANCE], [right + CLEARANCE, top + CLEARANCE])
         for left, right, bottom, top in WALLS
     ]
-    way = Trajectory("achieved_goal", "desired_goal", walls, low=[-2.3, -1.3], high=[2.3, 1.3])
+    way = Trajectory("achieved_goal", "desired_goal", walls, low=[-3.3, -2.3], high=[3.3, 2.3])
     led = ComposedPolicy(policy, ByWay(policy.energy, way, ahead=AHEAD, tell=_tell))
     return [
         run_episodes(one, env, settings.seeds).row(name)

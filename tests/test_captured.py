@@ -1,0 +1,131 @@
+"""Recorded searches give what the search gives, whatever replays them. The GPU's own recorder needs a GPU."""
+
+import dataclasses
+
+import pytest
+import torch
+from test_energies import make_obs
+
+from ibc.config import build, compose
+from ibc.noise import BatchNoise
+from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_graph
+from ibc.samplers import Candidates
+
+
+class Recorder:
+    """Does the work again instead of replaying it, into the same memory and from the same memory."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def __call__(self, work):
+        out = work()
+        self.recorded += 1
+
+        def replay():
+            self.replayed += 1
+            new = work()
+            for field in dataclasses.fields(out):
+                getattr(out, field.name).copy_(getattr(new, field.name))
+
+        return out, replay
+
+
+def search(obs, noise):
+    """Uses both kinds of noise, changes what it is given, and depends on the observation."""
+    action = noise.uniform(len(obs["x"]), 5, 2)
+    action += 0.1 * noise.normal(len(obs["x"]), 5, 2)
+    return Candidates(action, (action - obs["x"][:, None]).square().sum(-1))
+
+
+def noise(seed):
+    return BatchNoise(torch.Generator().manual_seed(seed))
+
+
+def test_a_replay_is_the_search():
+    recorder = Recorder()
+    captured = CapturedSearch(search, recorder)
+    for seed in range(4):
+        obs = {"x": torch.randn(3, 2)}
+        found, expected = captured(obs, noise(seed), "kind"), search(obs, noise(seed))
+        assert torch.equal(found.action, expected.action)
+        assert torch.equal(found.energy, expected.energy)
+    assert (recorder.recorded, recorder.replayed) == (1, 4)
+
+
+def test_answers_outlive_the_next_replay():
+    captured = CapturedSearch(search, Recorder())
+    first = captured({"x": torch.zeros(1, 2)}, noise(0), "kind")
+    before = first.action.clone()
+    captured({"x": torch.ones(1, 2)}, noise(1), "kind")
+    assert torch.equal(first.action, before)
+
+
+def test_every_kind_and_shape_is_recorded_once():
+    recorder = Recorder()
+    captured = CapturedSearch(search, recorder)
+    for _ in range(2):
+        for kind in ("a", "b"):
+            for batch in (1, 4):
+                captured({"x": torch.randn(batch, 2)}, noise(0), kind)
+    assert recorder.recorded == 4
+
+
+def test_memory_is_bounded():
+    recorder = Recorder()
+    captured = CapturedSearch(search, recorder)
+    for _ in range(2):
+        for batch in range(
+            1, MOST_RECORDINGS + 2
+        ):  # one too many: each has gone when it comes again
+            captured({"x": torch.randn(batch, 2)}, noise(0), "kind")
+    assert recorder.recorded == 2 * (MOST_RECORDINGS + 1)
+
+
+def test_what_cannot_be_recorded_is_searched():
+    def refuse(work):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    captured = CapturedSearch(search, refuse)
+    for seed in range(2):
+        obs = {"x": torch.randn(2, 2)}
+        assert torch.equal(captured(obs, noise(seed), "k").action, search(obs, noise(seed)).action)
+
+
+def test_a_search_with_other_noise_each_time_is_not_recorded():
+    sizes = iter(range(1, 9))
+
+    def moody(obs, noise):
+        action = noise.uniform(1, next(sizes), 2)
+        return Candidates(action, action.sum(-1))
+
+    recorder = Recorder()
+    captured = CapturedSearch(moody, recorder)
+    captured({"x": torch.zeros(1, 2)}, noise(0), "kind")
+    assert recorder.recorded == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_cuda_graph_replays_the_search():
+    device = torch.device("cuda")
+    captured = CapturedSearch(search, capture_cuda_graph)
+    for seed in range(3):
+        obs = {"x": torch.randn(3, 2, device=device)}
+        ours, theirs = (BatchNoise(torch.Generator(device).manual_seed(seed)) for _ in range(2))
+        torch.testing.assert_close(captured(obs, ours, "kind").action, search(obs, theirs).action)
+
+
+@pytest.mark.parametrize("sampler", ["dfo", "langevin", "descent", "dfo_langevin"])
+def test_searches_of_a_policy_can_be_recorded(sampler, spec):
+    """On the CPU, by the stand-in: they ask for the same noise each time and keep no state between calls."""
+    overrides = ["policy=implicit", f"sampler={sampler}", "network.width=16", "env=particle"]
+    config = compose("train", overrides)
+    policy = build(config["policy"], "policy")(spec=spec).eval()
+    recorder = Recorder()
+    captured = CapturedSearch(policy.search, recorder)
+    for seed in range(2):
+        obs = make_obs(spec)
+        found, expected = captured(obs, noise(seed), None), policy.search(obs, noise(seed))
+        assert torch.equal(found.action, expected.action)
+        assert torch.equal(found.energy, expected.energy)
+    assert (recorder.recorded, recorder.replayed) == (1, 2)
