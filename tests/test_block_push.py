@@ -259,9 +259,10 @@ class TestObservation:
         (tmp_path / "OpenGL").mkdir()
         stand_in = "raise AttributeError(\"'NoneType' object has no attribute 'glGetError'\")"
         (tmp_path / "OpenGL/__init__.py").write_text(stand_in)
+        clean = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}  # others set it
         done = subprocess.run(
             [sys.executable, "-c", "import envs, gymnasium as gym; gym.make('BlockPush-v0')"],
-            env={**os.environ, "MUJOCO_GL": "osmesa", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            env={**clean, "MUJOCO_GL": "osmesa", "PYTHONPATH": f"{tmp_path}:{ROOT}"},
             capture_output=True,
             text=True,
             check=False,
