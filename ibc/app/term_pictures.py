@@ -15,6 +15,7 @@ from ibc.energies import BoundComposition, EnergyFn
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
 from ibc.policies import ComposedPolicy, Policy
+from ibc.policies.base import Statistics
 from ibc.types import Obs
 from ibc.video import Frame
 
@@ -46,9 +47,9 @@ class Watched(Policy):
         self.policy = policy
         self.pictures: list[Frame] = []
 
-    def fit(self, dataset: object) -> None:
-        """Raises UserError: see :class:`ComposedPolicy`."""
-        raise NotImplementedError("a policy that is watched is not trained")
+    def fit(self, dataset: Statistics) -> None:
+        """Raises UserError, as :class:`ComposedPolicy` does."""
+        self.policy.fit(dataset)
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:

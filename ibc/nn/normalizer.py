@@ -50,8 +50,7 @@ class PictureNormalizer(nn.Module):
     """``(picture - mean picture) / scale``: what a fixed camera always sees vanishes, what moves stands out.
 
     The mean is of each pixel and channel by itself; the scale is one number, the root mean square of what is left, so
-    that noise in still pixels is not blown up. Without it a network first has to learn the background: in block pushing
-    places are known to a centimetre after some hundred batches instead of thousands.
+    that noise in still pixels is not blown up. Without it a network first has to learn the background.
 
     Args:
         shape: of one picture, (H, W, C).
