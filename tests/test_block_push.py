@@ -333,6 +333,27 @@ class TestExpert:
             seen.add(int(distances.argmin()))
         assert seen == {0, 1, 2, 3}
 
+    def test_nudges_move_the_set_point_in_a_part_of_the_steps(self):
+        """And by the stated deviation; without them the set-point is where the action put it."""
+        moves = []
+        for nudge in (0.0, 0.02):
+            env = make("block_push", nudge=nudge)
+            env.reset(seed=1)
+            before = env.simulation.setpoint.copy()
+            for _ in range(400):
+                env.step(np.zeros(2, np.float32))
+                moves.append((nudge, *(env.simulation.setpoint - before)))
+                before = env.simulation.setpoint.copy()
+                if np.abs(before - TOOL_START).max() > 0.09:  # before the workspace holds it back
+                    env.reset(seed=2)
+                    before = env.simulation.setpoint.copy()
+        array = np.array(moves)
+        still, nudged = array[array[:, 0] == 0][:, 1:], array[array[:, 0] > 0][:, 1:]
+        assert not still.any()
+        some = nudged[np.abs(nudged).max(1) > 1e-9]
+        assert 0.1 < len(some) / len(nudged) < 0.2
+        assert 0.014 < some.std() < 0.026
+
     def test_midway_starts_are_unsolved_and_apart_and_leave_evaluation_alone(self):
         """Some blocks are on their ways, the rod is free of both; without them a seed draws what it always drew."""
         usual, midway = make("block_push_multimodal"), make("block_push_multimodal", midway=1.0)

@@ -145,9 +145,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         ends = [targets[i][:2] for i in self.np_random.permutation(count)]
         while True:
             done = self.np_random.uniform(0, 1, count)
-            done[self.np_random.integers(count)] *= self.np_random.integers(
-                2
-            )  # often one is untouched
+            # Often one is untouched.
+            done[self.np_random.integers(count)] *= self.np_random.integers(2)
             for block, start, end, share in zip(blocks, begun, ends, done, strict=True):
                 block[:2] = start + share * (end - start) + self.np_random.normal(0, MIDWAY_OFF, 2)
             rod = self.np_random.uniform(*MIDWAY_ROD)
