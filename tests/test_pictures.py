@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ibc.nn import ConvSpatialSoftmax
+from ibc.nn.image_encoders import random_shift
 from ibc.nn.normalizer import PictureNormalizer
 
 SHAPE = (6, 5, 3)
@@ -52,3 +54,31 @@ def test_a_peak_also_says_what_is_there():
     places, values = zip(*[(f[:8], f[8:]) for f in features], strict=True)
     torch.testing.assert_close(*places, atol=1e-6, rtol=0)
     assert (values[0] - values[1]).abs().min() > 1e-3
+
+
+def test_coordinates_are_channels_of_the_picture():
+    """Two coordinate planes beside the picture, as published, without a copy of the picture."""
+    encoder = ConvSpatialSoftmax(3, num_blocks=0)
+    picture = torch.randn(2, 3, 20, 28)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 20), torch.linspace(-1, 1, 28), indexing="ij")
+    planes = torch.stack([x, y]).expand(2, -1, -1, -1)
+    maps = encoder.strided(torch.cat([picture, planes], 1))
+    where = encoder.where(maps)
+    torch.testing.assert_close(encoder(picture)[:, : where.shape[1]], where, atol=1e-5, rtol=1e-5)
+
+
+def test_a_shift_moves_every_picture_by_itself_and_repeats_its_border():
+    pictures = torch.randn(64, 2, 5, 7)
+    moved = random_shift(pictures, 1)
+    repeated = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
+    found = set()
+    for picture, around in zip(moved, repeated, strict=True):
+        places = {
+            (top, left)
+            for top in range(3)
+            for left in range(3)
+            if torch.equal(picture, around[:, top : top + 5, left : left + 7])
+        }
+        assert len(places) == 1
+        found |= places
+    assert len(found) == 9

@@ -83,11 +83,13 @@ class ConvSpatialSoftmax(ImageEncoder):
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Pictures of any size and side ratio."""
-        batch, _, height, width = image.shape
-        y = torch.linspace(-1, 1, height, device=image.device).view(1, 1, -1, 1)
-        x = torch.linspace(-1, 1, width, device=image.device).view(1, 1, 1, -1)
-        coordinates = [axis.expand(batch, 1, height, width) for axis in (x, y)]
-        h = self.strided(torch.cat([image, *coordinates], 1))
+        channels, height, width = image.shape[1:]
+        y = torch.linspace(-1, 1, height, device=image.device).view(-1, 1).expand(height, width)
+        x = torch.linspace(-1, 1, width, device=image.device).expand(height, width)
+        # The same as one convolution of both, without a copy of every picture to put coordinates beside it.
+        seen, placed = self.strided.weight.split([channels, 2], 1)
+        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, stride=4, padding=4)
+        h = F.conv2d(image, seen, stride=4, padding=4) + place
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             h = h + second(F.relu(first(F.relu(h))))
         weight = self.where.weights(h.float())  # a weighted mean of coordinates needs the digits
@@ -96,13 +98,11 @@ class ConvSpatialSoftmax(ImageEncoder):
         return torch.cat([self.where.coordinates(weight), read.flatten(1)], 1)
 
 
-def random_shift(image: Shaped[Tensor, "B C H W"], most: int) -> Shaped[Tensor, "B C H W"]:
+def random_shift(image: Float[Tensor, "B C H W"], most: int) -> Float[Tensor, "B C H W"]:
     """Each picture moved by up to ``most`` pixels along both axes, its border repeated (Kostrikov et al. 2021)."""
-    batch, channels, height, width = image.shape
-    device = image.device
-    shift = torch.randint(-most, most + 1, (2, batch, 1), device=device)
-    rows = (torch.arange(height, device=device) + shift[0]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=device) + shift[1]).clamp(0, width - 1)
-    items = torch.arange(batch, device=device).view(-1, 1, 1, 1)
-    channel = torch.arange(channels, device=device).view(1, -1, 1, 1)
-    return image[items, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    batch, _, height, width = image.shape
+    padded = F.pad(image, (most,) * 4, mode="replicate")
+    top, left = torch.randint(0, 2 * most + 1, (2, batch), device=image.device)
+    # A view of all positions, of which each picture's is copied as one block: much less than an index for each pixel.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(batch, device=image.device), :, top, left]

@@ -81,5 +81,5 @@ class PictureNormalizer(nn.Module):
     def forward(self, image: UInt8[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
         """Stacked frames, each less the mean picture."""
         frames = image.view(len(image), -1, *self.mean.shape)
-        standardised: Tensor = (frames - self.mean) / self.scale
+        standardised: Tensor = frames.float().sub_(self.mean).div_(self.scale)  # in place: memory
         return standardised.flatten(1, 2)
