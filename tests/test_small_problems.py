@@ -107,11 +107,36 @@ class TestMethods:
 
     def test_the_toy(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        explicit, implicit = self.run("only_tasks=[bimodal]", "only_methods=[mse,denoising]")
+        implicit, explicit = self.run("only_tasks=[bimodal]", "only_methods=[mse,denoising]")
         assert (explicit["method"], implicit["method"]) == ("mse", "denoising")
         assert explicit["kl"] is None
         assert implicit["kl"] > 0
         assert "| denoising |" in table(tmp_path / "results/methods.json")
+
+    def test_the_table_is_filled_in_several_sittings(self, tmp_path, monkeypatch):
+        """On another machine the runs are gone, and the result file alone says what is done."""
+        monkeypatch.chdir(tmp_path)
+        made = []
+
+        def cell(folder, overrides, seeds, seconds):
+            made.append(folder.name)
+            return {"right": 1.0, "balance": 0.7, "kl": None}
+
+        monkeypatch.setattr("ibc.app.methods.bimodal_runs", cell)
+
+        def run(*overrides):
+            made.clear()
+            methods(compose("methods", ["only_tasks=[bimodal]", *overrides]))
+            rows = json.loads(Path("results/methods.json").read_text())["rows"]
+            return [row["method"] for row in rows]
+
+        assert run("only_methods=[nearest]") == ["nearest"]
+        assert run("only_methods=[mse,nearest]") == ["mse", "nearest"]  # in the order of the table
+        assert made == ["mse"]
+        run("only_methods=[nearest]", "seconds=7")
+        assert made == ["nearest"]
+        run("only_methods=[mse]", "seeds=[5]")
+        assert made == ["mse"]
 
     @pytest.mark.slow
     def test_an_environment(self, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -27,31 +28,54 @@ BEFORE, TIMED = 3, 12
 
 
 def methods(config: Config) -> None:
-    """The command. Interrupted, it goes on where it stopped when it is called again."""
+    """The command. Interrupted, it goes on where it stopped when it is called again.
+
+    Cells that the result file has are kept, whichever machine made them, unless they were made with other overrides,
+    time or seeds: the table may be filled in several sittings.
+    """
     at_least(config, seconds=1)
     tasks = chosen(config["tasks"], config["only_tasks"], "only_tasks")
     ways = chosen(config["methods"], config["only_methods"], "only_methods")
-    result: dict[str, Any] = {
-        "command": command(config),
-        "seconds": config["seconds"],
-        "seeds": config["seeds"],
-        "tasks": list(tasks),
-        "methods": list(ways),
-        "rows": [],
-        "about": machine.provenance(),
-    }
+    output = Path(config["output"])
+    about = machine.provenance()  # of the code that runs: what is written here changes the tree
+    cells = earlier_cells(output)
     for task, task_overrides in tasks.items():
         for method, method_overrides in ways.items():
             more = config["more_seeds"] if method in config["best"] else []
-            overrides = [*task_overrides, *method_overrides, *config["overrides"]]
-            cell = bimodal_runs if task == "bimodal" else environment_runs
-            seeds = [*config["seeds"], *more]
-            folder = Path(config["run_dir"]) / task / method
-            row = cell(folder, overrides, seeds, config["seconds"])
-            result["rows"].append({"task": task, "method": method, "seeds": seeds, **row})
-            write_json(Path(config["output"]), result)
+            wanted = {
+                "task": task,
+                "method": method,
+                "seeds": [*config["seeds"], *more],
+                "seconds": config["seconds"],
+                "overrides": [*task_overrides, *method_overrides, *config["overrides"]],
+            }
+            row = cells.get((task, method), {})
+            if {**row, **wanted} != row:
+                cell = bimodal_runs if task == "bimodal" else environment_runs
+                folder = Path(config["run_dir"]) / task / method
+                figures = cell(folder, wanted["overrides"], wanted["seeds"], config["seconds"])
+                row = {**wanted, **figures, "about": about}
+            cells[task, method] = row
+            result = {
+                "command": command(config),
+                "tasks": list(config["tasks"]),
+                "methods": list(config["methods"]),
+                "rows": [
+                    cells[key]
+                    for key in itertools.product(config["tasks"], config["methods"])
+                    if key in cells
+                ],
+            }
+            write_json(output, result)
             print(f"{task}, {method}: {cell_text(row)}", flush=True)
-    print(f"file: {config['output']}")
+    print(f"file: {output}")
+
+
+def earlier_cells(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a result file holds, by task and method; nothing where there is none."""
+    if not path.exists():
+        return {}
+    return {(row["task"], row["method"]): row for row in json.loads(path.read_text())["rows"]}
 
 
 def environment_runs(
@@ -143,13 +167,8 @@ def chosen(every: dict[str, Any], names: list[str] | None, key: str) -> dict[str
 
 
 def command(config: Config) -> str:
-    """The command line that makes the result again."""
+    """The command line that makes the whole table."""
     parts = ["python scripts/methods.py", f"seconds={config['seconds']}"]
-    parts += [
-        f"'{key}=[{','.join(config[key])}]'"
-        for key in ("only_tasks", "only_methods")
-        if config[key] is not None
-    ]
     if config["overrides"]:
         inner = ",".join(f"'{override}'" for override in config["overrides"])
         parts.append(f'"overrides=[{inner}]"')

@@ -87,7 +87,7 @@ class ConvSpatialSoftmax(ImageEncoder):
         y = torch.linspace(-1, 1, height, device=image.device).view(-1, 1).expand(height, width)
         x = torch.linspace(-1, 1, width, device=image.device).expand(height, width)
         # The same as one convolution of both, without a copy of every picture to put coordinates beside it.
-        seen, placed = self.strided.weight.split([channels, 2], 1)
+        seen, placed = self.strided.weight[:, :channels], self.strided.weight[:, channels:]
         place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, stride=4, padding=4)
         h = F.conv2d(image, seen, stride=4, padding=4) + place
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
