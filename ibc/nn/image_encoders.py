@@ -58,8 +58,10 @@ class ConvSpatialSoftmax(ImageEncoder):
 
     Args:
         channels: of the picture, all frames together.
-        width: channels of the maps. The first convolution has filters of 8 x 8, every four pixels, as in Mnih et al.
-            2015: in the same time two narrower strides of two learn less.
+        width: channels of the maps.
+        stride: of the first convolution, whose filters are 8 x 8. Every four pixels, as in Mnih et al. 2015, is cheap,
+            and in the same time two narrower strides of two learn less. Every pixel, a thing looks the same wherever it
+            is, which matters where there are few pictures.
         num_blocks: residual blocks of two convolutions behind it.
         num_values: numbers read at each peak.
     """
@@ -69,11 +71,13 @@ class ConvSpatialSoftmax(ImageEncoder):
         channels: int,
         *,
         width: int = 32,
+        stride: int = 4,
         num_blocks: int = 1,
         num_values: int = 8,
     ) -> None:
         super().__init__()
-        self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
+        self.stride = stride
+        self.strided = nn.Conv2d(channels + 2, width, 8, stride=stride, padding=4)
         self.convs = nn.ModuleList(
             nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
         )
@@ -88,8 +92,9 @@ class ConvSpatialSoftmax(ImageEncoder):
         x = torch.linspace(-1, 1, width, device=image.device).expand(height, width)
         # The same as one convolution of both, without a copy of every picture to put coordinates beside it.
         seen, placed = self.strided.weight[:, :channels], self.strided.weight[:, channels:]
-        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, stride=4, padding=4)
-        h = F.conv2d(image, seen, stride=4, padding=4) + place
+        apart = {"stride": self.stride, "padding": 4}
+        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, **apart)
+        h = F.conv2d(image, seen, **apart) + place
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             h = h + second(F.relu(first(F.relu(h))))
         weight = self.where.weights(h.float())  # a weighted mean of coordinates needs the digits
