@@ -296,7 +296,10 @@ class TestInspect:
     def test_one_dimension_and_success(self):
         one = episode()
         one.success[-1] = True
-        assert describe([one, episode()])[-1] == "success: 1 of 2 episodes"
+        assert describe([one, episode()])[-1] == (
+            "success: 1 of 2 episodes, "
+            f"first after {len(one)} steps (median), {len(one)} at the latest"
+        )
 
     def test_the_script_is_short(self):
         assert len((ROOT / "scripts/inspect_data.py").read_text().splitlines()) <= 20

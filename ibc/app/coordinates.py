@@ -31,12 +31,11 @@ SETTINGS = {
     "mse": ["policy=mse"],
 }
 COMMON = [
-    "encoder=spatial_softmax",
+    "encoder=equivariant",
     "network.width=256",
     "trainer.batch_size=8",
     "trainer.warmup_steps=50",
     "optimizer.lr=1e-3",
-    # Without decay, and with more steps, the filters bend to the few pictures and lose their sense of place.
     "optimizer._target_=torch.optim.AdamW",
     "+optimizer.weight_decay=0.3",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ibc.app.demonstrations import find_data
 from ibc.app.figures import png
 from ibc.app.tasks import find_task_data
 from ibc.data import Episode, read_episodes
@@ -33,10 +34,9 @@ def inspect(arguments: Sequence[str]) -> None:
     parser.add_argument("--episode-length", type=int, help="where a D4RL file does not tell")
     given = parser.parse_args(arguments)
     path = Path(given.path)
-    if not path.exists() and not path.suffix:
-        path = find_task_data(
-            given.path, ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
-        )
+    search = ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
+    if not path.exists():
+        path = find_data(path, search) if path.suffix else find_task_data(given.path, search)
     episodes = list(read_episodes(path, episode_length=given.episode_length))
     print("\n".join([f"{path}: format {find_reader(path)[0]}", *describe(episodes)]))
     output = given.output or Path(f"{path.stem}_actions.png")
@@ -73,9 +73,12 @@ def describe(episodes: Sequence[Episode]) -> list[str]:
         f"return: {returns.min():.4g} to {returns.max():.4g}, mean {returns.mean():.4g}, "
         f"median {np.median(returns):.4g}"
     )
-    solved = sum(bool(episode.success.any()) for episode in episodes)
+    first = [int(np.argmax(episode.success)) + 1 for episode in episodes if episode.success.any()]
     lines.append(
-        f"success: {solved} of {len(episodes)} episodes" if solved else "success: none recorded"
+        f"success: {len(first)} of {len(episodes)} episodes, "
+        f"first after {np.median(first):g} steps (median), {max(first)} at the latest"
+        if first
+        else "success: none recorded"
     )
     return lines
 

@@ -5,7 +5,12 @@ from ibc.nn.densities import ConditionalDensity, GaussianDensity, MixtureDensity
 from ibc.nn.encoders import ObsEncoder
 from ibc.nn.energy_head import EnergyHead
 from ibc.nn.flow import FlowDensity
-from ibc.nn.image_encoders import ConvMaxPool, ConvSpatialSoftmax, ImageEncoder
+from ibc.nn.image_encoders import (
+    ConvMaxPool,
+    ConvSpatialSoftmax,
+    EquivariantSpatialSoftmax,
+    ImageEncoder,
+)
 from ibc.nn.mlp import ResidualMLP
 from ibc.nn.normalizer import Normalizer
 from ibc.nn.parallel import ParallelMLP
@@ -19,6 +24,7 @@ __all__ = [
     "ConvMaxPool",
     "ConvSpatialSoftmax",
     "EnergyHead",
+    "EquivariantSpatialSoftmax",
     "FlowDensity",
     "GaussianDensity",
     "ImageEncoder",

@@ -21,7 +21,7 @@ from ibc.types import Obs, Spec
 class ObsEncoder(nn.Module):
     """All of an observation as one feature vector.
 
-    Vector observations are standardised and flattened over time; each image, less the mean picture of the data, goes
+    Vector observations are standardised and flattened over time; each image, less the background of the data, goes
     through an encoder of its own, built by ``image_encoder(channels)``. Names are taken in sorted order.
 
     ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a

@@ -58,10 +58,8 @@ class ConvSpatialSoftmax(ImageEncoder):
 
     Args:
         channels: of the picture, all frames together.
-        width: channels of the maps.
-        stride: of the first convolution, whose filters are 8 x 8. Every four pixels, as in Mnih et al. 2015, is cheap,
-            and in the same time two narrower strides of two learn less. Every pixel, a thing looks the same wherever it
-            is, which matters where there are few pictures.
+        width: channels of the maps. The first convolution has filters of 8 x 8, every four pixels, as in Mnih et al.
+            2015: in the same time two narrower strides of two learn less.
         num_blocks: residual blocks of two convolutions behind it.
         num_values: numbers read at each peak.
     """
@@ -71,13 +69,11 @@ class ConvSpatialSoftmax(ImageEncoder):
         channels: int,
         *,
         width: int = 32,
-        stride: int = 4,
         num_blocks: int = 1,
         num_values: int = 8,
     ) -> None:
         super().__init__()
-        self.stride = stride
-        self.strided = nn.Conv2d(channels + 2, width, 8, stride=stride, padding=4)
+        self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
         self.convs = nn.ModuleList(
             nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
         )
@@ -92,15 +88,43 @@ class ConvSpatialSoftmax(ImageEncoder):
         x = torch.linspace(-1, 1, width, device=image.device).expand(height, width)
         # The same as one convolution of both, without a copy of every picture to put coordinates beside it.
         seen, placed = self.strided.weight[:, :channels], self.strided.weight[:, channels:]
-        apart = {"stride": self.stride, "padding": 4}
-        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, **apart)
-        h = F.conv2d(image, seen, **apart) + place
+        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, 4, 4)
+        h = F.conv2d(image, seen, None, 4, 4) + place
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             h = h + second(F.relu(first(F.relu(h))))
         weight = self.where.weights(h.float())  # a weighted mean of coordinates needs the digits
         values = self.what(F.relu(h)).float()
         read = weight.flatten(2) @ values.flatten(2).mT
         return torch.cat([self.where.coordinates(weight), read.flatten(1)], 1)
+
+
+class EquivariantSpatialSoftmax(ImageEncoder):
+    """Where each channel of some plain convolutions peaks; whatever is moved in the picture moves its peaks as much.
+
+    For few pictures of things that look the same everywhere. No strides, no coordinate channels, and an empty margin
+    instead of padded maps: nothing tells places apart but the place itself, so what is learned of a thing in one place
+    holds in all. Every pixel costs as much as sixteen of :class:`ConvSpatialSoftmax`.
+
+    Args:
+        channels: of the picture, all frames together.
+        width: channels of the maps.
+        num_layers: convolutions with filters of 5 x 5.
+    """
+
+    def __init__(self, channels: int, *, width: int = 16, num_layers: int = 3) -> None:
+        super().__init__()
+        sizes = (channels, *[width] * num_layers)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 5) for i, o in itertools.pairwise(sizes))
+        self.where = SpatialSoftmax()
+        self.feature_size = 2 * width
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pictures of any size; their background, which is zero, goes on around them."""
+        h = F.pad(image, (4 * len(self.convs),) * 4)  # twice what the filters take away
+        for i, conv in enumerate(self.convs):
+            h = conv(F.relu(h) if i > 0 else h)
+        features: Tensor = self.where(h.float())
+        return features
 
 
 def random_shift(image: Float[Tensor, "B C H W"], most: int) -> Float[Tensor, "B C H W"]:

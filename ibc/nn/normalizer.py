@@ -47,39 +47,40 @@ class Normalizer(nn.Module):
 
 
 class PictureNormalizer(nn.Module):
-    """``(picture - mean picture) / scale``: what a fixed camera always sees vanishes, what moves stands out.
+    """``(picture - background) / scale``: what a fixed camera always sees vanishes, what moves stands out.
 
-    The mean is of each pixel and channel by itself; the scale is one number, the root mean square of what is left, so
-    that noise in still pixels is not blown up. Without it a network first has to learn the background.
+    The background is the median of each pixel and channel by itself; the scale is one number, the root mean square
+    of what is left, so that noise in still pixels is not blown up. Without it a network first has to learn the
+    background. A mean instead of a median would hold a ghost of every place where something has been seen: with few
+    pictures a network reads those, and is lost where it meets none.
 
     Args:
         shape: of one picture, (H, W, C).
     """
 
-    mean: Tensor
+    background: Tensor
     scale: Tensor
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         height, width, channels = shape
-        self.register_buffer("mean", torch.full((channels, height, width), 127.5))
+        self.register_buffer("background", torch.full((channels, height, width), 127.5))
         self.register_buffer("scale", torch.full((), 127.5))
 
     @torch.no_grad()
     def fit(self, pictures: UInt8[Tensor, "M H W C"]) -> None:
         """Set the statistics from some pictures of the data."""
-        total = torch.zeros(pictures.shape[1:], dtype=torch.float64, device=pictures.device)
-        squares = total.clone()
+        background = pictures.median(0).values.double()
+        squares = torch.zeros_like(background)
         for picture in pictures:  # one by one: all as floats would be eight times as large
-            total += picture
-            squares += picture.double().square()
-        mean = total / len(pictures)
-        variance = (squares / len(pictures) - mean.square()).clamp(min=0).mean()
-        self.mean.copy_(mean.permute(2, 0, 1))
-        self.scale.copy_(variance.sqrt().clamp(min=1.0))
+            squares += (picture - background).square()
+        self.background.copy_(background.permute(2, 0, 1))
+        self.scale.copy_((squares.mean() / len(pictures)).sqrt().clamp(min=1.0))
 
     def forward(self, image: UInt8[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
-        """Stacked frames, each less the mean picture."""
-        frames = image.view(len(image), -1, *self.mean.shape)
-        standardised: Tensor = frames.float().sub_(self.mean).div_(self.scale)  # in place: memory
+        """Stacked frames, each less the background."""
+        frames = image.view(len(image), -1, *self.background.shape)
+        standardised: Tensor = (
+            frames.float().sub_(self.background).div_(self.scale)
+        )  # in place: memory
         return standardised.flatten(1, 2)
