@@ -175,6 +175,7 @@ def test_figures(tmp_path, monkeypatch):
     for name in ("function_fits", "coordinate_regression"):
         rows = json.loads((tmp_path / f"results/{name}.json").read_text())["rows"]
         assert {row["policy"] for row in rows} == {"implicit", "mse"}
+        assert "| mse |" in table(tmp_path / f"results/{name}.json")
         assert (tmp_path / f"docs/{name}.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="allowed: function_fits"):
         small_problems(compose("figures", ["only=[nothing]"]))

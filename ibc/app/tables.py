@@ -10,6 +10,7 @@ from typing import Any
 from ibc.app.benchmark_table import benchmark_table
 from ibc.app.composition_table import composition_table
 from ibc.app.methods import methods_table
+from ibc.app.small_tables import small_table
 from ibc.app.task_tables import experiment_table, task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -38,13 +39,22 @@ def table(path: Path) -> str:
         raise UserError(f"no result at {path}")
     result = json.loads(path.read_text(encoding="utf-8"))
     if "products_per_second" in result:
-        return "\n".join(benchmark_table(result))
-    if "methods" in result:
-        return "\n".join([*methods_table(result), "", f"`{result['command']}`", ""])
-    if "cases" in result:
-        return "\n".join(composition_table(result))
-    if "rows" not in result:
-        return "\n".join([*evaluation_table(result), ""])
+        lines = benchmark_table(result)
+    elif "methods" in result:
+        lines = [*methods_table(result), "", f"`{result['command']}`", ""]
+    elif "cases" in result:
+        lines = composition_table(result)
+    elif "rows" not in result:
+        lines = [*evaluation_table(result), ""]
+    elif result["rows"] and not {"num_pictures", "relation"}.isdisjoint(result["rows"][0]):
+        lines = small_table(result)
+    else:
+        lines = study_table(result)
+    return "\n".join(lines)
+
+
+def study_table(result: dict[str, Any]) -> list[str]:
+    """Lines for policies that were trained and evaluated: a row each, and the command."""
     about = result["about"]
     told = list(result["rows"][0].get("report", {})) if result["rows"] else []
     cells = ["policy", *told, "success", "95 % interval", "return", "training", "ms per decision"]
@@ -55,7 +65,7 @@ def table(path: Path) -> str:
     if "experiments" in result:
         head, rows = [], experiment_table(result)
     if not result["rows"]:
-        return "\n".join([*rows, "", f"`{result['command']}`", ""])
+        return [*rows, "", f"`{result['command']}`", ""]
     first = result["rows"][0]
     several = "tasks" in result or "experiments" in result
     note = (
@@ -72,7 +82,7 @@ def table(path: Path) -> str:
         "Intervals pool the episodes of all training seeds; ± is the standard deviation between "
         "training seeds."
     )
-    return "\n".join([*head, *rows, "", note, ""])
+    return [*head, *rows, "", note, ""]
 
 
 def evaluation_table(result: dict[str, Any]) -> list[str]:
