@@ -389,6 +389,14 @@ class TestCompose:
         code, _, err = self.evaluate(cli, trained, "compose=both_policies", other)
         assert code == 0, err
 
+    def test_a_committee(self, cli, trained, tmp_path):
+        path = f"{trained}/run/checkpoint.pt"
+        others = f"compose.other=[{path},{path}]"
+        code, _, err = self.evaluate(cli, trained, "compose=committee", others)
+        assert code == 0, err
+        (row,) = json.loads((tmp_path / "out.json").read_text())["episodes"]
+        assert set(row["terms"]) == {"policy", "other_1", "other_2"}
+
     def test_film(self, cli, trained):
         path = f"checkpoint={trained}/run/checkpoint.pt"
         result = cli(

@@ -531,11 +531,19 @@ class TestPolicy:
             composed(mse, {"terms": []}, torch.device("cpu"))
 
 
+def test_several_policies_share_one_weight(policy):
+    """Three times the same energy, in equal parts of one, is that energy: steps down it keep their size."""
+    path = str(ROOT / "pretrained/particle_2d.pt")
+    found = composed(policy, {"other": [path, path]}, torch.device("cpu"))
+    obs, action = particle_obs(), torch.rand(2, 5, 2)
+    torch.testing.assert_close(found.energy.bind(obs)(action), policy.energy.bind(obs)(action))
+
+
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "configs/compose").glob("*.yaml")))
 def test_every_yaml(name, policy):
     path = ROOT / "pretrained/particle_2d.pt"
     overrides = ["checkpoint=x", f"compose={name}"]
-    if name.endswith("_policies") or name.endswith("_policy"):
+    if name.endswith(("_policies", "_policy", "committee")):
         overrides.append(f"compose.other={path}")
     config = compose("evaluate", overrides)["compose"]
     found = composed(policy, config, torch.device("cpu"))

@@ -12,8 +12,10 @@ import envs  # noqa: F401
 from envs.particle import ParticleExpert
 from envs.particle.corridor import CorridorExpert, distance_to_corridor
 from envs.particle.obstacles import CLEARANCE
+from ibc.app.composition.committee import together
 from ibc.app.composition.study import CASES, compose_study
 from ibc.app.composition_table import TITLES, composition_table
+from ibc.checkpoint import build_policy, load_checkpoint
 from ibc.config import compose
 from ibc.energies import (
     AccelerationLimit,
@@ -33,7 +35,7 @@ from ibc.energies import (
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.noise import BatchNoise
-from ibc.policies import distinct_answers, doubt
+from ibc.policies import ComposedPolicy, Policy, distinct_answers, doubt
 from ibc.policies.implicit import ActionBounds
 from ibc.rollout import rollout
 from ibc.samplers import Candidates, Langevin
@@ -285,6 +287,28 @@ class TestCommand:
     def test_an_unknown_case(self, tmp_path):
         with pytest.raises(UserError, match="cases=nothing; allowed: particle_2d, .*doubt"):
             compose_study(self.settings(tmp_path, "cases=[nothing]"))
+
+    def test_policies_together(self):
+        """Energies by their mean; actions, where there is nothing else, by theirs."""
+        checkpoint = load_checkpoint(ROOT / "pretrained/particle_2d.pt")
+        policy = build_policy(checkpoint, torch.device("cpu"))
+        obs = {name: torch.rand(2, 2, 2) for name in policy.spec.obs}
+        assert isinstance(together([policy, policy]), ComposedPolicy)
+
+        class Constant(Policy):
+            def __init__(self, value):
+                super().__init__(policy.spec)
+                self.value = value
+
+            def fit(self, dataset):
+                pass
+
+            def act_flat(self, obs, noise):
+                return torch.full((2, 2), self.value)
+
+        mean = together([Constant(0.0), Constant(0.6)])
+        noise = BatchNoise(torch.Generator().manual_seed(0))
+        torch.testing.assert_close(mean.act_flat(obs, noise), torch.full((2, 2), 0.3))
 
     def test_every_case_has_a_title(self):
         assert [case.__name__ for case in CASES] == list(TITLES)

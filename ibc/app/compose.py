@@ -1,4 +1,4 @@
-"""``compose=...`` on the command line: a trained policy with constraints, or with another policy."""
+"""``compose=...`` on the command line: a trained policy with constraints, or with other policies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ class Composition:
     """What a file of ``configs/compose`` says; its other keys are there to be referred to.
 
     Attributes:
-        other: a checkpoint whose energy is combined with the policy's.
-        operation: how: both (``all``), either (``any``), or the policy's without the other's (``not``).
-        weights, temperatures: of policy and other.
+        other: a checkpoint whose energy is combined with the policy's, or several.
+        operation: how: all of them (``all``), any (``any``), or the policy's without the others' (``not``).
+        weights, temperatures: of policy and others. Weights are equal parts of one if None: a mean, down which a
+            sampler's steps are as long as down the energy of one.
         terms: constraints.
         hard: whether these come before everything else.
     """
 
-    other: str | None = None
+    other: str | list[str] | None = None
     operation: str = "all"
     weights: list[float] | None = None
     temperatures: list[float] | None = None
@@ -48,6 +49,12 @@ class Composition:
         """From the configuration, in which parameters of the terms stand beside the known keys."""
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in config.items() if key in known})
+
+    def others(self) -> list[str]:
+        """The checkpoints that are combined with the policy."""
+        if self.other is None:
+            return []
+        return [self.other] if isinstance(self.other, str) else self.other
 
     def constraints(self) -> list[Energy]:
         """The terms, built.
@@ -72,15 +79,16 @@ def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPo
         raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
     composition = Composition.from_mapping(config)
     energy: Energy = policy.energy
-    if composition.other is not None:
-        other = _other(composition.other, policy, device)
+    others = [_other(path, policy, device).energy for path in composition.others()]
+    if others:
         combine = AnyOf if composition.operation == "any" else AllOf
+        count = 1 + len(others)
         energy = combine(
             policy.energy,
-            Not(other.energy) if composition.operation == "not" else other.energy,
-            weights=composition.weights,
+            *(Not(other) if composition.operation == "not" else other for other in others),
+            weights=composition.weights or [1 / count] * count,
             temperatures=composition.temperatures,
-            names=["policy", "other"],
+            names=["policy", *(f"other_{i}" * (count > 2) or "other" for i in range(1, count))],
         )
     constraints = composition.constraints()
     if constraints:

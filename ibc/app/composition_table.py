@@ -13,6 +13,7 @@ TITLES = {
     "habits": ("two habits at the start", "either: 50 ± 10 %; not the second: 2 %"),
     "particle_16d": ("particle 16-D, by iterations", "monotone within intervals"),
     "maze": ("hall with a pocket across the straight way", "trajectory energy: 80 %"),
+    "committee": ("door, human, policies of three training seeds", "together above alone"),
     "latency": ("three constraints, one environment", "1.5 times"),
     "doubt": ("doubt at the 95 % quantile", "5 % of what is held out"),
 }
@@ -48,6 +49,8 @@ def _figures(row: dict[str, Any]) -> str:
             told.append(
                 f"{name} {row[f'{key}_rate']:.0%} ({low:.0%} to {high:.0%} of {row['num_episodes']})"
             )
+    if "return_mean" in row:
+        told.append(f"return {row['return_mean']:.0f}")
     if "times_without" in row:
         told.append(f"{row['decision_ms']:.1f} ms, {row['times_without']:.2f} times")
     return "; ".join(told)

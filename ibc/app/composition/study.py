@@ -11,6 +11,7 @@ from typing import Any
 from ibc import machine
 from ibc.app.composition.answers import doubt, habits
 from ibc.app.composition.closed_loop import Settings
+from ibc.app.composition.committee import committee
 from ibc.app.composition.corridor import corridor
 from ibc.app.composition.latency import latency
 from ibc.app.composition.obstacles import particle_2d, particle_8d
@@ -30,6 +31,7 @@ CASES: tuple[Callable[[Settings], list[dict[str, Any]]], ...] = (
     habits,
     particle_16d,
     maze,
+    committee,
     latency,
     doubt,
 )
