@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ibc.app.tables import write_tables
+from ibc.app.tables.pages import write_tables
 from ibc.config import readable_errors
 
 if __name__ == "__main__":

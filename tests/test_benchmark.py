@@ -14,7 +14,7 @@ from envs.d4rl.kitchen import ELEMENT
 from ibc.app.demonstrations import check_actions, load_demonstrations
 from ibc.app.inspect import describe, inspect
 from ibc.app.study import study
-from ibc.app.tables import table
+from ibc.app.tables.pages import table
 from ibc.app.tasks import NoDataError, find_task_data
 from ibc.benchmark import find_task
 from ibc.benchmark.published import PUBLISHED

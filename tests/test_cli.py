@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT
 from test_train import tiny
 
-from ibc.app.tables import table
+from ibc.app.tables.pages import table
 from ibc.app.train import train
 from ibc.checkpoint import FORMAT_VERSION, load_checkpoint
 from ibc.errors import UserError

@@ -14,7 +14,7 @@ from envs.particle.corridor import CorridorExpert, distance_to_corridor
 from envs.particle.obstacles import CLEARANCE
 from ibc.app.composition.committee import together
 from ibc.app.composition.study import CASES, compose_study
-from ibc.app.composition_table import TITLES, composition_table
+from ibc.app.tables.composition import TITLES, composition_table
 from ibc.checkpoint import build_policy, load_checkpoint
 from ibc.config import compose
 from ibc.energies import (

@@ -10,11 +10,11 @@ import pytest
 import torch
 from test_explicit import vector_spec
 
-from ibc.app import coordinates, function_fits
-from ibc.app.bimodal import WEIGHTS, compare, demonstrations, log_density, middles
 from ibc.app.methods import chosen, methods, methods_table, steps_within
-from ibc.app.small_problems import small_problems
-from ibc.app.tables import table
+from ibc.app.small import coordinates, function_fits
+from ibc.app.small.bimodal import WEIGHTS, compare, demonstrations, log_density, middles
+from ibc.app.small.problems import small_problems
+from ibc.app.tables.pages import table
 from ibc.config import compose
 from ibc.errors import UserError
 from ibc.policies import Policy

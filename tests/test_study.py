@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from ibc.app.study import study
-from ibc.app.tables import write_tables
+from ibc.app.tables.pages import write_tables
 from ibc.config import compose
 from ibc.errors import UserError
 from ibc.log import read_metrics

@@ -17,10 +17,10 @@ import torch
 
 from ibc import machine
 from ibc.app.accuracy import accuracy
-from ibc.app.benchmark_table import describe_other
 from ibc.app.evaluate import write_json
 from ibc.app.figures import benchmark_bars, png
 from ibc.app.search_options import OPTIONS, measure_option
+from ibc.app.tables.benchmark import describe_other
 from ibc.app.time_to_success import time_to_success
 from ibc.app.workloads import NAMES, make_workload
 from ibc.checkpoint import build_policy, load_checkpoint

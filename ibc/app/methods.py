@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from ibc import machine
-from ibc.app.bimodal import bimodal_cell
 from ibc.app.evaluate import write_json
 from ibc.app.runs import EVALUATION, run_folder
+from ibc.app.small.bimodal import bimodal_cell
 from ibc.app.study import is_done, pool
 from ibc.app.train import prepare, train_in
 from ibc.config import Config, at_least, compose

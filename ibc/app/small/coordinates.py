@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ibc.app.small import one_step_dataset, train_policy
+from ibc.app.small.one_step import one_step_dataset, train_policy
 from ibc.noise import RowNoise
 from ibc.policies import Policy
 from ibc.types import ObsField, Spec

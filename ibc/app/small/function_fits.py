@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ibc.app.small import one_step_dataset, train_policy
+from ibc.app.small.one_step import one_step_dataset, train_policy
 from ibc.noise import RowNoise
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.types import ObsField, Spec

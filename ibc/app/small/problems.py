@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ibc import machine
-from ibc.app.coordinates import coordinate_figure, coordinate_regression
 from ibc.app.evaluate import write_json
 from ibc.app.figures import png
-from ibc.app.function_fits import function_fits
+from ibc.app.small.coordinates import coordinate_figure, coordinate_regression
+from ibc.app.small.function_fits import function_fits
 from ibc.config import Config, at_least
 from ibc.errors import UserError
 from ibc.files import write_atomically

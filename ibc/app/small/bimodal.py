@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ibc.app.small import CPU, one_step_dataset
+from ibc.app.small.one_step import CPU, one_step_dataset
 from ibc.app.train import make_trainer
 from ibc.config import compose
 from ibc.noise import RowNoise

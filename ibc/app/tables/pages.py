@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ibc.app.benchmark_table import benchmark_table
-from ibc.app.composition_table import composition_table
 from ibc.app.methods import methods_table
-from ibc.app.small_tables import small_table
-from ibc.app.task_tables import experiment_table, task_table
+from ibc.app.tables.benchmark import benchmark_table
+from ibc.app.tables.composition import composition_table
+from ibc.app.tables.small import small_table
+from ibc.app.tables.studies import experiment_table, task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 

@@ -1,0 +1,1 @@
+"""Small problems that show the point."""

@@ -1,0 +1,1 @@
+"""Tables of README and docs, one file a kind of result."""
