@@ -64,6 +64,21 @@ def test_finished_runs_are_reused_and_others_are_not(done):
     assert read_metrics(run)
 
 
+def test_other_policies_of_the_same_study_stay(done):
+    """As where the runs are gone: what stays is what the result file says."""
+    path = done / "results/particle_2d.json"
+    first = json.loads(path.read_text())
+    first["rows"][0]["success_rate"] = 0.123
+    path.write_text(json.dumps(first))
+    study(settings("policies=[mdn]"))
+    second = json.loads(path.read_text())
+    assert [row["policy"] for row in second["rows"]] == ["implicit", "mse", "mdn"]
+    assert second["rows"][:2] == first["rows"]
+    assert "'policies=[implicit,mse,mdn]'" in second["command"]
+    study(settings("policies=[mse]", "seeds=[0]"))
+    assert [row["policy"] for row in json.loads(path.read_text())["rows"]] == ["mse"]
+
+
 def test_published_policy_cannot_be_continued_but_acts(done):
     from ibc.checkpoint import load_checkpoint
 

@@ -26,21 +26,32 @@ MAX_PRETRAINED = 3_000_000
 
 
 def study(config: Config) -> None:
-    """The command. Interrupted, it goes on where it stopped when it is called again."""
+    """The command. Interrupted, it goes on where it stopped when it is called again.
+
+    Rows of policies that are not asked for stay in the result file, if the study is otherwise the same.
+    """
+    every = cases(config)
+    asked = {(case.label, policy) for case in every for policy in config["policies"]}
+    labels = [case.label for case in every]
+    rows = [
+        row
+        for row in earlier_rows(config)
+        if row.get("task") in labels and (row.get("task"), row["policy"]) not in asked
+    ]
     result: dict[str, Any] = {
         "experiment": config["name"],
-        "command": command(config),
+        "command": command(config, rows),
         "seeds": config["seeds"],
-        "rows": [],
+        "rows": rows,
         "about": machine.provenance(),
     }
     if config["tasks"]:
         result |= {"tasks": list(config["tasks"]), "overrides": config["overrides"], "missing": []}
     if config["experiments"]:
         result |= {"experiments": config["experiments"], "published": config["published"]}
-    for case in cases(config):
+    for case in every:
         try:
-            study_case(config, case, result)
+            study_case(config, case, result, labels)
         except NoDataError as error:
             print(f"not run: {error}")
             result["missing"].append({"task": case.label, "reason": source(str(case.label))})
@@ -85,13 +96,18 @@ def cases(config: Config) -> list[Case]:
     return [Case(None, (base,), target)]
 
 
-def study_case(config: Config, case: Case, result: dict[str, Any]) -> None:
+def study_case(
+    config: Config, case: Case, result: dict[str, Any], labels: Sequence[str | None]
+) -> None:
     """All policies and seeds of one case, written to the result file policy by policy."""
     overrides = [*case.overrides, *config["overrides"]]
     for policy in config["policies"]:
         runs = [one_run(overrides, policy, seed) for seed in config["seeds"]]
         row = {"policy": policy, **pool([figures for _, figures in runs])}
         result["rows"].append(row if case.label is None else {"task": case.label, **row})
+        result["rows"].sort(  # energies first, then as they came
+            key=lambda row: (labels.index(row.get("task")), row["policy"] != "implicit")
+        )
         write_json(Path(config["output"]), result)
         if policy == "implicit" and case.pretrained is not None:
             publish(runs[0][0] / CHECKPOINT, case.pretrained, runs[0][1])
@@ -173,9 +189,26 @@ def publish(checkpoint_path: Path, target: Path, figures: dict[str, Any]) -> Non
     print(f"policy: {target}, {target.stat().st_size / 1e6:.1f} MB")
 
 
-def command(config: Config) -> str:
-    """The command line that makes the result again."""
-    lists = {key: ",".join(str(value) for value in config[key]) for key in ("policies", "seeds")}
+def earlier_rows(config: Config) -> list[dict[str, Any]]:
+    """What the result file holds of the same study, for whichever policies."""
+    path = Path(config["output"])
+    if not path.exists():
+        return []
+    earlier: dict[str, Any] = json.loads(path.read_text())
+    rows: list[dict[str, Any]] = earlier["rows"]
+    return rows if earlier["command"] == command(config, rows, of_rows_only=True) else []
+
+
+def command(
+    config: Config, rows: Sequence[dict[str, Any]] = (), *, of_rows_only: bool = False
+) -> str:
+    """The command line that makes the result again: for the policies of ``rows``, and those asked for now."""
+    now = [] if of_rows_only else config["policies"]
+    policies = dict.fromkeys([*(row["policy"] for row in rows), *now])
+    lists = {
+        "policies": ",".join(sorted(policies, key=lambda policy: policy != "implicit")),
+        "seeds": ",".join(map(str, config["seeds"])),
+    }
     protocol = config["protocol_name"]
     what = f"name={config['name']}" if protocol is None else f"protocol={protocol}"
     parts = ["python scripts/study.py", what]
