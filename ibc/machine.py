@@ -117,15 +117,22 @@ def provenance() -> dict[str, Any]:
     }
 
 
+#: What decides a result, from the root of the repository; results and policies written beside it do not.
+_CODE = (":/ibc", ":/envs", ":/configs", ":/scripts", ":/constraints.txt")
+
+
 def _commit() -> str | None:
-    folder = Path(__file__).parent
+    """The commit of the code that runs, ``-dirty`` where that is changed; None outside of a repository."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--", *_CODE)
+    return f"{commit}-dirty" if commit and changed else commit
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", *arguments]
     try:
         run = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
