@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from ibc.app.study import study
+from ibc.app.study import command, study
 from ibc.app.tables.pages import write_tables
 from ibc.config import compose
 from ibc.errors import UserError
@@ -139,3 +139,26 @@ def test_a_protocol_of_experiments_is_one_table(tmp_path, monkeypatch):
     lines = page.read_text().splitlines()
     assert any(line.startswith("| block_insert_states | implicit | 83 |") for line in lines)
     assert any(line.startswith("| block_push_states | mse | none |") for line in lines)
+
+
+def test_a_protocol_puts_together_what_was_measured_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    row = {"success_rate": 0.5, "return_mean": 1.0}
+    for name, policies in (
+        ("block_insert_states", ["mse", "mdn"]),
+        ("block_push_states", ["implicit"]),
+    ):
+        alone = compose("study", [f"name={name}", f"policies=[{','.join(policies)}]", "seeds=[0]"])
+        rows = [{"policy": policy, **row} for policy in policies]
+        result = {"command": command(alone, []), "rows": rows}
+        (tmp_path / f"results/{name}.json").write_text(json.dumps(result))
+    study(compose("study", ["protocol=block_push", "policies=[]", "seeds=[0]"]))
+    result = json.loads((tmp_path / "results/block_push.json").read_text())
+    assert [(row["task"], row["policy"]) for row in result["rows"]] == [
+        ("block_push_states", "implicit"),
+        ("block_insert_states", "mse"),
+        ("block_insert_states", "mdn"),
+    ]
+    study(compose("study", ["protocol=block_push", "policies=[]", "seeds=[0,1]"]))
+    assert not json.loads((tmp_path / "results/block_push.json").read_text())["rows"]

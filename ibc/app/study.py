@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,8 @@ MAX_PRETRAINED = 3_000_000
 def study(config: Config) -> None:
     """The command. Interrupted, it goes on where it stopped when it is called again.
 
-    Rows of policies that are not asked for stay in the result file, if the study is otherwise the same.
+    Rows of policies that are not asked for stay in the result file, if the study is otherwise the same. With none asked
+    for, ``policies=[]``, a protocol of experiments puts together what studies of these have measured.
     """
     every = cases(config)
     asked = {(case.label, policy) for case in every for policy in config["policies"]}
@@ -51,11 +53,14 @@ def study(config: Config) -> None:
         result |= {"experiments": config["experiments"], "published": config["published"]}
     for case in every:
         try:
-            study_case(config, case, result, labels)
+            study_case(config, case, result)
         except NoDataError as error:
             print(f"not run: {error}")
             result["missing"].append({"task": case.label, "reason": source(str(case.label))})
-            write_json(Path(config["output"]), result)
+        result["rows"].sort(  # energies first, then as they came
+            key=lambda row: (labels.index(row.get("task")), row["policy"] != "implicit")
+        )
+        write_json(Path(config["output"]), result)
     for row in result["rows"]:
         print(
             f"{row.get('task', '')} {row['policy']}: success {row['success_rate']:.1%}, "
@@ -96,18 +101,13 @@ def cases(config: Config) -> list[Case]:
     return [Case(None, (base,), target)]
 
 
-def study_case(
-    config: Config, case: Case, result: dict[str, Any], labels: Sequence[str | None]
-) -> None:
+def study_case(config: Config, case: Case, result: dict[str, Any]) -> None:
     """All policies and seeds of one case, written to the result file policy by policy."""
     overrides = [*case.overrides, *config["overrides"]]
     for policy in config["policies"]:
         runs = [one_run(overrides, policy, seed) for seed in config["seeds"]]
         row = {"policy": policy, **pool([figures for _, figures in runs])}
         result["rows"].append(row if case.label is None else {"task": case.label, **row})
-        result["rows"].sort(  # energies first, then as they came
-            key=lambda row: (labels.index(row.get("task")), row["policy"] != "implicit")
-        )
         write_json(Path(config["output"]), result)
         if policy == "implicit" and case.pretrained is not None:
             publish(runs[0][0] / CHECKPOINT, case.pretrained, runs[0][1])
@@ -190,21 +190,37 @@ def publish(checkpoint_path: Path, target: Path, figures: dict[str, Any]) -> Non
 
 
 def earlier_rows(config: Config) -> list[dict[str, Any]]:
-    """What the result file holds of the same study, for whichever policies."""
+    """What result files hold of the same study, for whichever policies.
+
+    A protocol of experiments also has what studies of these alone have measured.
+    """
     path = Path(config["output"])
+    rows = rows_of(path, config)
+    for name in config["experiments"]:
+        alone = {**config, "name": name, "protocol_name": None}
+        measured = [{"task": name, **row} for row in rows_of(path.with_stem(name), alone)]
+        again = {row["policy"] for row in measured}
+        rows = [r for r in rows if r["task"] != name or r["policy"] not in again] + measured
+    return rows
+
+
+def rows_of(path: Path, config: Config) -> list[dict[str, Any]]:
+    """The rows of a result file that the same command made, but for its policies; none where there are none."""
     if not path.exists():
         return []
     earlier: dict[str, Any] = json.loads(path.read_text())
+    same = _without_policies(earlier["command"]) == _without_policies(command(config, []))
     rows: list[dict[str, Any]] = earlier["rows"]
-    return rows if earlier["command"] == command(config, rows, of_rows_only=True) else []
+    return rows if same else []
 
 
-def command(
-    config: Config, rows: Sequence[dict[str, Any]] = (), *, of_rows_only: bool = False
-) -> str:
+def _without_policies(command_line: str) -> str:
+    return re.sub(r"'policies=\[[^]]*\]'", "", command_line)
+
+
+def command(config: Config, rows: Sequence[dict[str, Any]]) -> str:
     """The command line that makes the result again: for the policies of ``rows``, and those asked for now."""
-    now = [] if of_rows_only else config["policies"]
-    policies = dict.fromkeys([*(row["policy"] for row in rows), *now])
+    policies = dict.fromkeys([*(row["policy"] for row in rows), *config["policies"]])
     lists = {
         "policies": ",".join(sorted(policies, key=lambda policy: policy != "implicit")),
         "seeds": ",".join(map(str, config["seeds"])),
