@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from envs.bimanual_sweep.places import in_bowls, lost
 from envs.bimanual_sweep.scene import JOINTS, PIECE_RADIUS
 from envs.bimanual_sweep.simulation import Simulation
-from envs.camera import Camera
+from envs.studio import Cameras
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]
@@ -28,7 +28,7 @@ APART = 2.1 * PIECE_RADIUS
 SUCCESS_FRACTION, SUCCESS_EVENNESS = 0.9, 0.6
 #: How much of a disturbance remains a control step later.
 DISTURBANCE_MEMORY = 0.8
-_IMAGE, _FILM = (96, 96), (480, 640)
+_IMAGE = (96, 96)
 
 
 class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
@@ -101,10 +101,9 @@ class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.disturbance = disturbance
         self.render_mode = render_mode
         self.simulation = Simulation(num_pieces)
-        self._eye = (
-            Camera(self.simulation.model, "observation", _IMAGE, fine=False) if pixels else None
+        self._cameras = Cameras(
+            self.simulation.model, self.simulation.data, _IMAGE if pixels else None
         )
-        self._film: Camera | None = None
         self._limit = np.array([MAX_DELTA, MAX_DELTA])
         limit = self._limit.ravel().astype(np.float32)
         self.action_space = gym.spaces.Box(-limit, limit, dtype=np.float32)
@@ -161,16 +160,11 @@ class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
         """A picture for films, (480, 640, 3)."""
-        if self._film is None:
-            self._film = Camera(self.simulation.model, "film", _FILM, fine=True)
-        return self._film(self.simulation.data)
+        return self._cameras.film()
 
     def close(self) -> None:
         """Release the renderers."""
-        for camera in (self._eye, self._film):
-            if camera is not None:
-                camera.close()
-        self._eye = self._film = None
+        self._cameras.close()
 
     def _judge(self) -> dict[str, Any]:
         inside = in_bowls(self.simulation.pieces).sum(1)
@@ -192,6 +186,4 @@ class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
             "pieces": (pieces * there[:, None]).astype(np.float32),
             "pieces_mask": there.astype(np.float32),
         }
-        if self._eye is not None:
-            obs["rgb"] = self._eye(self.simulation.data)
-        return obs
+        return obs | self._cameras.observe()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from envs.studio import SURFACES, VISUAL
+
 #: Beads: radius (m), mass (kg), and what stops one that rolls (N m s/rad): let go at 0.3 m/s, it rolls on for 30 mm.
 PIECE_RADIUS, PIECE_MASS, PIECE_DAMPING = 0.009, 0.005, 5e-6
 #: The tray's inner corners. Bowls stand behind it.
@@ -39,15 +41,9 @@ def scene_xml(count: int) -> str:
   <compiler angle="radian" autolimits="true"/>
   <option timestep="{DT}" integrator="implicitfast" iterations="30"/>
   <size memory="4M"/>
-  <visual>
-    <headlight ambient="0.38 0.38 0.38" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
-    <map znear="0.02" zfar="12"/>
-    <rgba haze="0.93 0.94 0.96 1"/>
-  </visual>
+  {VISUAL}
   <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.95 0.96 0.98" rgb2="0.82 0.86 0.91" width="64" height="384"/>
-    <material name="table" rgba="0.86 0.84 0.80 1" specular="0.1" shininess="0.1"/>
-    <material name="rim" rgba="0.50 0.42 0.35 1" specular="0.1" shininess="0.1"/>
+    {SURFACES}
     <material name="bowl" rgba="0.93 0.93 0.95 1" specular="0.2" shininess="0.3"/>
     <material name="inside" rgba="0.30 0.33 0.38 1" specular="0.1" shininess="0.1"/>
     <material name="left" rgba="0.20 0.42 0.80 1" specular="0.3" shininess="0.4"/>

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from envs.block_push.scene import Scene
 from envs.block_push.simulation import Simulation
-from envs.camera import Camera
+from envs.studio import Cameras
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]
@@ -29,8 +29,6 @@ TARGET_TURN = np.pi / 6
 MIDWAY_OFF, MIDWAY_APART, MIDWAY_CLEAR, MIDWAY_ROD = 0.02, 0.08, 0.05, ((0.2, -0.45), (0.6, 0.45))
 #: Share of the steps in which a demonstrator is nudged.
 NUDGES = 0.15
-#: Height and width of films.
-FILM_SIZE = (480, 640)
 
 
 class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
@@ -105,12 +103,9 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         self.render_mode = render_mode
         self.simulation = Simulation(self.scene, arm)
         height, width = (int(side) for side in image_size)
-        self._eye = (
-            Camera(self.simulation.model, "observation", (height, width), fine=False)
-            if pixels
-            else None
+        self._cameras = Cameras(
+            self.simulation.model, self.simulation.data, (height, width) if pixels else None
         )
-        self._film: Camera | None = None
         self.action_space = gym.spaces.Box(-MAX_DELTA, MAX_DELTA, (2,), np.float32)
         plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
         circle = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -207,19 +202,12 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
 
     def _obs(self) -> Obs:
         obs: Obs = {name: value.astype(np.float32) for name, value in self._state().items()}
-        if self._eye is not None:
-            obs["rgb"] = self._eye(self.simulation.data)
-        return obs
+        return obs | self._cameras.observe()
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
         """A picture for films, (480, 640, 3)."""
-        if self._film is None:
-            self._film = Camera(self.simulation.model, "film", FILM_SIZE, fine=True)
-        return self._film(self.simulation.data)
+        return self._cameras.film()
 
     def close(self) -> None:
         """Release the renderers."""
-        for camera in (self._eye, self._film):
-            if camera is not None:
-                camera.close()
-        self._eye = self._film = None
+        self._cameras.close()

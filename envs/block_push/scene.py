@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envs.block_push import arm as xarm
+from envs.studio import SURFACES, VISUAL
 
 ARMS = ("slides", "xarm")
 
@@ -67,15 +68,9 @@ def scene_xml(scene: Scene, arm: str) -> str:
   <compiler angle="radian" autolimits="true"/>
   <option timestep="{DT}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="50"/>
   <size memory="2M"/>
-  <visual>
-    <headlight ambient="0.38 0.38 0.38" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
-    <map znear="0.02" zfar="12"/>
-    <rgba haze="0.93 0.94 0.96 1"/>
-  </visual>
+  {VISUAL}
   <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.95 0.96 0.98" rgb2="0.82 0.86 0.91" width="64" height="384"/>
-    <material name="table" rgba="0.86 0.84 0.80 1" specular="0.1" shininess="0.1"/>
-    <material name="rim" rgba="0.50 0.42 0.35 1" specular="0.1" shininess="0.1"/>
+    {SURFACES}
     <material name="metal" rgba="0.62 0.65 0.70 1" specular="0.5" shininess="0.5"/>
     <material name="shell" rgba="0.95 0.95 0.96 1" specular="0.3" shininess="0.4"/>
     <material name="rod" rgba="0.13 0.14 0.17 1" specular="0.4" shininess="0.5"/>
