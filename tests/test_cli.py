@@ -415,6 +415,7 @@ class TestCompose:
             (("compose=both_policies",), "please give compose.other=..."),
             (("compose=both_policies", "compose.other=none.pt"), "no checkpoint at none.pt"),
             (("compose=avoid_disk", "compose.terms=[]"), "compose needs another policy"),
+            (("compose=committee", "compose.other=[]"), "compose needs another policy"),
         ],
     )
     def test_refusals(self, cli, trained, arguments, message):

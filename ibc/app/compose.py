@@ -41,7 +41,7 @@ class Composition:
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
             raise UserError(f"compose.operation={self.operation}; allowed: {', '.join(OPERATIONS)}")
-        if self.other is None and not self.terms:
+        if not self.others() and not self.terms:
             raise UserError("compose needs another policy (compose.other) or constraints (terms)")
 
     @classmethod
@@ -83,12 +83,13 @@ def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPo
     if others:
         combine = AnyOf if composition.operation == "any" else AllOf
         count = 1 + len(others)
+        numbered = [f"other_{i}" for i in range(1, count)]
         energy = combine(
             policy.energy,
             *(Not(other) if composition.operation == "not" else other for other in others),
             weights=composition.weights or [1 / count] * count,
             temperatures=composition.temperatures,
-            names=["policy", *(f"other_{i}" * (count > 2) or "other" for i in range(1, count))],
+            names=["policy", *(numbered if len(others) > 1 else ["other"])],
         )
     constraints = composition.constraints()
     if constraints:

@@ -103,7 +103,7 @@ class EquivariantSpatialSoftmax(ImageEncoder):
 
     For few pictures of things that look the same everywhere. No strides, no coordinate channels, and an empty margin
     instead of padded maps: nothing tells places apart but the place itself, so what is learned of a thing in one place
-    holds in all. Every pixel costs as much as sixteen of :class:`ConvSpatialSoftmax`.
+    holds in all. Maps are as large as the picture, which :class:`ConvSpatialSoftmax` saves.
 
     Args:
         channels: of the picture, all frames together.
