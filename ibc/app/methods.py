@@ -31,14 +31,13 @@ def methods(config: Config) -> None:
     """The command. Interrupted, it goes on where it stopped when it is called again.
 
     Cells that the result file has are kept, whichever machine made them, unless they were made with other overrides,
-    time or seeds: the table may be filled in several sittings.
+    time or seeds: the table may be filled in several sittings, or by two commands with different tasks at once.
     """
     at_least(config, seconds=1)
     tasks = chosen(config["tasks"], config["only_tasks"], "only_tasks")
     ways = chosen(config["methods"], config["only_methods"], "only_methods")
     output = Path(config["output"])
     about = machine.provenance()  # of the code that runs: what is written here changes the tree
-    cells = earlier_cells(output)
     for task, task_overrides in tasks.items():
         for method, method_overrides in ways.items():
             more = config["more_seeds"] if method in config["best"] else []
@@ -49,13 +48,16 @@ def methods(config: Config) -> None:
                 "seconds": config["seconds"],
                 "overrides": [*task_overrides, *method_overrides, *config["overrides"]],
             }
-            row = cells.get((task, method), {})
+            row = earlier_cells(output).get((task, method), {})
             if {**row, **wanted} != row:
                 cell = bimodal_runs if task == "bimodal" else environment_runs
                 folder = Path(config["run_dir"]) / task / method
                 figures = cell(folder, wanted["overrides"], wanted["seeds"], config["seconds"])
                 row = {**wanted, **figures, "about": about}
-            cells[task, method] = row
+            cells = {
+                **earlier_cells(output),
+                (task, method): row,
+            }  # another command may have added some
             result = {
                 "command": command(config),
                 "tasks": list(config["tasks"]),
