@@ -67,7 +67,10 @@ class BoundAutoregressive:
         low, high = self.bounds.unit_low, self.bounds.unit_high
         cells = (torch.arange(GRID, device=unit.device).to(unit) + 0.5) / GRID
         grid = (low + (high - low) * cells.unsqueeze(-1)).expand(*unit.shape[:2], -1, -1)
-        energy = self._conditionals(unit, torch.cat([unit.unsqueeze(2), grid], 2))
+        values = torch.cat([unit.unsqueeze(2), grid], 2)
+        # One candidate at a time: a grid for all of them does not stay in cache.
+        parts = zip(torch.split(unit, 1, 1), torch.split(values, 1, 1), strict=True)
+        energy = torch.cat([self._conditionals(*part) for part in parts], 1)
         free = torch.logsumexp(-energy[:, :, 1:] / self.temperature, 2) - math.log(GRID)
         width = torch.where(high > low, high - low, torch.ones_like(low))
         return (energy[:, :, 0] + self.temperature * (free + width.log())).sum(-1)
@@ -92,8 +95,10 @@ class BoundAutoregressive:
         order = torch.arange(size, device=prefix.device)
         before = self.weight * (order < order.unsqueeze(1)).unsqueeze(-1)
         own = self.weight[order, order]
-        # (B, M, A, W): what a head sees of the observation and of the dimensions before its own.
-        given = self.context.unsqueeze(1) + torch.einsum("bma,jaw->bmjw", prefix, before)
-        h = given.unsqueeze(2) + values.unsqueeze(-1) * own
-        out: Tensor = self.heads(h.flatten(0, 2).transpose(0, 1))
-        return out.squeeze(-1).T.reshape(values.shape)
+        # Heads first, (A, B, M, W): what each sees of the observation and of the dimensions before its own.
+        given = self.context.transpose(0, 1).unsqueeze(2)
+        given = given + torch.einsum("bma,jaw->jbmw", prefix, before)
+        values = values.movedim(-1, 0)
+        h = given.unsqueeze(3) + values.unsqueeze(-1) * own[:, None, None, None]
+        out: Tensor = self.heads(h.flatten(1, 3))
+        return out.view(values.shape).movedim(0, -1)

@@ -13,7 +13,7 @@ from ibc.samplers.base import Candidates, Sampler, score
 from ibc.samplers.dfo import resample
 
 #: So many of the last set are scored by the whole energy, and returned.
-FINALISTS = 8
+FINALISTS = 4
 
 
 class AutoregressiveDFO(Sampler):
