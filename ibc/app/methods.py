@@ -54,10 +54,8 @@ def methods(config: Config) -> None:
                 folder = Path(config["run_dir"]) / task / method
                 figures = cell(folder, wanted["overrides"], wanted["seeds"], config["seconds"])
                 row = {**wanted, **figures, "about": about}
-            cells = {
-                **earlier_cells(output),
-                (task, method): row,
-            }  # another command may have added some
+            # Read once more: another command may have added cells meanwhile.
+            cells = {**earlier_cells(output), (task, method): row}
             result = {
                 "command": command(config),
                 "tasks": list(config["tasks"]),
