@@ -161,8 +161,18 @@ class TestMethods:
         )  # 12 steps in 0.6 s: 155, two digits
 
     def test_what_has_not_run_is_named(self):
-        result = {"tasks": ["a"], "methods": ["m"], "rows": []}
-        assert methods_table(result)[-1] == "| m | not run |  |  |"
+        cell = {
+            "success_rate": 1.0,
+            "success_rate_ci95": [0.9, 1.0],
+            "training_seconds": [2.0],
+            "policy_latency_ms": 1.0,
+        }
+        rows = [{"task": "a", "method": "m", **cell}, {"task": "b", "method": "n", **cell}]
+        result = {"tasks": ["a", "b", "c"], "methods": ["m", "n", "k"], "rows": rows}
+        lines = methods_table(result)
+        assert lines[0] == "| method | a | b | training | ms |"
+        assert lines[2] == "| m | 100.0% (90% to 100%) | not run | 2 s | 1.0 to 1.0 |"
+        assert lines[-1] == "Not run: c, k."
 
 
 @pytest.mark.slow

@@ -185,21 +185,28 @@ def cell_text(row: dict[str, Any]) -> str:
 
 
 def methods_table(result: dict[str, Any]) -> list[str]:
-    """Markdown lines: a row a method, a column a task, then training time and milliseconds for a decision."""
-    lines = [
-        f"| method | {' | '.join(result['tasks'])} | training | ms |",
-        "|---" * (len(result["tasks"]) + 3) + "|",
-    ]
+    """Markdown lines: a row a method, a column a task, then training time and milliseconds for a decision.
+
+    Methods and tasks of which nothing was run are named below it.
+    """
     cells = {(row["method"], row["task"]): row for row in result["rows"]}
-    for method in result["methods"]:
-        mine = [cells[method, task] for task in result["tasks"] if (method, task) in cells]
+    tasks = [task for task in result["tasks"] if any(task == other for _, other in cells)]
+    ways = [method for method in result["methods"] if any(method == other for other, _ in cells)]
+    lines = [
+        f"| method | {' | '.join(tasks)} | training | ms |",
+        "|---" * (len(tasks) + 3) + "|",
+    ]
+    for method in ways:
+        mine = [cells[method, task] for task in tasks if (method, task) in cells]
         texts = [
             cell_text(cells[method, task]) if (method, task) in cells else "not run"
-            for task in result["tasks"]
+            for task in tasks
         ]
         seconds = [s for row in mine for s in row["training_seconds"]]
         milliseconds = [row["policy_latency_ms"] for row in mine]
-        training = f"{sum(seconds) / len(seconds):.0f} s" if seconds else ""
-        spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}" if milliseconds else ""
+        training = f"{sum(seconds) / len(seconds):.0f} s"
+        spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}"
         lines.append(f"| {method} | {' | '.join(texts)} | {training} | {spread} |")
-    return lines
+    missing = [name for name in result["tasks"] if name not in tasks]
+    missing += [name for name in result["methods"] if name not in ways]
+    return [*lines, "", f"Not run: {', '.join(missing)}."] if missing else lines
