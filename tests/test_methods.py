@@ -386,7 +386,9 @@ def encoder(spec):
 class TestAutoregressive:
     def bound(self, size=3):
         spec = vector_spec(size)
-        energy = AutoregressiveEnergy(spec, encoder=encoder, width=12, num_blocks=1).double()
+        energy = AutoregressiveEnergy(
+            spec, encoder=encoder, width=12, num_blocks=1, head_width=12, head_blocks=1
+        ).double()
         for parameter in energy.parameters():
             parameter.data.mul_(6)
         energy.bounds.half_range.fill_(2.0)
@@ -423,7 +425,9 @@ class TestAutoregressive:
     def test_thirty_dimensions(self, spec):
         """Wide actions cost memory in proportion to their square at most; nothing is special about few."""
         wide = vector_spec(30)
-        energy = AutoregressiveEnergy(wide, encoder=encoder, width=8, num_blocks=1)
+        energy = AutoregressiveEnergy(
+            wide, encoder=encoder, width=8, num_blocks=1, head_width=8, head_blocks=1
+        )
         policy = BowlPolicy()
         policy.energy, policy.bounds = energy, energy.bounds
         batch = Batch({"state": torch.randn(4, 1, 2)}, torch.rand(4, 30))

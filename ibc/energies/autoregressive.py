@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.mlp import initialise
+from ibc.nn.mlp import ResidualMLP, initialise
 from ibc.nn.parallel import INIT_STD, ParallelMLP
 from ibc.types import Obs, Spec
 
 #: Points at which a dimension's normaliser is taken. Enough for ranking; a likelihood needs peaks wider than a cell.
 GRID = 64
+#: Outputs of a head, whose squared norm is its energy: minima are then quadratic, and as sharp as the data ask for.
+RESIDUALS = 8
 
 
 class AutoregressiveEnergy(NetworkEnergy):
@@ -25,6 +27,9 @@ class AutoregressiveEnergy(NetworkEnergy):
     InfoNCE leaves to every ``E_j`` an offset that may depend on what comes before it, so their plain sum ranks nothing.
     The whole energy is therefore ``sum_j E_j + log Z_j``, with ``Z_j`` the integral over dimension j of the search box,
     taken on a grid: a negative log likelihood, which is cheap because each integral has one dimension.
+
+    Heads are small, since every candidate passes through them. What takes more, such as which of two goals the
+    observation asks for, is worked out by a trunk, once for each observation; heads see the encoder's features too.
     """
 
     def __init__(
@@ -34,21 +39,24 @@ class AutoregressiveEnergy(NetworkEnergy):
         encoder: Callable[[Spec], ObsEncoder],
         width: int,
         num_blocks: int,
+        head_width: int,
+        head_blocks: int,
         temperature: float = 1.0,
     ) -> None:
         super().__init__(spec, encoder)
-        size = spec.action_size
-        self.size, self.width, self.temperature = size, width, temperature
-        self.dense_features = nn.Linear(self.encoder.feature_size, size * width)
+        size, features = spec.action_size, self.encoder.feature_size
+        self.size, self.head_width, self.temperature = size, head_width, temperature
+        self.trunk = ResidualMLP(features, width, width=width, num_blocks=num_blocks)
+        self.dense_features = nn.Linear(features + width, size * head_width)
         initialise(self.dense_features)
-        self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, width))
-        # A constant added to a head changes no choice, so there is no bias at the end.
-        self.heads = ParallelMLP(size, 1, width=width, num_blocks=num_blocks, bias=False)
+        self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, head_width))
+        self.heads = ParallelMLP(size, RESIDUALS, width=head_width, num_blocks=head_blocks)
 
     def bind(self, obs: Obs) -> BoundAutoregressive:
-        """The observation goes through encoder and first layer here, and never again."""
-        features = self.dense_features(self.encoder(obs))
-        return BoundAutoregressive(self, features.view(-1, self.size, self.width))
+        """The observation goes through encoder, trunk and first layer here, and never again."""
+        features = self.encoder(obs)
+        context = self.dense_features(torch.cat([features, self.trunk(features)], -1))
+        return BoundAutoregressive(self, context.view(-1, self.size, self.head_width))
 
 
 class BoundAutoregressive:
@@ -80,7 +88,7 @@ class BoundAutoregressive:
         unit = self.bounds.to_unit(action)[..., : j + 1]
         h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
         out: Tensor = self.heads.only(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
-        return out.view(*action.shape[:2])
+        return out.square().sum(-1).view(*action.shape[:2])
 
     def conditionals(
         self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
@@ -100,5 +108,5 @@ class BoundAutoregressive:
         given = given + torch.einsum("bma,jaw->jbmw", prefix, before)
         values = values.movedim(-1, 0)
         h = given.unsqueeze(3) + values.unsqueeze(-1) * own[:, None, None, None]
-        out: Tensor = self.heads(h.flatten(1, 3))
+        out: Tensor = self.heads(h.flatten(1, 3)).square().sum(-1)
         return out.view(values.shape).movedim(0, -1)

@@ -16,9 +16,7 @@ class ParallelMLP(nn.Module):
     The first layer is not included: inputs are ``width`` numbers each, so that whoever uses this can share it.
     """
 
-    def __init__(
-        self, num: int, out_size: int, *, width: int, num_blocks: int, bias: bool = True
-    ) -> None:
+    def __init__(self, num: int, out_size: int, *, width: int, num_blocks: int) -> None:
         super().__init__()
         self.inner = nn.ParameterList(
             INIT_STD * torch.randn(num, width, width) for _ in range(2 * num_blocks)
@@ -27,7 +25,7 @@ class ParallelMLP(nn.Module):
             INIT_STD * torch.randn(num, 1, width) for _ in range(2 * num_blocks)
         )
         self.out = nn.Parameter(INIT_STD * torch.randn(num, width, out_size))
-        self.out_bias = nn.Parameter(torch.zeros(num, 1, out_size)) if bias else None
+        self.out_bias = nn.Parameter(torch.zeros(num, 1, out_size))
 
     def forward(self, h: Float[Tensor, "D R W"]) -> Float[Tensor, "D R O"]:
         """Row r of network d's inputs to its outputs."""
@@ -39,5 +37,5 @@ class ParallelMLP(nn.Module):
             second = first + 1
             inner = F.relu(h) @ self.inner[first][which] + self.biases[first][which]
             h = h + F.relu(inner) @ self.inner[second][which] + self.biases[second][which]
-        out: Tensor = h @ self.out[which]
-        return out if self.out_bias is None else out + self.out_bias[which]
+        out: Tensor = h @ self.out[which] + self.out_bias[which]
+        return out
