@@ -73,7 +73,7 @@ def study(config: Config) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """One part of a study: the overrides of its runs, and where its implicit policy is published."""
+    """One part of a study: the overrides of its runs, and where the experiment's own policy is published."""
 
     label: str | None
     overrides: tuple[str, ...]
@@ -109,7 +109,10 @@ def study_case(config: Config, case: Case, result: dict[str, Any]) -> None:
         row = {"policy": policy, **pool([figures for _, figures in runs])}
         result["rows"].append(row if case.label is None else {"task": case.label, **row})
         write_json(Path(config["output"]), result)
-        if policy == "implicit" and case.pretrained is not None:
+        own = compose("train", overrides)[
+            "policy_name"
+        ]  # implicit, but for experiments that say another
+        if policy == own and case.pretrained is not None:
             publish(runs[0][0] / CHECKPOINT, case.pretrained, runs[0][1])
 
 
