@@ -9,6 +9,7 @@ import pytest
 
 from ibc.app.study import command, study
 from ibc.app.tables.pages import write_tables
+from ibc.checkpoint import load_checkpoint
 from ibc.config import compose
 from ibc.errors import UserError
 from ibc.log import read_metrics
@@ -80,8 +81,6 @@ def test_other_policies_of_the_same_study_stay(done):
 
 
 def test_published_policy_cannot_be_continued_but_acts(done):
-    from ibc.checkpoint import load_checkpoint
-
     checkpoint = load_checkpoint(done / "pretrained/particle_2d.pt")
     assert checkpoint.trainer is None
     assert "success_rate" in checkpoint.about
@@ -107,6 +106,17 @@ def test_a_missing_result_is_named(done):
     page.write_text("<!-- table nothing -->\n<!-- end -->\n")
     with pytest.raises(UserError, match="no result at"):
         write_tables(done)
+
+
+def test_what_an_experiment_itself_trains_is_published(tmp_path, monkeypatch):
+    """The autoregressive energy of an experiment made for it, and not another policy that ran beside it."""
+    monkeypatch.chdir(tmp_path)
+    overrides = "overrides=['debug=quick','network.width=8','encoder.num_gates=4','env.n_dim=2']"
+    name = "particle_16d_autoregressive"
+    policies = "policies=[implicit_autoregressive,mse]"
+    study(compose("study", [f"name={name}", policies, "seeds=[0]", overrides]))
+    published = load_checkpoint(tmp_path / f"pretrained/{name}.pt")
+    assert published.config["policy_name"] == "implicit_autoregressive"
 
 
 def test_a_protocol_of_experiments_is_one_table(tmp_path, monkeypatch):

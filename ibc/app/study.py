@@ -109,9 +109,7 @@ def study_case(config: Config, case: Case, result: dict[str, Any]) -> None:
         row = {"policy": policy, **pool([figures for _, figures in runs])}
         result["rows"].append(row if case.label is None else {"task": case.label, **row})
         write_json(Path(config["output"]), result)
-        own = compose("train", overrides)[
-            "policy_name"
-        ]  # implicit, but for experiments that say another
+        own = compose("train", overrides)["policy_name"]  # what the experiment itself trains
         if policy == own and case.pretrained is not None:
             publish(runs[0][0] / CHECKPOINT, case.pretrained, runs[0][1])
 
