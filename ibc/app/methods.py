@@ -169,6 +169,8 @@ def chosen(every: dict[str, Any], names: list[str] | None, key: str) -> dict[str
 def command(config: Config) -> str:
     """The command line that makes the whole table."""
     parts = ["python scripts/methods.py", f"seconds={config['seconds']}"]
+    if not config["more_seeds"]:
+        parts.append("more_seeds=[]")
     if config["overrides"]:
         inner = ",".join(f"'{override}'" for override in config["overrides"])
         parts.append(f'"overrides=[{inner}]"')
