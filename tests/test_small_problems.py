@@ -10,7 +10,7 @@ import pytest
 import torch
 from test_explicit import vector_spec
 
-from ibc.app.methods import chosen, methods, methods_table, steps_within
+from ibc.app.methods import chosen, methods, methods_table, seeds_text, steps_within
 from ibc.app.small import coordinates, function_fits
 from ibc.app.small.bimodal import WEIGHTS, compare, demonstrations, log_density, middles
 from ibc.app.small.problems import small_problems
@@ -167,12 +167,19 @@ class TestMethods:
             "training_seconds": [2.0],
             "policy_latency_ms": 1.0,
         }
+        cell["seeds"] = [0]
         rows = [{"task": "a", "method": "m", **cell}, {"task": "b", "method": "n", **cell}]
         result = {"tasks": ["a", "b", "c"], "methods": ["m", "n", "k"], "rows": rows}
         lines = methods_table(result)
         assert lines[0] == "| method | a | b | training | ms |"
         assert lines[2] == "| m | 100.0% (90% to 100%) | not run | 2 s | 1.0 to 1.0 |"
-        assert lines[-1] == "Not run: c, k."
+        assert lines[-3:] == ["Training seeds: 0.", "", "Not run: c, k."]
+
+    def test_seeds_are_said(self):
+        """A row of several tasks may have had some of them with fewer seeds, until all is run."""
+        seeds = {"m": [[0], [0]], "n": [[0, 1], [0, 1]], "k": [[0]], "j": [[0], [0, 1]]}
+        rows = [{"method": name, "seeds": each} for name, cells in seeds.items() for each in cells]
+        assert seeds_text(list("mnkj"), rows) == "0; 0, 1 of n; 0 or 0, 1 of j"
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ def cell_text(row: dict[str, Any]) -> str:
 def methods_table(result: dict[str, Any]) -> list[str]:
     """Markdown lines: a row a method, a column a task, then training time and milliseconds for a decision.
 
-    Methods and tasks of which nothing was run are named below it.
+    Below it: which training seeds each method has had, and the methods and tasks of which nothing was run.
     """
     cells = {(row["method"], row["task"]): row for row in result["rows"]}
     tasks = [task for task in result["tasks"] if any(task == other for _, other in cells)]
@@ -209,6 +209,17 @@ def methods_table(result: dict[str, Any]) -> list[str]:
         training = f"{sum(seconds) / len(seconds):.0f} s"
         spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}"
         lines.append(f"| {method} | {' | '.join(texts)} | {training} | {spread} |")
+    lines += ["", f"Training seeds: {seeds_text(ways, result['rows'])}."]
     missing = [name for name in result["tasks"] if name not in tasks]
     missing += [name for name in result["methods"] if name not in ways]
     return [*lines, "", f"Not run: {', '.join(missing)}."] if missing else lines
+
+
+def seeds_text(ways: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    """Which training seeds the methods have had; those that most have had first, without their names."""
+    of_seeds: dict[str, list[str]] = {}
+    for method in ways:
+        had = {", ".join(map(str, row["seeds"])) for row in rows if row["method"] == method}
+        of_seeds.setdefault(" or ".join(sorted(had)), []).append(method)
+    (usual, _), *others = sorted(of_seeds.items(), key=lambda item: -len(item[1]))
+    return "; ".join([usual, *(f"{seeds} of {', '.join(names)}" for seeds, names in others)])
