@@ -339,15 +339,15 @@ class TestTraining:
         config = compose(
             "study",
             [
-                "protocol=d4rl_paper",
+                "protocol=d4rl_best_half",
                 "seeds=[0]",
-                f"overrides=[{quick},'trainer.num_steps=2','data.keep_best=0.5']",
+                f"overrides=[{quick},'trainer.num_steps=2']",
             ],
         )
         assert len(config["tasks"]) == 19
         config["tasks"] = {name: [] for name in ("door-human", "pen-human")}
         study(config)
-        result = json.loads((nowhere / "results/d4rl_paper.json").read_text())
+        result = json.loads((nowhere / "results/d4rl_best_half.json").read_text())
         assert [(r["task"], r["policy"]) for r in result["rows"]] == [
             ("door-human", "implicit"),
             ("door-human", "mse"),
@@ -357,11 +357,11 @@ class TestTraining:
         assert row["normalised_score"] == reference.normalised_score(row["return_mean"])
         assert [entry["task"] for entry in result["missing"]] == ["pen-human"]
         assert str(nowhere) not in json.dumps(result)
-        assert (nowhere / "pretrained/d4rl_door-human.pt").is_file()
-        text = table(nowhere / "results/d4rl_paper.json")
+        assert (nowhere / "pretrained/d4rl_best_half_door-human.pt").is_file()
+        text = table(nowhere / "results/d4rl_best_half.json")
         assert "| pen-human | 2446 ± 207 | no data | 2108 ± 58.8 | no data |" in text
         assert "| door-human | 399 ± 34 |" in text
-        assert "python scripts/study.py protocol=d4rl_paper" in text
+        assert "python scripts/study.py protocol=d4rl_best_half" in text
 
     def test_data_of_another_hand(self, tmp_path):
         write_door(tmp_path / "x.hdf5")

@@ -11,7 +11,7 @@ from ibc.benchmark.tasks import find_task
 def task_table(result: dict[str, Any]) -> list[str]:
     """Markdown lines: a row a task, two columns a policy."""
     policies = list(dict.fromkeys(row["policy"] for row in result["rows"])) or ["implicit", "mse"]
-    half = "_best_half" if "data.keep_best=0.5" in result["overrides"] else ""
+    half = "_best_half" if result["experiment"] == "d4rl_best_half" else ""
     head = ["task", *(f"{p}, {who}" for p in policies for who in ("published", "ours"))]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     by_task = {(row["task"], row["policy"]): row for row in result["rows"]}
