@@ -345,7 +345,7 @@ class TestTraining:
             ],
         )
         assert len(config["tasks"]) == 19
-        config["tasks"] = {name: [] for name in ("door-human", "pen-human")}
+        config["tasks"] = {name: [] for name in ("door-human", "pen-human", "hopper-expert")}
         study(config)
         result = json.loads((nowhere / "results/d4rl_best_half.json").read_text())
         assert [(r["task"], r["policy"]) for r in result["rows"]] == [
@@ -355,12 +355,13 @@ class TestTraining:
         reference = find_task("door-human")
         row = result["rows"][0]
         assert row["normalised_score"] == reference.normalised_score(row["return_mean"])
-        assert [entry["task"] for entry in result["missing"]] == ["pen-human"]
+        assert [entry["task"] for entry in result["missing"]] == ["pen-human", "hopper-expert"]
         assert str(nowhere) not in json.dumps(result)
         assert (nowhere / "pretrained/d4rl_best_half_door-human.pt").is_file()
         text = table(nowhere / "results/d4rl_best_half.json")
         assert "| pen-human | 2446 ± 207 | no data | 2108 ± 58.8 | no data |" in text
         assert "| door-human | 399 ± 34 |" in text
+        assert "hopper-expert" not in text  # neither here nor, with return weighting, in the paper
         assert "python scripts/study.py protocol=d4rl_best_half" in text
 
     def test_data_of_another_hand(self, tmp_path):

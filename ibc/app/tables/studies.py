@@ -9,23 +9,27 @@ from ibc.benchmark.tasks import find_task
 
 
 def task_table(result: dict[str, Any]) -> list[str]:
-    """Markdown lines: a row a task, two columns a policy."""
+    """Markdown lines: a row a task, two columns a policy; none for a task without data and without published scores."""
     policies = list(dict.fromkeys(row["policy"] for row in result["rows"])) or ["implicit", "mse"]
     half = "_best_half" if result["experiment"] == "d4rl_best_half" else ""
     head = ["task", *(f"{p}, {who}" for p in policies for who in ("published", "ours"))]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     by_task = {(row["task"], row["policy"]): row for row in result["rows"]}
-    missing = {entry["task"] for entry in result["missing"]}
+    missing = {entry["task"]: entry["reason"] for entry in result["missing"]}
+    reasons = []
     for task in result["tasks"]:
         published = PUBLISHED.get(find_task(task).name, {})
+        if task in missing:
+            if not any(policy + half in published for policy in policies):
+                continue
+            reasons.append(f"- {missing[task]}")
         cells = [task]
         for policy in policies:
             cells.append(_published(published.get(policy + half)))
             row = by_task.get((task, policy))
             cells.append(_ours(row) if row else "no data" if task in missing else "not run")
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *(f"- {entry['reason']}" for entry in result["missing"])]
-    return lines
+    return [*lines, "", *reasons]
 
 
 def experiment_table(result: dict[str, Any]) -> list[str]:
