@@ -1,11 +1,14 @@
 """Energy networks: gradients by finite differences, late fusion, and everything a network can silently get wrong."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from ibc.energies import LearnedEnergy, action_gradient
 from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, ObsEncoder, SpatialSoftmax
+from ibc.nn.encoders import NEGLIGIBLE, VECTOR_SIZE, GatedFeatures
 from ibc.types import ObsField, Spec
 
 BATCH, COUNT = 3, 5
@@ -143,6 +146,64 @@ def test_spectral_norm_bounds_every_dense_layer(vector_spec):
     for module in energy.head.modules():
         if isinstance(module, nn.Linear):
             assert torch.linalg.matrix_norm(module.weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+class TestGatedFeatures:
+    """A place, where it was, and two goals, each of ``VECTOR_SIZE`` numbers; weights set by hand."""
+
+    def gated(self, num_vectors):
+        gated = GatedFeatures(4 * VECTOR_SIZE, 1, num_vectors=num_vectors).double()
+        assert gated.vectors is not None
+        for parameter in gated.parameters():
+            torch.nn.init.zeros_(parameter)
+        place, before, first, second = torch.eye(4 * VECTOR_SIZE).split(VECTOR_SIZE)
+        gated.value.weight.data.copy_((second - first).mean(0, keepdim=True))
+        gated.vectors.weight.data.copy_(torch.cat([place - first, place - before][:num_vectors]))
+        self.goals = torch.randn(2, VECTOR_SIZE).double()
+        return gated
+
+    def open(self, gated, place, before):
+        """How far the gate is open."""
+        selected = gated(torch.cat([place, before, *self.goals]).unsqueeze(0))[0, 0]
+        return selected / (self.goals[1] - self.goals[0]).mean()
+
+    def test_by_a_distance(self):
+        """Nearer than 0.1 to the first goal."""
+        gated, slope = self.gated(1), 2.0
+        gated.gate.weight.data[0, 2] = -slope
+        gated.gate.bias.data.fill_(slope * math.log(0.1**2))
+        for distance in (1e-3, 0.03, 0.1, 0.3, 1.0):
+            odds = (0.1**2 / (distance**2 + NEGLIGIBLE)) ** slope
+            place = self.goals[0] + distance
+            torch.testing.assert_close(
+                self.open(gated, place, place), torch.tensor(odds / (1 + odds)).double()
+            )
+
+    @pytest.mark.parametrize("speed", [0.1, 0.5, 3.0])
+    def test_by_an_angle(self, speed):
+        """On the way from the first goal, not to it."""
+        gated = self.gated(2)
+        gated.gate.weight.data[0, 4] = 20.0
+        away = torch.randn(VECTOR_SIZE).double()
+        away /= away.square().mean().sqrt()
+        place = self.goals[0] + away
+        assert self.open(gated, place, place - speed * away) > 0.99
+        assert self.open(gated, place, place + speed * away) < 0.01
+        cosine = torch.cosine_similarity(away, torch.ones(VECTOR_SIZE).double(), dim=0)
+        torch.testing.assert_close(
+            self.open(gated, place, place - 1), (20 * cosine).sigmoid(), atol=1e-3, rtol=0
+        )
+
+    def test_every_parameter_receives_a_gradient(self, vector_spec):
+        encoder = ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_gates=3, num_vectors=3)
+        features = encoder(make_obs(vector_spec))
+        assert features.shape == (BATCH, encoder.feature_size)
+        features.square().sum().backward()
+        assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
+
+    def test_vectors_without_gates_would_go_unseen(self, vector_spec):
+        with pytest.raises(ValueError, match="num_gates"):
+            ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_vectors=2)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 6), (4, 3)])

@@ -17,6 +17,11 @@ from ibc.nn.mlp import initialise
 from ibc.nn.normalizer import Normalizer, PictureNormalizer
 from ibc.types import Obs, Spec
 
+#: Numbers in a learned vector.
+VECTOR_SIZE = 16
+#: Mean square of a learned vector below which its length is as good as zero: a hundredth in standardised observations.
+NEGLIGIBLE = 1e-4
+
 
 class ObsEncoder(nn.Module):
     """All of an observation as one feature vector.
@@ -29,7 +34,8 @@ class ObsEncoder(nn.Module):
 
     ``max_shift`` moves each picture by up to that many pixels, in training mode, all frames of an observation alike.
 
-    ``num_gates`` adds that many :class:`GatedFeatures` of vectors and image features together.
+    ``num_gates`` adds that many :class:`GatedFeatures` of vectors and image features together, whose gates also see
+    the lengths of ``num_vectors`` learned vectors, and the angles between them.
     """
 
     def __init__(
@@ -41,8 +47,11 @@ class ObsEncoder(nn.Module):
         noise_std: float = 0.0,
         max_shift: int = 0,
         num_gates: int = 0,
+        num_vectors: int = 0,
     ) -> None:
         super().__init__()
+        if num_vectors and not num_gates:
+            raise ValueError("learned vectors are seen by gates only: num_gates must be at least 1")
         self.noise_std = noise_std
         self.max_shift = max_shift
         # Names are the environment's and may not be those of modules, so parts are kept by position.
@@ -60,7 +69,7 @@ class ObsEncoder(nn.Module):
         for encoder in self.image_encoders:
             assert isinstance(encoder, ImageEncoder)
             size += encoder.feature_size
-        self.gated = GatedFeatures(size, num_gates) if num_gates else None
+        self.gated = GatedFeatures(size, num_gates, num_vectors) if num_gates else None
         self.feature_size = size + num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
@@ -107,19 +116,33 @@ class GatedFeatures(nn.Module):
     A demonstrator often *selects*: this goal now, then that one. A gate that closes selects exactly, which rectifiers
     alone only approximate (gated linear units, Dauphin et al. 2017). The gates see rectified features and products of
     two linear ones, since distances and angles, by which one selects, are sums of products.
+
+    With ``num_vectors``, they also see the lengths of that many learned vectors ``u = W x + b``, as ``log(|u|^2 / R +
+    epsilon)``, and the cosines between them. "Closer than a hundredth" is a sharp bend of a squared distance, which is
+    mostly thousands of times larger, and a gentle slope of its logarithm; "coming or going" is the sign of a cosine,
+    however slow the movement.
     """
 
-    def __init__(self, in_size: int, num_gates: int) -> None:
+    def __init__(self, in_size: int, num_gates: int, num_vectors: int = 0) -> None:
         super().__init__()
+        self.num_vectors = num_vectors
         self.rectified = nn.Linear(in_size, num_gates)
         self.left = nn.Linear(in_size, num_gates, bias=False)
         self.right = nn.Linear(in_size, num_gates)
-        self.gate = nn.Linear(2 * num_gates, num_gates)
+        self.vectors = nn.Linear(in_size, num_vectors * VECTOR_SIZE) if num_vectors else None
+        num_angles = num_vectors * (num_vectors - 1) // 2
+        self.gate = nn.Linear(2 * num_gates + num_vectors + num_angles, num_gates)
         self.value = nn.Linear(in_size, num_gates)
         initialise(self)
 
     def forward(self, x: Float[Tensor, "B I"]) -> Float[Tensor, "B O"]:
         """Vectors to as many features as there are gates."""
-        hidden = torch.cat([F.relu(self.rectified(x)), self.left(x) * self.right(x)], dim=-1)
-        selected: Tensor = torch.sigmoid(self.gate(hidden)) * self.value(x)
+        hidden = [F.relu(self.rectified(x)), self.left(x) * self.right(x)]
+        if self.vectors is not None:
+            vectors = self.vectors(x).unflatten(-1, (self.num_vectors, VECTOR_SIZE))
+            square = vectors.square().mean(-1) + NEGLIGIBLE
+            unit = vectors * (VECTOR_SIZE * square).rsqrt().unsqueeze(-1)
+            i, j = torch.triu_indices(self.num_vectors, self.num_vectors, 1, device=x.device)
+            hidden += [square.log(), (unit @ unit.transpose(1, 2))[:, i, j]]
+        selected: Tensor = torch.sigmoid(self.gate(torch.cat(hidden, -1))) * self.value(x)
         return selected

@@ -22,7 +22,7 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        spec, image_encoder, sqrt_std, noise_std, num_gates: as for :class:`ObsEncoder`, of one time step.
+        spec, image_encoder, sqrt_std, noise_std, num_gates, num_vectors: as for :class:`ObsEncoder`, of one step.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class RecurrentEncoder(ObsEncoder):
         sqrt_std: bool = False,
         noise_std: float = 0.0,
         num_gates: int = 0,
+        num_vectors: int = 0,
     ) -> None:
         super().__init__(
             replace(spec, obs_horizon=1),
@@ -41,6 +42,7 @@ class RecurrentEncoder(ObsEncoder):
             sqrt_std=sqrt_std,
             noise_std=noise_std,
             num_gates=num_gates,
+            num_vectors=num_vectors,
         )
         self.recurrent = nn.GRU(self.feature_size, hidden_size, batch_first=True)
         self.feature_size = hidden_size
