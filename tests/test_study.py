@@ -101,6 +101,28 @@ def test_tables(done):
     assert page.read_text() == text
 
 
+def test_evaluations_of_the_same_episodes_share_a_table(done):
+    for policy in ("implicit", "mse"):
+        evaluation = done / f"runs/quick/particle_2d/{policy}/seed_0/evaluation.json"
+        shutil.copy(evaluation, done / f"results/{policy}.json")
+    page = done / "README.md"
+    page.write_text("<!-- table implicit mse -->\n<!-- end -->\n")
+    write_tables(done)
+    rows = page.read_text().splitlines()[3:5]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| particle_2d, implicit",
+        "| particle_2d, mse",
+    ]
+    page.write_text("<!-- table mse particle_2d -->\n<!-- end -->\n")
+    with pytest.raises(UserError, match="particle_2d does not fit into one table with mse"):
+        write_tables(done)
+    other = json.loads((done / "results/mse.json").read_text()) | {"first_seed": 7}
+    (done / "results/other.json").write_text(json.dumps(other))
+    page.write_text("<!-- table mse other -->\n<!-- end -->\n")
+    with pytest.raises(UserError, match="same seeds"):
+        write_tables(done)
+
+
 def test_a_missing_result_is_named(done):
     page = done / "README.md"
     page.write_text("<!-- table nothing -->\n<!-- end -->\n")

@@ -15,18 +15,50 @@ from ibc.app.tables.studies import experiment_table, task_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
-#: ``<!-- table NAME -->`` ... ``<!-- end -->``: what stands between is replaced by results/NAME.json.
-MARK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: ``<!-- table NAME -->`` ... ``<!-- end -->``: what stands between is replaced by results/NAME.json. Several names are
+#: several evaluations of one environment, a row each.
+MARK = re.compile(r"(<!-- table (\w+(?: \w+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write_tables(root: Path) -> None:
     """Renew every marked table below ``root``."""
     for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
-        new = MARK.sub(lambda m: f"{m[1]}{table(root / 'results' / f'{m[2]}.json')}{m[3]}", text)
+        new = MARK.sub(lambda m: f"{m[1]}{marked(root / 'results', m[2].split())}{m[3]}", text)
         if new != text:
             write_atomically(page, new.encode())
             print(f"{page.relative_to(root)} written")
+
+
+def marked(folder: Path, names: list[str]) -> str:
+    """The table of one result, or of several evaluations.
+
+    Raises:
+        UserError: a result is missing, or several are asked for that are not evaluations on the same episodes.
+    """
+    if len(names) == 1:
+        return table(folder / f"{names[0]}.json")
+    results = [read_result(folder / f"{name}.json") for name in names]
+    same = ("env_id", "num_episodes", "first_seed")
+    for name, result in zip(names, results, strict=True):
+        if "episodes" not in result or any(result[key] != results[0].get(key) for key in same):
+            raise UserError(
+                f"{name} does not fit into one table with {names[0]}: "
+                "that takes evaluations of one environment with the same seeds"
+            )
+    return "\n".join([*evaluation_table(results), ""])
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What a command measured.
+
+    Raises:
+        UserError: there is no such result.
+    """
+    if not path.is_file():
+        raise UserError(f"no result at {path}")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
 
 
 def table(path: Path) -> str:
@@ -35,9 +67,7 @@ def table(path: Path) -> str:
     Raises:
         UserError: there is no such result.
     """
-    if not path.is_file():
-        raise UserError(f"no result at {path}")
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = read_result(path)
     if "products_per_second" in result:
         lines = benchmark_table(result)
     elif "methods" in result:
@@ -45,7 +75,7 @@ def table(path: Path) -> str:
     elif "cases" in result:
         lines = composition_table(result)
     elif "rows" not in result:
-        lines = [*evaluation_table(result), ""]
+        lines = [*evaluation_table([result]), ""]
     elif result["rows"] and not {"num_pictures", "relation"}.isdisjoint(result["rows"][0]):
         lines = small_table(result)
     else:
@@ -85,25 +115,31 @@ def study_table(result: dict[str, Any]) -> list[str]:
     return [*head, *rows, "", note, ""]
 
 
-def evaluation_table(result: dict[str, Any]) -> list[str]:
-    """Lines for one evaluation file: whatever acted there, and how long its episodes were."""
-    low, high = result["success_rate_ci95"]
-    report = result.get("report", {})
-    lengths = [row["length"] for row in result["episodes"]]
-    head = ["", *(name.replace("_", " ") for name in report), "success", "95 % interval", "steps"]
-    cells = [
-        result["about"]["policy"],
-        *reported(report),
-        f"{result['success_rate']:.1%}",
-        f"{low:.1%} to {high:.1%}",
-        f"{sum(lengths) / len(lengths):.0f}",
-    ]
+def evaluation_table(results: list[dict[str, Any]]) -> list[str]:
+    """Lines for evaluation files, a row each: whatever acted there, and how long its episodes were."""
+    first = results[0]
+    head = ["", *(name.replace("_", " ") for name in first.get("report", {}))]
+    head += ["success", "95 % interval", "steps"]
     return [
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",
-        f"| {' | '.join(cells)} |",
+        *(f"| {' | '.join(evaluation_cells(result))} |" for result in results),
         "",
-        f"{result['env_id']}, {result['num_episodes']} episodes, seeds from {result['first_seed']}.",
+        f"{first['env_id']}, {first['num_episodes']} episodes, seeds from {first['first_seed']}.",
+    ]
+
+
+def evaluation_cells(result: dict[str, Any]) -> list[str]:
+    """One evaluation: the experiment a policy was trained by, if it was trained, and what it reached."""
+    low, high = result["success_rate_ci95"]
+    about = result["about"]
+    lengths = [row["length"] for row in result["episodes"]]
+    return [
+        ", ".join(about[key] for key in ("experiment", "policy") if key in about),
+        *reported(result.get("report", {})),
+        f"{result['success_rate']:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{sum(lengths) / len(lengths):.0f}",
     ]
 
 
