@@ -14,7 +14,7 @@ from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import NeighbourRegression
 from ibc.nn import ConvMaxPool, ObsEncoder, RecurrentEncoder
-from ibc.policies import CategoricalPolicy, DiffusionPolicy
+from ibc.policies import CategoricalPolicy, DiffusionPolicy, PolicyActor
 from ibc.policies.diffusion import cosine_schedule
 from ibc.types import Batch, ObsField, Spec
 
@@ -146,6 +146,26 @@ class Exact(DiffusionPolicy):
 
 
 class TestDiffusion:
+    def test_what_it_is_trained_on_has_the_exact_predictor_as_its_optimum(self):
+        """Error of ``scale`` times the exact prediction: its mean square is least at one."""
+        policy = Exact(
+            vector_spec(1), encoder=small_encoder, width=4, num_blocks=1, dropout=0.0
+        ).eval()  # fmt: skip
+        source, obs = noise(), {"state": torch.zeros(50_000, 1, 2)}
+        unit, exact = 0.3 + 0.2 * source.normal(50_000, 1), policy.predict_noise
+
+        def error(scale):
+            policy.predict_noise = lambda *seen: scale * exact(*seen)
+            return policy.noise_error_unit(obs, unit, noise(1)).square().mean().item()
+
+        values = [error(scale) for scale in (0.9, 1.0, 1.1)]
+        assert values[1] < min(values[0], values[2])
+        # The optimum's own error: what of the noise cannot be told from the action.
+        keep = policy.keep
+        assert values[1] == pytest.approx(
+            (keep * 0.2**2 / (keep * 0.2**2 + 1 - keep)).mean().item(), rel=0.03
+        )
+
     @pytest.mark.parametrize(("steps", "eta"), [(200, 1.0), (200, 0.0)])
     def test_with_the_exact_noise_it_draws_from_the_data(self, steps, eta):
         policy = Exact(
@@ -208,8 +228,20 @@ class TestRecurrentEncoder:
             seen = {n: torch.from_numpy(a[index]).unsqueeze(0) for n, a in episodes[0].obs.items()}
             torch.testing.assert_close(encoder(seen)[0], trained[i], atol=1e-5, rtol=1e-5)
 
+    @pytest.mark.parametrize("name", ["mse", "implicit"])
+    def test_in_closed_loop_it_is_given_more_than_its_observations(self, name, spec, dataset):
+        """A history of several frames, beside the one previous action."""
+        assert spec.obs_horizon > 1
+        policy = make(name, spec, dataset, "encoder=recurrent", "encoder.num_gates=3")
+        obs = make_obs(spec)
+        actor = PolicyActor(policy)
+        for slot in range(3):
+            actor.reset(slot, seed=slot)
+        acted = actor.act([0, 1, 2], {n: array.numpy() for n, array in obs.items()})
+        plain = policy.act(obs, row_noise(0, 1, 2))
+        torch.testing.assert_close(torch.from_numpy(acted), plain)
+
     def test_as_the_encoder_of_a_policy(self, spec, dataset):
         policy = make("mse", spec, dataset, "encoder=recurrent", "encoder.num_gates=3")
         policy.train().predict_unit(make_obs(spec)).square().sum().backward()
         assert all(p.grad.any() for p in policy.parameters())
-        policy.eval().act(make_obs(spec), row_noise(0, 1, 2))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from test_losses import BowlPolicy, fitted_stiffness, noise
+from test_losses import Bowl, BowlPolicy, fitted_stiffness, noise
 from test_policies import config_of
 from test_samplers import metres
 from torch import nn
 
 from ibc.config import build
 from ibc.data import WindowDataset
-from ibc.energies import AutoregressiveEnergy, Energy, LeveledEnergy, action_gradient
+from ibc.energies import AutoregressiveEnergy, Energy, HasStart, LeveledEnergy, action_gradient
 from ibc.errors import UserError
 from ibc.losses import (
     Combined,
@@ -22,6 +22,7 @@ from ibc.losses import (
     EnergyMagnitude,
     InfoNCE,
     LevelDenoising,
+    NeighbourNegatives,
     PathPenalty,
     PrefixInfoNCE,
     RankingNCE,
@@ -147,6 +148,69 @@ def test_ranking_nce_of_a_constant_proposal_is_info_nce():
     torch.testing.assert_close(ranking_nce(energy, log_q, 0.5), info_nce(energy, 0.5))
 
 
+class Proposed(Bowl):
+    """A bowl, with a Gaussian around zero as its proposal, of a width that is learned beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_std = nn.Parameter(torch.tensor(0.4))
+
+    def bind(self, obs):
+        return ProposedBowl(self, len(obs["state"]))
+
+
+class ProposedBowl:
+    proposal = None
+
+    def __init__(self, energy, batch):
+        self.energy, self.batch, self.density = energy, batch, self
+
+    def __call__(self, action):
+        return 0.5 * self.energy.stiffness * action.square().sum(-1)
+
+    def sample(self, count, source):
+        return self.energy.log_std.detach().exp() * source.normal(self.batch, count, 1)
+
+    def log_prob(self, unit_action):
+        return (
+            torch.distributions.Normal(0, self.energy.log_std.exp()).log_prob(unit_action).sum(-1)
+        )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_ranking_nce_learns_the_density_and_its_proposal_beside_it(temperature):
+    """Of data from N(0, 0.7^2): the energy's curvature is T / 0.7^2, whatever the proposal is on its way to 0.7."""
+    policy, source = BowlPolicy(), noise()
+    policy.energy = Proposed()
+    assert isinstance(policy.energy.bind({"state": torch.zeros(1, 1, 1)}), HasStart)
+    optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
+    loss = RankingNCE(num=8, temperature=temperature)
+    for step in range(300):
+        batch = Batch({"state": torch.zeros(2048, 1, 1)}, 0.7 * source.normal(2048, 1))
+        if step == 150:  # both are near their optimum; now the proposal stays wide
+            width = policy.energy.log_std.exp().item()
+            policy.energy.log_std.requires_grad_(False).fill_(0.2)
+        optimizer.zero_grad()
+        loss(policy, batch, source)[0].backward()
+        optimizer.step()
+        schedule.step()
+    assert width == pytest.approx(0.7, rel=0.05)
+    assert policy.energy.stiffness.item() == pytest.approx(temperature / 0.7**2, rel=0.06)
+
+
+def test_a_ranked_search_starts_from_draws_of_its_proposal(spec, dataset):
+    policy, _ = make_policy(spec, dataset, "implicit_ranked", "density=gaussian")
+    policy.sampler.num_candidates = 2000
+    energy = policy.energy.bind(dataset.batch(torch.arange(16)).obs)
+    policy.bounds.unit_low.fill_(-99.0)
+    policy.bounds.unit_high.fill_(99.0)
+    unit = policy.bounds.to_unit(policy.start(energy, 16, policy.bounds, noise())).flatten(0, 1)
+    density = policy.energy.density
+    for found, said in ((unit.mean(0), density.mean), (unit.std(0), density.std)):
+        torch.testing.assert_close(found, said, atol=0.05, rtol=0.05)
+
+
 def densities(features=3, size=2):
     return {
         "uniform": UniformDensity(features, size),
@@ -240,6 +304,32 @@ class TestContrastiveDivergence:
             if step >= 70:
                 tail.append(policy.energy.stiffness.item())
         assert np.mean(tail) == pytest.approx(1 / 0.7**2, rel=0.05)
+
+    def test_what_the_loss_adds_up(self):
+        """A difference beyond the margin has no gradient left; the entropy term comes on top, by its weight."""
+        batch = Batch({"state": torch.zeros(8, 1, 1)}, torch.zeros(8, 1))
+        values = {}
+        for name, options in {
+            "plain": {}, "entropy": {"entropy_weight": 0.3}, "limited": {"margin": 1e-3},
+        }.items():  # fmt: skip
+            policy = BowlPolicy()
+            loss = ContrastiveDivergence(negatives=[UniformNegatives(4)], **options)
+            value, metrics = loss(policy, batch, noise())
+            value.backward()
+            values[name] = value.item(), policy.energy.stiffness.grad.item(), metrics
+        policy = BowlPolicy()
+        bowl = policy.energy.bind({})
+        negatives = UniformNegatives(4)(bowl, batch.action.unsqueeze(1), policy.bounds, noise())
+        term = entropy_term(bowl, negatives, policy.bounds)
+        term.backward()
+        plain = -0.5 * negatives.square().mean().item()  # of stiffness one
+        assert values["plain"][0] == pytest.approx(0.5 * plain)
+        assert values["plain"][1] == pytest.approx(plain)
+        assert values["entropy"][0] == pytest.approx(0.5 * plain + 0.3 * term.item())
+        slope = plain + 0.3 * policy.energy.stiffness.grad.item()
+        assert values["entropy"][1] == pytest.approx(slope)
+        assert values["entropy"][2]["entropy_term"].item() == pytest.approx(term.item())
+        assert values["limited"][:2] == (pytest.approx(-1e-3), 0.0)
 
     def test_limits(self):
         gap = torch.tensor([-5.0, -0.1, 0.4], requires_grad=True)
@@ -418,9 +508,60 @@ class TestAutoregressive:
         torch.testing.assert_close(total, torch.ones(4).double(), atol=5e-3, rtol=0)
 
     def test_loss_is_the_sum_over_dimensions(self):
-        """The example of the reference: values of three candidates in two dimensions, the positive last there."""
+        """The example of the reference: values of three candidates in two dimensions."""
         energy = torch.tensor([[0.01, 0.25, 0.49], [0.12, 0.03, 3.0]])
-        assert info_nce(energy).sum().item() == pytest.approx(1.6433324625, abs=1e-5)
+
+        class Given(Energy):
+            def bind(self, obs):
+                return self
+
+            def conditionals(self, prefix, values):
+                return energy.T.view(1, 1, 3, 2)
+
+        policy = BowlPolicy()
+        policy.energy, policy.bounds = Given(), ActionBounds(2)
+        batch = Batch({"state": torch.zeros(1, 1, 1)}, torch.zeros(1, 2))
+        value, _ = PrefixInfoNCE(negatives=[UniformNegatives(2)])(policy, batch, noise())
+        assert value.item() == pytest.approx(1.6433324625, abs=1e-5)
+
+    @pytest.mark.parametrize("temperature", [1.0, 0.5])
+    def test_each_dimension_learns_its_density_given_the_demonstrated_ones_before_it(
+        self, temperature
+    ):
+        """The second dimension is the first and a little noise: slope one, and curvatures of temperature / variance."""
+
+        class Line(Energy):
+            def __init__(self):
+                super().__init__()
+                self.log_curvature = nn.Parameter(torch.ones(2))
+                self.slope = nn.Parameter(torch.zeros(()))
+
+            def bind(self, obs):
+                return self
+
+            def conditionals(self, prefix, values):
+                wanted = self.slope * prefix[..., :1].unsqueeze(2)
+                shift = values - torch.cat([torch.zeros_like(wanted), wanted], -1)
+                return 0.5 * self.log_curvature.exp() * shift.square()
+
+        policy, source = BowlPolicy(), noise()
+        policy.energy, policy.bounds = Line(), ActionBounds(2)
+        optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
+        kinds = [UniformNegatives(16), NeighbourNegatives(4, 0.03, 1.0)]
+        loss = PrefixInfoNCE(negatives=kinds, temperature=temperature)
+        for _ in range(300):
+            first = 0.3 * source.normal(2048, 1)
+            action = torch.cat([first, first + 0.1 * source.normal(2048, 1)], 1)
+            optimizer.zero_grad()
+            loss(policy, Batch({"state": torch.zeros(2048, 1, 1)}, action), source)[0].backward()
+            optimizer.step()
+            schedule.step()
+        assert policy.energy.slope.item() == pytest.approx(1.0, abs=0.02)
+        expected = torch.tensor([temperature / 0.3**2, temperature / 0.1**2])
+        torch.testing.assert_close(
+            policy.energy.log_curvature.detach().exp(), expected, atol=0, rtol=0.06
+        )
 
     def test_thirty_dimensions(self, spec):
         """Wide actions cost memory in proportion to their square at most; nothing is special about few."""
@@ -494,7 +635,7 @@ class TestLevels:
         for k, level in zip(policy.energy.stiffness.tolist(), (1.0, 0.25), strict=True):
             assert k == pytest.approx(level**2 / (level**2 + 0.7**2), rel=0.05)
 
-    def test_annealed_sampling_has_the_width_of_the_data(self):
+    def test_annealed_sampling_has_the_distribution_of_the_data(self):
         """With the exact denoisers of a Gaussian, what is sampled has its deviation."""
         from ibc.samplers import AnnealedLangevin
 
@@ -513,6 +654,11 @@ class TestLevels:
         bounds.unit_high.fill_(9.0)
         sampler = AnnealedLangevin(num_candidates=5000, steps_per_level=200, rate=0.2)
         found = sampler(Gaussian(), torch.zeros(1, 5000, 1), bounds, noise()).action
+        rank = (torch.arange(5000) + 1) / 5000
+        cdf = torch.distributions.Normal(0.0, 0.3).cdf(found.flatten().sort().values)
+        assert (
+            cdf - rank
+        ).abs().max().item() < 1.95 / 5000**0.5  # Kolmogorov and Smirnov, level 0.001
         assert found.std().item() == pytest.approx(0.3, rel=0.05)
 
     def test_needs_levels(self):

@@ -114,6 +114,19 @@ def test_moves_to_another_device(policy, spec):
     assert policy.act(obs, MetaNoise()).device.type == "meta"
 
 
+def test_temperature_of_a_mixture_sharpens_its_weights_and_nothing_else(spec, episodes):
+    """Weights to the power of 1 / T, renewed to sum to one."""
+    policy = build(config_of("mdn")["policy"], "policy")(spec=spec)
+    policy.fit(WindowDataset(episodes, spec, CPU))
+    obs = make_obs(spec)
+    log_weight, *rest = policy.eval().mixture(obs)
+    policy.temperature = 0.25
+    sharp, *same = policy.mixture(obs)
+    assert (sharp - log_weight).abs().max() > 0.01
+    torch.testing.assert_close(sharp, torch.log_softmax(4 * log_weight, -1))
+    torch.testing.assert_close(same, rest)
+
+
 @pytest.mark.parametrize("width", [64, 512])
 def test_mixture_density_stays_finite_on_repeated_data(spec, width):
     """Identical targets pull a component's deviation to zero; larger networks get there faster."""

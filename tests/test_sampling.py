@@ -211,6 +211,41 @@ def test_one_dimension_after_another_works_where_all_at_once_fails():
     assert error["joint"] > 3 * error["single"]
 
 
+def test_beginnings_survive_by_temperature():
+    """With few candidates and one round: what a hot search keeps of the first dimension is no better than chance."""
+    bounds, batch = unit_bounds(2), 200
+    noise = BatchNoise(torch.Generator().manual_seed(0))
+    init = uniform_proposal(batch, 16, bounds, noise)
+    error = {}
+    for temperature in (0.01, 1e6):
+        sampler = AutoregressiveDFO(
+            num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=temperature
+        )
+        found = sampler(Prefixes(), init, bounds, noise).action[..., 0]
+        error[temperature] = (found - 0.6).abs().mean().item()
+    assert error[0.01] < 0.1
+    assert error[1e6] > 2 * error[0.01]
+
+
+def test_finalists_are_judged_by_all_their_dimensions():
+    """The best of the last set, recorded where it is scored, is among what is returned."""
+
+    class Recorded(Prefixes):
+        def prefix(self, action, j):
+            if j == action.shape[-1] - 1:
+                self.last = action
+            return super().prefix(action, j)
+
+    bounds, energy = unit_bounds(3), Recorded()
+    noise = BatchNoise(torch.Generator().manual_seed(0))
+    init = uniform_proposal(50, 16, bounds, noise)
+    sampler = AutoregressiveDFO(
+        num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=1e6
+    )
+    found = sampler(energy, init, bounds, noise)
+    torch.testing.assert_close(found.energy.amin(1), Prefixes()(energy.last).amin(1))
+
+
 class TestModes:
     """The set of distinct answers."""
 

@@ -49,8 +49,9 @@ class RecurrentEncoder(ObsEncoder):
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """See :class:`ObsEncoder`."""
-        batch, horizon = next(iter(obs.values())).shape[:2]
-        steps = {name: array.flatten(0, 1).unsqueeze(1) for name, array in obs.items()}
+        mine = {name: obs[name] for name in (*self.vector_names, *self.image_names)}
+        batch, horizon = next(iter(mine.values())).shape[:2]
+        steps = {name: array.flatten(0, 1).unsqueeze(1) for name, array in mine.items()}
         features = super().forward(steps).view(batch, horizon, -1)
         _, last = self.recurrent(features)
         state: Tensor = last[-1]
