@@ -343,18 +343,18 @@ class TestContrastiveDivergence:
         assert gap.grad[0] < 0.02
         assert gap.grad[2] > 0.7
 
-    def test_entropy_term_is_the_gradient_through_the_last_step(self):
-        """d/dtheta of E_held(a - s theta a), two negatives: written out for E = theta a^2 / 2."""
+    @pytest.mark.parametrize("size", [1, 3])
+    def test_entropy_term_is_the_gradient_through_the_last_step(self, size):
+        """For E = theta a^2 / 2 the step leads to (1 - s theta) a, whose entropy is d log(1 - s theta) more."""
         policy, theta = BowlPolicy(), 0.5
-        negatives = torch.tensor([[[1.0], [2.0]]])
+        policy.bounds = ActionBounds(size)
+        negatives = torch.randn(4, 5, size)
         term = entropy_term(policy.energy.bind({}), negatives, policy.bounds)
         term.backward()
         after = negatives * (1 - LAST_STEP * theta)
-        pull = (theta * after * (-LAST_STEP * negatives)).mean()
-        # Distance of each to the other, which is held: d log|a - b| = (da) / (a - b).
-        apart = after - after.flip(1)
-        push = -((-LAST_STEP * negatives) / apart).mean()
-        assert policy.energy.stiffness.grad.item() == pytest.approx((pull + push).item(), rel=1e-4)
+        pull = (theta * after * (-LAST_STEP * negatives)).sum(-1).mean().item()
+        widen = size * -LAST_STEP / (1 - LAST_STEP * theta)
+        assert policy.energy.stiffness.grad.item() == pytest.approx(pull - widen, rel=1e-4)
 
     def test_nonsense(self):
         with pytest.raises(ValueError, match="at least one"):

@@ -29,7 +29,8 @@ class ContrastiveDivergence(Loss):
     *The entropy term.* Negatives depend on the parameters, and the gradient through them does not vanish (Du et al.
     2021, section 3): the chain should end where energy is low and its ends should lie apart. With ``entropy_weight``
     the last gradient step is differentiated; the energy of where it leads (parameters held) is lowered, and the
-    logarithm of the distance to the nearest other negative is raised (the nearest-neighbour estimate of entropy).
+    entropy of where they lead is raised: in d dimensions d times the mean logarithm of the distance to the nearest
+    other negative, up to a constant (Kozachenko and Leonenko 1987). Both of two neighbours move.
 
     *Limits.* The difference is not bounded below, so energies run apart without end. ``margin`` stops that: a
     difference beyond it counts no more, abruptly or, with ``soft``, gradually (softplus).
@@ -116,6 +117,6 @@ def entropy_term(
     follow = (there * (unit - unit.detach())).sum(-1).mean()
     if negatives.shape[1] < 2:
         return follow
-    apart = torch.cdist(unit, unit.detach())
+    apart = torch.cdist(unit, unit)
     apart = apart + torch.diag_embed(apart.new_full((apart.shape[1],), torch.inf))
-    return follow - apart.amin(-1).clamp(min=NEAREST).log().mean()
+    return follow - unit.shape[-1] * apart.amin(-1).clamp(min=NEAREST).log().mean()
