@@ -206,7 +206,7 @@ def methods_table(result: dict[str, Any]) -> list[str]:
         ]
         seconds = [s for row in mine for s in row["training_seconds"]]
         milliseconds = [row["policy_latency_ms"] for row in mine]
-        training = f"{sum(seconds) / len(seconds):.0f} s"
+        training = f"{min(seconds):.0f} to {max(seconds):.0f} s"
         spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}"
         lines.append(f"| {method} | {' | '.join(texts)} | {training} | {spread} |")
     lines += ["", f"Training seeds: {seeds_text(ways, result['rows'])}."]

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import Energy
+from ibc.energies import Energy, EnergyFn
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.noise import Noise
@@ -31,6 +31,13 @@ class Loss(ABC):
         Raises:
             UserError: the policy does not offer what the loss needs.
         """
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """T for which ``exp(-E / T)`` is the density of demonstrations at the optimum, if negatives allow it.
+
+        None where energies are no density: only their minima, or their slopes, are trained.
+        """
+        return None
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a continued run needs of this loss; most remember nothing."""

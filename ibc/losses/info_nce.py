@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.energies import EnergyFn
 from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
@@ -79,6 +80,10 @@ class InfoNCE(Loss):
             metrics[regulariser.name] = penalty.detach()
             loss = loss + penalty
         return loss, metrics
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`."""
+        return self.temperature
 
     def state_dict(self) -> dict[str, Tensor]:
         """See :class:`Loss`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import HasLevels, action_gradient
+from ibc.energies import EnergyFn, HasLevels, action_gradient
 from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
 from ibc.noise import Noise
 from ibc.types import Batch
@@ -43,3 +43,7 @@ class LevelDenoising(Loss):
         gradient = gradient * bounds.half_range
         loss = ((gradient - shift) / (std.unsqueeze(1) + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`; of the demonstrations blurred by the finest level (:class:`LeveledEnergy`)."""
+        return energy.levels[-1] ** 2 if isinstance(energy, HasLevels) else None

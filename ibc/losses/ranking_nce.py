@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import HasStart
+from ibc.energies import EnergyFn, HasStart
 from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
 from ibc.losses.info_nce import info_nce
 from ibc.noise import Noise
@@ -69,3 +69,7 @@ class RankingNCE(Loss):
         if not likelihood.requires_grad:  # nothing to be learned about a fixed proposal
             return ranking, metrics
         return ranking - self.likelihood_weight * likelihood, metrics
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`."""
+        return self.temperature

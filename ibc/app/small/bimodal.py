@@ -16,6 +16,8 @@ from torch import Tensor
 from ibc.app.small.one_step import CPU, one_step_dataset
 from ibc.app.train import make_trainer
 from ibc.config import compose
+from ibc.energies import EnergyFn
+from ibc.losses import Loss
 from ibc.noise import RowNoise
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.trainer import Trainer
@@ -84,11 +86,14 @@ def bimodal_cell(
     trainer = make_trainer(config, spec, dataset, CPU)
     while trainer.step < trainer.num_steps:
         trainer.train_step()
-    return {**compare(trainer.policy.eval(), seed), "training_seconds": trainer.seconds}
+    return {
+        **compare(trainer.policy.eval(), trainer.loss, seed),
+        "training_seconds": trainer.seconds,
+    }
 
 
 @torch.no_grad()
-def compare(policy: Policy, seed: int) -> dict[str, Any]:
+def compare(policy: Policy, loss: Loss, seed: int) -> dict[str, Any]:
     """A policy's actions, and its density where it has one, against the truth."""
     obs = torch.linspace(-1, 1, NUM_TEST).view(-1, 1)
     noise = RowNoise([torch.Generator().manual_seed(seed + i) for i in range(NUM_TEST)], CPU)
@@ -104,16 +109,24 @@ def compare(policy: Policy, seed: int) -> dict[str, Any]:
         "right": right.float().mean().item(),
         "balance": (first.sum() / right.sum().clamp(min=1)).item(),
         "log_density": log_density(obs, found).clamp(min=-50).mean().item(),
-        "kl": divergence(policy, obs) if isinstance(policy, ImplicitPolicy) else None,
+        "kl": learned_divergence(policy, loss, obs) if isinstance(policy, ImplicitPolicy) else None,
         "num_episodes": NUM_TEST,
         "policy_latency_ms": milliseconds,
     }
 
 
-def divergence(policy: ImplicitPolicy, obs: Float[Tensor, "B 1"]) -> float:
-    """Mean ``KL(data || exp(-E))`` by sums over a grid, at temperature one."""
+def learned_divergence(
+    policy: ImplicitPolicy, loss: Loss, obs: Float[Tensor, "B 1"]
+) -> float | None:
+    """:func:`divergence` of an energy as it was trained; None where the loss makes no density of it."""
+    energy = policy.energy.bind({"state": obs.unsqueeze(1)})
+    temperature = loss.density_temperature(energy)
+    return None if temperature is None else divergence(energy, temperature, obs)
+
+
+def divergence(energy: EnergyFn, temperature: float, obs: Float[Tensor, "B 1"]) -> float:
+    """Mean ``KL(data || exp(-E / temperature))`` by sums over a grid."""
     grid = torch.linspace(-1.2, 1.2, GRID).view(1, -1).expand(len(obs), -1)
-    energy = policy.energy.bind({"state": obs.unsqueeze(1)})(grid.unsqueeze(-1))
     truth = torch.log_softmax(log_density(obs, grid), 1)
-    learned = torch.log_softmax(-energy, 1)
+    learned = torch.log_softmax(-energy(grid.unsqueeze(-1)) / temperature, 1)
     return (truth.exp() * (truth - learned)).sum(1).mean().item()
