@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
@@ -44,6 +46,10 @@ OmegaConf.register_new_resolver("d4rl", lambda key, name: getattr(find_task(name
 
 RESOLVER_ERROR = "UserError raised while resolving interpolation: "
 
+#: Parts of a training configuration that policies, losses and one another take by interpolation, or do not take.
+PARTS = ("encoder", "sampler", "negatives", "density", "energy_loss", "network")
+REFERENCE = re.compile(r"\$\{(\w+(?:\.\w+)*)\}")
+
 #: Where the project's YAML files are.
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -64,6 +70,7 @@ def main(job: Callable[[Config], None], config_name: str) -> None:
         with (
             readable_errors()
         ):  # here as well: Hydra would print lines of its own about an error it sees
+            refuse_idle(config, list(HydraConfig.get().overrides.task))
             job(plain(config))
 
     decorate = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
@@ -88,6 +95,37 @@ def readable_errors() -> Iterator[None]:
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
         sys.exit(130)
+
+
+def refuse_idle(config: DictConfig, overrides: list[str]) -> None:
+    """Refuse an override of a part that the chosen policy does not take.
+
+    A policy takes its parts by interpolation, and some have their own: ``sampler=dfo`` says nothing to one of these.
+
+    Raises:
+        UserError: such an override.
+    """
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    if "policy" not in raw:
+        return
+    taken: set[str] = set()
+    waiting = [str(value) for name, value in raw.items() if name not in PARTS]
+    while waiting:
+        for reference in REFERENCE.findall(waiting.pop()):
+            if reference not in taken:
+                taken.add(reference)
+                waiting.append(str(raw.get(reference.partition(".")[0])))
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        nested = any(
+            f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in taken
+        )
+        if key.partition(".")[0] in PARTS and not nested:
+            raise UserError(
+                f"{override} has no effect: neither policy={raw['policy_name']} nor its loss takes it; "
+                "allowed: what --cfg job shows under policy and loss, as policy.KEY=... and loss.KEY=..."
+            )
 
 
 def plain(config: DictConfig) -> Config:

@@ -91,6 +91,10 @@ class TestTrain:
             ((*QUICK, "network.width=-5"), "cannot build policy"),
             ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
             ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
+            ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
+            ((*QUICK, "policy=implicit_levels", "sampler=dfo"), "sampler=dfo has no effect"),
+            ((*QUICK, "policy=mse", "network.spectral_norm=true"), "has no effect: neither policy"),
+            ((*QUICK, "energy_loss=denoising", "negatives=uniform"), "nor its loss takes it"),
             ((*QUICK, "data.obs_names=[]"), "data.obs_names is empty"),
             ((*QUICK, "logger=wandb", "wandb.mode=loud"), "allowed: offline, online, disabled"),
             ((*QUICK, "evaluation.num_episodes=0"), "num_episodes=0; it must be at least 1"),
@@ -99,6 +103,11 @@ class TestTrain:
     )
     def test_refusals(self, cli, arguments, message):
         assert_refused(cli("train", *arguments), message)
+
+    def test_an_override_that_is_taken_by_way_of_another_part(self, cli, tmp_path):
+        """Negatives are the loss's, which is the policy's; a part of a part counts as the part."""
+        parts = ("energy_loss=info_nce", "negatives=uniform", "network.width=8", "sampler=dfo")
+        assert cli("train", *self.QUICK, *parts, "data.num_episodes=4")[0] == 0
 
     def test_a_run_folder_in_use(self, cli, trained):
         result = cli("train", *self.QUICK, f"run_dir={trained}/run")

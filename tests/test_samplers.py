@@ -141,6 +141,26 @@ def test_dfo_keeps_both_modes_of_an_even_energy():
     assert 0.3 < share < 0.7
 
 
+def test_dfo_returns_its_candidates_unsorted_with_a_coarse_energy_too():
+    """Whoever takes the first few as negatives gets the same whichever precision the search has."""
+
+    class Coarse:
+        def __call__(self, action):
+            return action.square().sum(-1)
+
+        def coarse(self):
+            return Coarse()
+
+    sampler, bounds = DFO(num_candidates=64, num_iterations=2, noise_std=0.3, shrink=0.5), metres()
+    init = uniform_proposal(3, 64, bounds, BatchNoise(generators(1)[0]))
+    found = [
+        sampler(energy, init, bounds, BatchNoise(generators(1, 1)[0]))
+        for energy in (Coarse(), lambda action: action.square().sum(-1))
+    ]
+    torch.testing.assert_close(found[0].action, found[1].action)
+    assert (found[0].energy.diff(dim=1) < 0).any()
+
+
 def test_chain_narrows_to_the_best_of_the_stage_before():
     bounds = metres()
     wide = DFO(num_candidates=256, num_iterations=2, noise_std=0.3, shrink=0.5)

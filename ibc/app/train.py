@@ -89,6 +89,7 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
 def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Trainer, Checkpoint]:
     """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
     data = config["data"]
+    at_least(data, num_episodes=1, speedup=1)
     data_path = Path(data["path"])
     if config["env"].get("expert") is None:
         data_path = (
@@ -112,7 +113,6 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
         episodes = keep_best(episodes, data["keep_best"])
     if data["return_temperature"] is not None:
         episodes = repeat_by_return(episodes, data["return_temperature"])
-    at_least(data, speedup=1)
     episodes = [fast for episode in episodes for fast in sped_up(episode, data["speedup"])]
     spec = make_spec(
         episodes,

@@ -70,4 +70,8 @@ class DFO(Sampler):
             unit = bounds.to_unit(survivors.action) + std * noise.normal(*init.shape)
             candidates = score(cheap, bounds.from_unit(bounds.clamp_unit(unit)))
             std *= self.shrink
-        return candidates if cheap is energy else score(energy, candidates.lowest(FINALISTS).action)
+        if cheap is energy:
+            return candidates
+        if candidates.energy.shape[1] > FINALISTS:
+            candidates = candidates.lowest(FINALISTS)
+        return score(energy, candidates.action)  # unsorted, as without a coarse energy
