@@ -23,7 +23,8 @@ class AutoregressiveDFO(Sampler):
     and its size need not grow with their number. Candidates are shaken one dimension at a time, by less in each round.
     With an energy that has no prefix energies, the whole energy judges every dimension (coordinate-wise search).
 
-    It is an optimiser: the last set is not distributed as ``exp(-E)``.
+    It is an optimiser: the last set is not distributed as ``exp(-E)``. As in the paper, survival knows nothing of the
+    ``Z_j`` of a beginning (see :class:`AutoregressiveEnergy`), which only the last ``FINALISTS`` are judged by.
 
     Args:
         num_candidates: all along.
