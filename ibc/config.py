@@ -118,10 +118,10 @@ def refuse_idle(config: DictConfig, overrides: list[str]) -> None:
                 waiting.append(str(raw.get(reference.partition(".")[0])))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
-        nested = any(
+        is_taken = any(  # itself, a part of it, or what it is a part of
             f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in taken
         )
-        if key.partition(".")[0] in PARTS and not nested:
+        if key.partition(".")[0] in PARTS and not is_taken:
             raise UserError(
                 f"{override} has no effect: neither policy={raw['policy_name']} nor its loss takes it; "
                 "allowed: what --cfg job shows under policy and loss, as policy.KEY=... and loss.KEY=..."
