@@ -1,6 +1,11 @@
 # Everything runs inside .venv, which is created from pyproject.toml and constraints.txt when it is missing or out of date.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# PYTHON=python3.13 on the command line keeps an environment of its own, .venv-3.13, beside the default one.
+ifeq ($(origin PYTHON),command line)
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+else
+PYTHON := $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+endif
 STAMP := $(VENV)/.stamp
 RUN := $(VENV)/bin/python
 SHELL := /bin/bash
@@ -38,4 +43,4 @@ tables: $(STAMP) ## write the tables of README and docs from results/*.json
 	@$(RUN) scripts/tables.py
 
 clean: ## remove .venv and caches; runs and data stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

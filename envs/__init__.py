@@ -1,60 +1,58 @@
-"""Environments, registered with Gymnasium on import."""
+"""Tasks of robot manipulation as Gymnasium environments; the folder ``envs/`` is installed as ``ibc_envs``.
 
-from gymnasium.envs.registration import WrapperSpec, register
+``gymnasium.make("Particle-v0")`` finds them without an import (``gymnasium_plugin``). Nothing is imported here before
+that, since this package is imported whenever Python starts.
+"""
 
-from envs.d4rl.registration import register_all
-
-register(id="Particle-v0", entry_point="envs.particle.env:ParticleEnv")
-register(id="ParticleObstacles-v0", entry_point="envs.particle.obstacles:ParticleObstaclesEnv")
-register(id="ParticleCorridor-v0", entry_point="envs.particle.corridor:ParticleCorridorEnv")
-
-# Control steps an episode lasts at most, as published; a slot needs more of them than were given (50).
-for _task, _horizon in {
+#: Control steps an episode lasts at most, as published; a slot needs more of them than the published 50.
+_BLOCK_TASKS = {
     "BlockReach": 50,
     "BlockPush": 100,
     "BlockPushDiscontinuous": 200,
     "BlockPushMultimodal": 200,
     "BlockInsert": 100,
-}.items():
-    register(
-        id=f"{_task}-v0",
-        entry_point=f"envs.block_push.tasks:{_task}Env",
-        max_episode_steps=_horizon,
-    )
+}
 
-register(
-    id="BlockPushZone-v0",
-    entry_point="envs.block_push.zone:BlockPushZoneEnv",
-    max_episode_steps=150,  # a way round is longer
-)
-
-register(
-    id="PlanarSweep-v0",
-    entry_point="envs.planar_sweep.env:PlanarSweepEnv",
-    max_episode_steps=250,  # not published; see there
-)
-
-register(
-    id="BimanualSweep-v0",
-    entry_point="envs.bimanual_sweep.env:BimanualSweepEnv",
-    max_episode_steps=700,  # as published
-)
-
-# Where the observation of an Adroit task holds the palm's position and that of the thing it must reach, or their
-# difference; see envs.adroit.reward.
+#: Where the observation of an Adroit task holds the palm's position and that of its target, or their difference; see
+#: ``ibc_envs.adroit.reward``.
 _ADROIT = {
     "Door": {"difference": 35},
     "Hammer": {"palm": 33, "target": 36},
     "Relocate": {"difference": 30},
 }
-for _task, _where in _ADROIT.items():
-    register(
-        id=f"envs/AdroitHand{_task}-v1",
-        entry_point=f"gymnasium_robotics.envs.adroit_hand.adroit_{_task.lower()}:AdroitHand{_task}Env",
-        max_episode_steps=200,
-        additional_wrappers=(
-            WrapperSpec("CorrectedReward", "envs.adroit.reward:CorrectedReward", _where),
-        ),
-    )
 
-register_all()
+
+def register_envs() -> None:
+    """Register every environment of this package with Gymnasium; calling it again changes nothing."""
+    from gymnasium.envs.registration import WrapperSpec, register, registry
+    from ibc_envs.d4rl.registration import register_all
+
+    if "Particle-v0" in registry:
+        return
+    register(id="Particle-v0", entry_point="ibc_envs.particle.env:ParticleEnv")
+    for task, horizon in _BLOCK_TASKS.items():
+        register(
+            id=f"{task}-v0",
+            entry_point=f"ibc_envs.block_push.tasks:{task}Env",
+            max_episode_steps=horizon,
+        )
+    register(
+        id="PlanarSweep-v0",
+        entry_point="ibc_envs.planar_sweep.env:PlanarSweepEnv",
+        max_episode_steps=250,  # not published; see there
+    )
+    register(
+        id="BimanualSweep-v0",
+        entry_point="ibc_envs.bimanual_sweep.env:BimanualSweepEnv",
+        max_episode_steps=700,  # as published
+    )
+    for task, indices in _ADROIT.items():
+        register(
+            id=f"ibc/AdroitHand{task}-v1",
+            entry_point=f"gymnasium_robotics.envs.adroit_hand.adroit_{task.lower()}:AdroitHand{task}Env",
+            max_episode_steps=200,
+            additional_wrappers=(
+                WrapperSpec("CorrectedReward", "ibc_envs.adroit.reward:CorrectedReward", indices),
+            ),
+        )
+    register_all()

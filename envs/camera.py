@@ -8,9 +8,8 @@ import weakref
 from typing import Any
 
 import numpy as np
+from ibc_envs.physics import REMEDY, mujoco
 from numpy.typing import NDArray
-
-from envs.physics import REMEDY, mujoco
 
 #: Room for the scene's geoms.
 _MAX_GEOMS = 200

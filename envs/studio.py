@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from ibc_envs.camera import Camera
+from ibc_envs.physics import mujoco
 from numpy.typing import NDArray
-
-from envs.camera import Camera
-from envs.physics import mujoco
 
 #: Of a scene's XML: its lights, and what belongs into ``<asset>``.
 VISUAL = """<visual>

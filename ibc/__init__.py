@@ -1,4 +1,4 @@
-"""Implicit behavioural cloning: energies learned from demonstrations, searched at every step."""
+"""Implicit behavioral cloning: energies learned from demonstrations, searched at every step."""
 
 import os
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibc.errors import UserError
-from ibc.types import NumpyObs, ObsField, as_float32
+from ibc.spec import NumpyObs, ObsField, as_float32
 
 SUCCESS_WHEN = ("last", "any")
 

@@ -1,8 +1,12 @@
 """Time this project against a plain implementation of the same methods."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.benchmark import benchmark
-from ibc.config import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import benchmark
+from ibc.cli.config import main
 
 if __name__ == "__main__":
     main(benchmark, "benchmark")

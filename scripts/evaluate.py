@@ -1,8 +1,7 @@
 """Evaluate a checkpoint in closed loop."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.evaluate import evaluate
-from ibc.config import main
+from ibc.cli.config import main
+from ibc.cli.evaluate import evaluate
 
 if __name__ == "__main__":
     main(evaluate, "evaluate")

@@ -1,8 +1,7 @@
 """Evaluate an environment's expert."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.expert import evaluate_expert
-from ibc.config import main
+from ibc.cli.config import main
+from ibc.cli.evaluate_expert import evaluate_expert
 
 if __name__ == "__main__":
     main(evaluate_expert, "evaluate_expert")

@@ -2,8 +2,8 @@
 
 import sys
 
-from ibc.app.inspect import inspect
-from ibc.config import readable_errors
+from ibc.cli.config import readable_errors
+from ibc.cli.inspect import inspect
 
 if __name__ == "__main__":
     with readable_errors():

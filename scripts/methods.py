@@ -1,8 +1,12 @@
 """Train and evaluate every method on every task with the same time; write one result file."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.methods import methods
-from ibc.config import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.methods import methods
+from ibc.cli.config import main
 
 if __name__ == "__main__":
     main(methods, "methods")

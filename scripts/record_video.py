@@ -1,8 +1,7 @@
 """Film a checkpoint."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.record import record
-from ibc.config import main
+from ibc.cli.config import main
+from ibc.cli.record import record
 
 if __name__ == "__main__":
     main(record, "record")

@@ -1,8 +1,12 @@
 """Train and evaluate several policies with several seeds; write one result file."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.study import study
-from ibc.config import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.studies import study
+from ibc.cli.config import main
 
 if __name__ == "__main__":
     main(study, "study")

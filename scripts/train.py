@@ -1,8 +1,7 @@
 """Train a policy from demonstrations, evaluate it, film it and write a report."""
 
-import envs  # noqa: F401  registers the environments
-from ibc.app.train import train
-from ibc.config import main
+from ibc.cli.config import main
+from ibc.cli.train import train
 
 if __name__ == "__main__":
     main(train, "train")

@@ -10,10 +10,10 @@ import torch
 
 jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of ibc is imported
 
-import envs  # noqa: E402, F401  registers the environments
-from ibc import machine  # noqa: E402
+import benchmarks.envs  # noqa: E402, F401  registers the environments of studies
 from ibc.data import Episode  # noqa: E402
-from ibc.types import ObsField, Spec  # noqa: E402
+from ibc.device import full_precision  # noqa: E402
+from ibc.spec import ObsField, Spec  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,5 +78,5 @@ def random_episode(spec: Spec, length: int, seed: int) -> Episode:
 @pytest.fixture(autouse=True)
 def precision_of_the_library():
     """A command that a test runs sets the precision of this process; the next test starts from the default."""
-    with machine.full_precision():
+    with full_precision():
         yield

@@ -182,7 +182,7 @@ def png(image):
 
 
 def video(path, frames, codec="libx264"):
-    """Without loss to the eye; the pictures are flat grey so that a decoder gives them back."""
+    """Without loss to the eye; the pictures are flat gray so that a decoder gives them back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = imageio_ffmpeg.write_frames(
         str(path), (32, 16), fps=10, codec=codec, quality=10, macro_block_size=1
@@ -245,7 +245,7 @@ def write_lerobot(root, version="v2.1", camera=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns), file, write_page_checksum=True)
 
-    grey = [[20 * t + 60 * i for t in range(n)] for i, n in enumerate(LENGTHS)]
+    gray = [[20 * t + 60 * i for t in range(n)] for i, n in enumerate(LENGTHS)]
     if three:
         table = {k: [v for i in range(len(ALL)) for v in rows(i)[k]] for k in rows(0)}
         put(path / "data/chunk-000/file-000.parquet", table)
@@ -264,14 +264,14 @@ def write_lerobot(root, version="v2.1", camera=True):
         if camera:
             video(
                 path / f"{top}/chunk-000/file-000.mp4",
-                [level for levels in grey for level in levels],
+                [level for levels in gray for level in levels],
             )
     else:
         for index in range(len(ALL)):
             put(path / f"data/chunk-000/episode_{index:06d}.parquet", rows(index))
             if camera:
                 folder = path / "videos/chunk-000/observation.images.top"
-                video(folder / f"episode_{index:06d}.mp4", grey[index])
+                video(folder / f"episode_{index:06d}.mp4", gray[index])
     return path
 
 

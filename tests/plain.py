@@ -1,4 +1,4 @@
-"""Implicit behaviour cloning as a reader of the paper would write it first: the yardstick of ``scripts/benchmark.py``.
+"""Implicit behavior cloning as a reader of the paper would write it first: the yardstick of ``scripts/benchmark.py``.
 
 Float32 throughout, observations copied for every candidate, gradients by automatic differentiation.
 """
@@ -85,7 +85,7 @@ def plain_langevin(
     for i in range(num_iterations):
         fraction = 1 - i / (num_iterations - 1)
         step = (step_init - step_final) * fraction**2 + step_final
-        noise = torch.randn(action.shape, generator=generator)
-        delta = step * (0.5 * plain_gradient(energy, obs, action) + noise)
+        rng = torch.randn(action.shape, generator=generator)
+        delta = step * (0.5 * plain_gradient(energy, obs, action) + rng)
         action = torch.clamp(action - torch.clamp(delta, -limit, limit), low, high)
     return action.detach()

@@ -9,21 +9,21 @@ import minari
 import numpy as np
 import pytest
 from conftest import ROOT
+from ibc_envs.d4rl.kitchen import ELEMENT
 
-from envs.d4rl.kitchen import ELEMENT
-from ibc.app.demonstrations import check_actions, load_demonstrations
-from ibc.app.inspect import describe, inspect
-from ibc.app.study import study
-from ibc.app.tables.pages import table
-from ibc.app.tasks import NoDataError, find_task_data
-from ibc.benchmark import find_task
-from ibc.benchmark.published import PUBLISHED
-from ibc.config import compose
-from ibc.data import Episode, keep_best, read_episodes, repeat_by_return
+from benchmarks.studies import study
+from benchmarks.tables.pages import table
+from ibc.cli.collect import check_actions, load_demonstrations
+from ibc.cli.config import compose
+from ibc.cli.inspect import describe, inspect
+from ibc.d4rl import find_task
+from ibc.d4rl.data import NoDataError, find_task_data
+from ibc.d4rl.published import PUBLISHED
+from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.types import ObsField
+from ibc.spec import ObsField
 
 NAMES = [
     "pen-human",
@@ -96,17 +96,17 @@ class TestNames:
         assert "multistart_True_multigoal_False" in find_task("antmaze-large-play").url
 
     def test_kitchen_environments_fit_their_data(self):
-        assert find_task("kitchen-mixed").env_id == "envs/FrankaKitchenMixedLegacy-v0"
-        assert find_task("D4RL/kitchen/mixed-v2").env_id == "envs/FrankaKitchenMixed-v1"
+        assert find_task("kitchen-mixed").env_id == "ibc/FrankaKitchenMixedLegacy-v0"
+        assert find_task("D4RL/kitchen/mixed-v2").env_id == "ibc/FrankaKitchenMixed-v1"
 
     def test_scores(self):
         """Random is 0, the expert 100; the paper's pen-human is 83.5."""
         pen = find_task("pen-human")
-        assert pen.normalised_score(96.262799) == 0
-        assert pen.normalised_score(3076.8331017826877) == pytest.approx(100)
-        assert pen.normalised_score(2586) == pytest.approx(83.53, abs=0.01)
-        assert find_task("kitchen-mixed").normalised_score(2.0) == 50
-        assert find_task("maze2d-umaze").normalised_score(2.0) is None
+        assert pen.normalized_score(96.262799) == 0
+        assert pen.normalized_score(3076.8331017826877) == pytest.approx(100)
+        assert pen.normalized_score(2586) == pytest.approx(83.53, abs=0.01)
+        assert find_task("kitchen-mixed").normalized_score(2.0) == 50
+        assert find_task("maze2d-umaze").normalized_score(2.0) is None
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ class TestLayouts:
 
     def test_todays_kitchen_becomes_the_original_one(self):
         one = self.kitchen()
-        (out,) = fit_layout([one], self.fields(state=(60,)), "envs/FrankaKitchenLegacy-v0")
+        (out,) = fit_layout([one], self.fields(state=(60,)), "ibc/FrankaKitchenLegacy-v0")
         state, now = out.obs["state"], one.obs["observation"]
         assert state.shape == (4, 60)
         np.testing.assert_array_equal(state[:, :9], now[:, :9])
@@ -193,7 +193,7 @@ class TestLayouts:
 
     def test_and_agrees_with_the_environment(self):
         quiet = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
-        ids = ("envs/FrankaKitchen-v1", "envs/FrankaKitchenLegacy-v0")
+        ids = ("ibc/FrankaKitchen-v1", "ibc/FrankaKitchenLegacy-v0")
         new, old = (Environment(EnvConfig(id=i, kwargs=quiet)) for i in ids)
         action = np.full(9, 0.3, np.float32)
         frames = [[env.reset(0), env.step(action)[0], env.step(action)[0]] for env in (new, old)]
@@ -207,7 +207,7 @@ class TestLayouts:
 
     def test_contact_forces_of_the_ant_are_left_out(self):
         old = episode(state=np.arange(4 * 111, dtype=np.float32).reshape(4, 111))
-        (out,) = fit_layout([old], self.fields(state=(27,)), "envs/Ant-v4")
+        (out,) = fit_layout([old], self.fields(state=(27,)), "ibc/Ant-v4")
         np.testing.assert_array_equal(out.obs["state"], old.obs["state"][:, :27])
 
     @pytest.mark.parametrize(
@@ -221,16 +221,16 @@ class TestLayouts:
     def test_what_cannot_be_converted_says_why(self, size, shapes, message):
         old = episode(state=np.zeros((4, size), np.float32))
         with pytest.raises(UserError, match=message) as error:
-            fit_layout([old], self.fields(**shapes), "envs/X-v0")
+            fit_layout([old], self.fields(**shapes), "ibc/X-v0")
         assert "\n" not in str(error.value)
 
     def test_all_else_is_left_alone(self):
         one = episode()
-        (out,) = fit_layout([one], self.fields(state=(5,)), "envs/X-v0")
+        (out,) = fit_layout([one], self.fields(state=(5,)), "ibc/X-v0")
         assert out is one
 
     def test_actions_in_other_units(self):
-        env = Environment(EnvConfig(id="envs/PointMaze_UMaze-v3"))
+        env = Environment(EnvConfig(id="ibc/PointMaze_UMaze-v3"))
         check_actions([episode(action=1.0), episode(action=1.3)], env)
         with pytest.raises(UserError, match=r"100% of the data's actions.*other units"):
             check_actions([episode(action=90.0)], env)
@@ -250,12 +250,12 @@ class TestSelection:
 
     def test_repeat_by_return(self):
         episodes = [episode(r) for r in (0, 5, 10)]
-        counts = np.bincount([int(e.episode_return) for e in repeat_by_return(episodes, 0.5)])
+        counts = np.bincount([int(e.episode_return) for e in reweight_by_return(episodes, 0.5)])
         np.testing.assert_array_equal(counts[[0, 5, 10]], np.rint(8 * np.exp([-2, -1, 0])))
-        assert repeat_by_return(episodes, 1e6) == episodes
-        assert repeat_by_return([episode(2), episode(2)], 0.1)[1:] != []
+        assert reweight_by_return(episodes, 1e6) == episodes
+        assert reweight_by_return([episode(2), episode(2)], 0.1)[1:] != []
         with pytest.raises(UserError, match="must be positive"):
-            repeat_by_return(episodes, 0.0)
+            reweight_by_return(episodes, 0.0)
 
 
 def write_door(path, episodes=2, steps=12, actions=28):
@@ -311,7 +311,7 @@ class TestTraining:
 
     def test_all_follows_from_the_name(self):
         config = self.compose("task=pen-human-longhorizon")
-        assert config["env"]["id"] == "envs/AdroitHandPen-v1"
+        assert config["env"]["id"] == "ibc/AdroitHandPen-v1"
         assert config["env"]["max_episode_steps"] == config["data"]["episode_length"] == 200
         assert config["data"]["path"] == "pen-human-longhorizon"
         assert config["run_dir"] == "runs/d4rl_pen-human-longhorizon/implicit/seed_0"
@@ -329,7 +329,7 @@ class TestTraining:
         assert energy["encoder"]["sqrt_std"]
         second = config["sampler"]["samplers"][1]
         assert second["step_init"] == second["step_final"] == 1e-5
-        assert config["env"]["id"] == "envs/AdroitHandDoor-v1"
+        assert config["env"]["id"] == "ibc/AdroitHandDoor-v1"
 
     def test_a_study_of_tasks(self, nowhere, monkeypatch):
         """Trains on what is there, marks what is not, and sets both beside what was published."""
@@ -354,7 +354,7 @@ class TestTraining:
         ]
         reference = find_task("door-human")
         row = result["rows"][0]
-        assert row["normalised_score"] == reference.normalised_score(row["return_mean"])
+        assert row["normalized_score"] == reference.normalized_score(row["return_mean"])
         assert [entry["task"] for entry in result["missing"]] == ["pen-human", "hopper-expert"]
         assert str(nowhere) not in json.dumps(result)
         assert (nowhere / "pretrained/d4rl_best_half_door-human.pt").is_file()
@@ -366,6 +366,6 @@ class TestTraining:
 
     def test_data_of_another_hand(self, tmp_path):
         write_door(tmp_path / "x.hdf5")
-        env = Environment(EnvConfig(id="envs/AdroitHandDoor-v1"))
+        env = Environment(EnvConfig(id="ibc/AdroitHandDoor-v1"))
         assert len(load_demonstrations(tmp_path / "x.hdf5", None, env)) == 2
         assert len(list(read_episodes(tmp_path / "x.hdf5"))) == 2

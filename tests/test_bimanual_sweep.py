@@ -6,18 +6,18 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from ibc_envs.bimanual_sweep.env import MAX_DELTA, BimanualSweepEnv
+from ibc_envs.bimanual_sweep.expert import decide
+from ibc_envs.bimanual_sweep.places import in_bowls, lost, on_scoop, on_tray
+from ibc_envs.bimanual_sweep.scene import BLADE_LENGTH, BOWLS, PIECE_RADIUS, SLOPE
+from ibc_envs.bimanual_sweep.simulation import Simulation
 
-from envs.bimanual_sweep.env import MAX_DELTA, BimanualSweepEnv
-from envs.bimanual_sweep.expert import decide
-from envs.bimanual_sweep.places import in_bowls, lost, on_scoop, on_tray
-from envs.bimanual_sweep.scene import BLADE_LENGTH, BOWLS, PIECE_RADIUS, SLOPE
-from envs.bimanual_sweep.simulation import Simulation
-from ibc.app.demonstrations import collect_demonstrations
-from ibc.config import build, compose
+from ibc.cli.collect import collect_demonstrations
+from ibc.cli.config import build, compose
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment
-from ibc.metrics import summarise
-from ibc.rollout import rollout
+from ibc.evaluation.metrics import summarize
+from ibc.evaluation.rollout import rollout
 
 LIMIT = np.array([MAX_DELTA, MAX_DELTA])
 
@@ -57,7 +57,7 @@ class TestPhysics:
 
     def test_bit_for_bit_in_another_process(self):
         code = """import hashlib, numpy as np
-from envs.bimanual_sweep.env import BimanualSweepEnv
+from ibc_envs.bimanual_sweep.env import BimanualSweepEnv
 env, rng, told = BimanualSweepEnv(disturbance=0.1), np.random.default_rng(0), hashlib.sha256()
 obs, _ = env.reset(seed=5)
 for _ in range(60):
@@ -263,7 +263,7 @@ class TestExpert:
         config = compose("collect", ["env=bimanual_sweep", "data.path=x", *overrides])["env"]
         envs = [Environment(EnvConfig.from_mapping(config)) for _ in range(4)]
         expert = build(config["expert"], "expert")
-        return summarise(list(rollout(envs, expert, seeds, obs_horizon=1)), "last", [0.1])
+        return summarize(list(rollout(envs, expert, seeds, obs_horizon=1)), "last", [0.1])
 
     def test_it_brings_them_in_evenly(self):
         figures = self.figures(range(4))

@@ -9,19 +9,19 @@ import mujoco
 import numpy as np
 import pytest
 from conftest import ROOT
+from ibc_envs.block_push import PushExpert
+from ibc_envs.block_push.env import BLOCK_AREA, MIDWAY_APART, MIDWAY_CLEAR, SPREAD, TOOL_START
+from ibc_envs.block_push.scene import ARMS, DT, RIM, SUBSTEPS, WORKSPACE, Scene
+from ibc_envs.block_push.simulation import Simulation
+from ibc_envs.block_push.tasks import BlockPushEnv
 
-from envs.block_push import PushExpert
-from envs.block_push.env import BLOCK_AREA, MIDWAY_APART, MIDWAY_CLEAR, SPREAD, TOOL_START
-from envs.block_push.scene import ARMS, DT, RIM, SUBSTEPS, WORKSPACE, Scene
-from envs.block_push.simulation import Simulation
-from envs.block_push.tasks import BlockPushEnv
-from ibc.app.demonstrations import collect_demonstrations
-from ibc.config import build, compose
+from ibc.cli.collect import collect_demonstrations
+from ibc.cli.config import build, compose
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.metrics import is_success
-from ibc.rollout import rollout
+from ibc.evaluation.metrics import is_success
+from ibc.evaluation.rollout import rollout
 
 TASKS = sorted(p.stem for p in (ROOT / "configs/env").glob("block_*.yaml"))
 
@@ -45,7 +45,7 @@ def place(env, blocks, tool=(0.3, -0.4), targets=None):
 
 class TestPhysics:
     def moved_by(self, arm, offset):
-        """How far (m) a block goes that is pushed 18 cm straight, off its centre."""
+        """How far (m) a block goes that is pushed 18 cm straight, off its center."""
         sim = Simulation(Scene(), arm)
         block = np.array([0.4, -0.15, 0.0])
         sim.reset(np.array([0.4 + offset, -0.2]), [block], [np.zeros(3)])
@@ -55,13 +55,13 @@ class TestPhysics:
 
     @pytest.mark.parametrize("offset", [0.0, 0.004, 0.010, 0.018])
     def test_slides_and_arm_make_the_same_contacts(self, offset):
-        """Both sides of the centre; an eccentric push ends where the block slips off, which chance shifts by a bit."""
+        """Both sides of the center; an eccentric push ends where the block slips off, which chance shifts by a bit."""
         slides, xarm = (
             np.mean([self.moved_by(arm, sign * offset) for sign in (-1, 1)]) for arm in ARMS
         )
         assert slides == pytest.approx(xarm, rel=0.2)
 
-    def test_off_centre_pushes_move_a_block_less(self):
+    def test_off_center_pushes_move_a_block_less(self):
         moved = [self.moved_by("slides", offset) for offset in (0.0, 0.004, 0.010, 0.018)]
         assert moved == sorted(moved, reverse=True)
         assert moved[0] == pytest.approx(0.18 - 0.025, abs=0.005)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from test_energies import make_obs
 
-from ibc.config import build, compose
-from ibc.noise import BatchNoise
+from ibc.cli.config import build, compose
 from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_graph
+from ibc.random import BatchRandom
 from ibc.samplers import Candidates
 
 
@@ -31,15 +31,15 @@ class Recorder:
         return out, replay
 
 
-def search(obs, noise):
+def search(obs, rng):
     """Uses both kinds of noise, changes what it is given, and depends on the observation."""
-    action = noise.uniform(len(obs["x"]), 5, 2)
-    action += 0.1 * noise.normal(len(obs["x"]), 5, 2)
+    action = rng.uniform(len(obs["x"]), 5, 2)
+    action += 0.1 * rng.normal(len(obs["x"]), 5, 2)
     return Candidates(action, (action - obs["x"][:, None]).square().sum(-1))
 
 
-def noise(seed):
-    return BatchNoise(torch.Generator().manual_seed(seed))
+def rng(seed):
+    return BatchRandom(torch.Generator().manual_seed(seed))
 
 
 def test_a_replay_is_the_search():
@@ -47,7 +47,7 @@ def test_a_replay_is_the_search():
     captured = CapturedSearch(search, recorder)
     for seed in range(4):
         obs = {"x": torch.randn(3, 2)}
-        found, expected = captured(obs, noise(seed), "kind"), search(obs, noise(seed))
+        found, expected = captured(obs, rng(seed), "kind"), search(obs, rng(seed))
         assert torch.equal(found.action, expected.action)
         assert torch.equal(found.energy, expected.energy)
     assert (recorder.recorded, recorder.replayed) == (1, 4)
@@ -55,9 +55,9 @@ def test_a_replay_is_the_search():
 
 def test_answers_outlive_the_next_replay():
     captured = CapturedSearch(search, Recorder())
-    first = captured({"x": torch.zeros(1, 2)}, noise(0), "kind")
+    first = captured({"x": torch.zeros(1, 2)}, rng(0), "kind")
     before = first.action.clone()
-    captured({"x": torch.ones(1, 2)}, noise(1), "kind")
+    captured({"x": torch.ones(1, 2)}, rng(1), "kind")
     assert torch.equal(first.action, before)
 
 
@@ -67,7 +67,7 @@ def test_every_kind_and_shape_is_recorded_once():
     for _ in range(2):
         for kind in ("a", "b"):
             for batch in (1, 4):
-                captured({"x": torch.randn(batch, 2)}, noise(0), kind)
+                captured({"x": torch.randn(batch, 2)}, rng(0), kind)
     assert recorder.recorded == 4
 
 
@@ -78,7 +78,7 @@ def test_memory_is_bounded():
         for batch in range(
             1, MOST_RECORDINGS + 2
         ):  # one too many: each has gone when it comes again
-            captured({"x": torch.randn(batch, 2)}, noise(0), "kind")
+            captured({"x": torch.randn(batch, 2)}, rng(0), "kind")
     assert recorder.recorded == 2 * (MOST_RECORDINGS + 1)
 
 
@@ -89,19 +89,19 @@ def test_what_cannot_be_recorded_is_searched():
     captured = CapturedSearch(search, refuse)
     for seed in range(2):
         obs = {"x": torch.randn(2, 2)}
-        assert torch.equal(captured(obs, noise(seed), "k").action, search(obs, noise(seed)).action)
+        assert torch.equal(captured(obs, rng(seed), "k").action, search(obs, rng(seed)).action)
 
 
 def test_a_search_with_other_noise_each_time_is_not_recorded():
     sizes = iter(range(1, 9))
 
-    def moody(obs, noise):
-        action = noise.uniform(1, next(sizes), 2)
+    def moody(obs, rng):
+        action = rng.uniform(1, next(sizes), 2)
         return Candidates(action, action.sum(-1))
 
     recorder = Recorder()
     captured = CapturedSearch(moody, recorder)
-    captured({"x": torch.zeros(1, 2)}, noise(0), "kind")
+    captured({"x": torch.zeros(1, 2)}, rng(0), "kind")
     assert recorder.recorded == 0
 
 
@@ -111,7 +111,7 @@ def test_a_cuda_graph_replays_the_search():
     captured = CapturedSearch(search, capture_cuda_graph)
     for seed in range(3):
         obs = {"x": torch.randn(3, 2, device=device)}
-        ours, theirs = (BatchNoise(torch.Generator(device).manual_seed(seed)) for _ in range(2))
+        ours, theirs = (BatchRandom(torch.Generator(device).manual_seed(seed)) for _ in range(2))
         torch.testing.assert_close(captured(obs, ours, "kind").action, search(obs, theirs).action)
 
 
@@ -125,7 +125,7 @@ def test_searches_of_a_policy_can_be_recorded(sampler, spec):
     captured = CapturedSearch(policy.search, recorder)
     for seed in range(2):
         obs = make_obs(spec)
-        found, expected = captured(obs, noise(seed), None), policy.search(obs, noise(seed))
+        found, expected = captured(obs, rng(seed), None), policy.search(obs, rng(seed))
         assert torch.equal(found.action, expected.action)
         assert torch.equal(found.energy, expected.energy)
     assert (recorder.recorded, recorder.replayed) == (1, 2)

@@ -12,11 +12,11 @@ import torch
 from conftest import ROOT
 from test_train import tiny
 
-from ibc.app.tables.pages import table
-from ibc.app.train import train
-from ibc.checkpoint import FORMAT_VERSION, load_checkpoint
+from benchmarks.tables.pages import table
+from ibc.cli.train import train
 from ibc.errors import UserError
 from ibc.files import write_atomically
+from ibc.training.checkpoint import FORMAT_VERSION, load_checkpoint
 
 SCRIPTS = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
 
@@ -81,7 +81,10 @@ class TestTrain:
             (("data.path=nowhere", "env.id=Particle-v0"), "no demonstrations at nowhere"),
             ((*QUICK, "env.id=Nonsense-v0"), "Nonsense"),
             ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
-            ((*QUICK, "policy=mse", "loss._target_=ibc.losses.Denoising"), "MSEPolicy has not"),
+            (
+                (*QUICK, "policy=mse", "loss._target_=ibc.losses.DenoisingScoreMatching"),
+                "MSEPolicy has not",
+            ),
             ((*QUICK, "device=abacus"), "device=abacus cannot be used here"),
             ((*QUICK, "policy._target_=os.system"), "allowed are ibc.policies, ibc.energies"),
             ((*QUICK, "obs_horizon=0"), "horizons are at least 1"),
@@ -92,7 +95,10 @@ class TestTrain:
             ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
             ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
             ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
-            ((*QUICK, "policy=implicit_levels", "sampler=dfo"), "sampler=dfo has no effect"),
+            (
+                (*QUICK, "policy=implicit_noise_conditioned", "sampler=dfo"),
+                "sampler=dfo has no effect",
+            ),
             ((*QUICK, "policy=mse", "network.spectral_norm=true"), "has no effect: neither policy"),
             ((*QUICK, "energy_loss=denoising", "negatives=uniform"), "nor its loss takes it"),
             ((*QUICK, "data.obs_names=[]"), "data.obs_names is empty"),
@@ -146,7 +152,9 @@ class TestCheckpointFiles:
 
     def test_another_format(self, cli, path):
         self.change(path, format_version=FORMAT_VERSION + 1)
-        assert_refused(self.evaluate(cli, path), "has checkpoint format 2; this version reads 1")
+        assert_refused(
+            self.evaluate(cli, path), "has checkpoint format 3; this version reads 1 to 2"
+        )
 
     def test_a_tensor_is_no_checkpoint(self, cli, path):
         torch.save(torch.zeros(3), path)
@@ -175,7 +183,7 @@ class TestCheckpointFiles:
     def test_that_environment_when_it_is_asked_for(self, cli, path, tmp_path):
         """The way out that the message names, with a module in the current folder."""
         (tmp_path / "my_task.py").write_text(
-            "import gymnasium\ngymnasium.register('Mine-v0', entry_point='envs.particle:ParticleEnv')\n"
+            "import gymnasium\ngymnasium.register('Mine-v0', entry_point='ibc_envs.particle:ParticleEnv')\n"
         )
         config = load_checkpoint(path).config
         config["env"]["id"] = "my_task:Mine-v0"
@@ -300,7 +308,11 @@ class TestEvaluateAndRecord:
             ("evaluate", ["num_episodes=0"], "num_episodes=0; it must be at least 1"),
             ("evaluate", ["first_seed=-1"], "first_seed=-1; it must be at least 0"),
             ("evaluate", ["sampler=dfo", "sampler.num_iterations=x"], "cannot"),
-            ("evaluate", ["warm_start=2"], "warm_start=2.0; allowed: a share, 0 to 1"),
+            (
+                "evaluate",
+                ["warm_start_fraction=2"],
+                "warm_start_fraction=2.0; allowed: a share, 0 to 1",
+            ),
             ("evaluate", ["env.id=Nonsense-v0"], "Nonsense"),
             ("record_video", [], "please give output=..."),
             ("record_video", ["output=x.mp4", "num_episodes=0"], "must be at least 1"),
@@ -419,7 +431,7 @@ class TestCompose:
             (("compose=nonsense",), "Available options in 'compose'"),
             (("compose=avoid_disk", "compose.radiu=0.1"), "radiu"),
             (("compose=avoid_disk", "compose.radius=-1"), "KeepOutDisk: radius=-1"),
-            (("compose=avoid_disk", "compose.centre=[0.5]"), "it has 1 dimensions, its model 2"),
+            (("compose=avoid_disk", "compose.center=[0.5]"), "it has 1 dimensions, its model 2"),
             (("compose=avoid_disk", "compose.model.position=smell"), "no observation 'smell'"),
             (("compose=both_policies",), "please give compose.other=..."),
             (("compose=both_policies", "compose.other=none.pt"), "no checkpoint at none.pt"),

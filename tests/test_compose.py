@@ -6,40 +6,35 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from ibc_envs.particle.env import control_step
 from test_energies import make_energy
 
-from envs.particle.env import control_step
-from ibc.app.compose import composed
-from ibc.checkpoint import build_policy, load_checkpoint
-from ibc.config import compose
-from ibc.energies import (
+from ibc.cli.compose import composed
+from ibc.cli.config import compose
+from ibc.constraints import (
     AccelerationLimit,
-    AllOf,
-    AnyOf,
-    Box,
+    ActionRateLimit,
     Custom,
-    Delta,
-    Energy,
+    DeltaPositionControl,
     HalfPlane,
     JointLimits,
     KeepOutBox,
     KeepOutDisk,
     NearGoal,
-    Not,
-    SetPoint,
-    Smooth,
+    PDController,
+    PositionControl,
     SpeedLimit,
-    SpringDamper,
     StayWithin,
-    action_gradient,
-    coarse,
 )
+from ibc.control import PolicyActor
+from ibc.energies import AllOf, AnyOf, Box, Energy, Not, action_gradient, low_precision
 from ibc.errors import UserError
-from ibc.noise import BatchNoise
-from ibc.policies import ComposedPolicy, MSEPolicy, PolicyActor
+from ibc.policies import ComposedPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible
+from ibc.random import BatchRandom
 from ibc.samplers import Candidates
-from ibc.types import ObsField, Spec
+from ibc.spec import ObsField, Spec
+from ibc.training.checkpoint import build_policy, load_checkpoint
 
 BATCH, COUNT = 3, 40
 BODY = {"stiffness": 10.0, "damping": 5.0, "substep": 0.005, "substeps": 10}
@@ -74,7 +69,7 @@ class BoundGaussian:
         self.energy.own_gradients += 1
         return (action - self.energy.mean) / self.energy.std**2
 
-    def coarse(self):
+    def low_precision(self):
         return BoundGaussian(self.energy, self.offset, cheap=True)
 
 
@@ -127,9 +122,9 @@ CONSTRAINTS = {
     "acceleration": lambda m: AccelerationLimit(0.2, "vel", model=m),
 }
 MODELS = {
-    "set-point": lambda: SetPoint("pos", dt=0.5),
-    "delta": lambda: Delta("pos", scale=0.5, dt=0.5),
-    "body": lambda: SpringDamper("pos", "vel", **BODY, lookahead=6),
+    "set-point": lambda: PositionControl("pos", dt=0.5),
+    "delta": lambda: DeltaPositionControl("pos", scale=0.5, dt=0.5),
+    "body": lambda: PDController("pos", "vel", **BODY, lookahead=6),
 }
 
 
@@ -209,12 +204,12 @@ class TestAlgebra:
         bound = kind(a, AllOf(b)).bind(obs)
         action_gradient(bound, action)
         assert a.own_gradients == b.own_gradients == 1
-        cheap = coarse(bound)
+        cheap = low_precision(bound)
         assert cheap.bound[0].fn.cheap
         assert cheap.bound[1].fn.bound[0].fn.cheap
         close(cheap(action), bound(action))
         exact = AllOf(KeepOutDisk([0.0, 0.0], 0.5)).bind(obs)
-        assert coarse(exact) is exact
+        assert low_precision(exact) is exact
 
     def test_terms_add_up(self, obs, action):
         bound = compositions()["all"].bind(obs)
@@ -309,7 +304,7 @@ class TestConstraints:
         obs = {key: value.double() for key, value in obs.items()}
         if not previous:
             obs["previous_action"] = torch.full((BATCH, 1, 2), torch.nan).double()
-        bound = Smooth(0.5).bind(obs)
+        bound = ActionRateLimit(0.5).bind(obs)
         action = torch.randn(BATCH, 200, 4).double()
         change = (action[..., 2:] - action[..., :2]).norm(dim=-1)
         if previous:
@@ -335,9 +330,9 @@ class TestConstraints:
     def test_speed_and_acceleration_by_hand(self):
         obs = {"pos": torch.zeros(1, 1, 2), "vel": torch.tensor([[[1.0, 0.0]]])}
         action = torch.tensor([[[0.3, 0.4]]])
-        speed = SpeedLimit(0.5, model=Delta("pos", dt=0.5), strength=1.0).bind(obs)
+        speed = SpeedLimit(0.5, model=DeltaPositionControl("pos", dt=0.5), strength=1.0).bind(obs)
         close(speed(action), torch.tensor([[0.25]]))  # 1 unit/s
-        model = Delta("pos", dt=0.5)
+        model = DeltaPositionControl("pos", dt=0.5)
         change = AccelerationLimit(1.0, "vel", model=model, strength=1.0).bind(obs)
         expected = math.hypot(0.6 - 1.0, 0.8) / 0.5 - 1.0
         close(change(action), torch.tensor([[expected**2]]))
@@ -348,7 +343,7 @@ class TestConstraints:
         position, velocity = rng.normal(size=(2, 3))
         chunk = rng.normal(size=(2, 3))
         obs = {"p": torch.tensor(position).view(1, 1, 3), "v": torch.tensor(velocity).view(1, 1, 3)}
-        reach = SpringDamper("p", "v", **BODY, lookahead=5).reach(obs, 2, 3)
+        reach = PDController("p", "v", **BODY, lookahead=5).reach(obs, 2, 3)
         points = reach.points(torch.tensor(chunk).view(1, 1, 6))[0, 0]
         for k in range(6):
             position, velocity = control_step(position, velocity, chunk[min(k, 1)])
@@ -392,7 +387,7 @@ class TestErrors:
                 "bounds of term Gaussian_2 have no action in common with those of Gaussian",
             ),
             (lambda: AllOf(Gaussian([0.0], 1.0), Gaussian([0.0] * 2, 1.0)), "different sizes"),
-            (lambda: KeepOutDisk([0.0, math.nan], 0.1), "KeepOutDisk: centre=.*finite"),
+            (lambda: KeepOutDisk([0.0, math.nan], 0.1), "KeepOutDisk: center=.*finite"),
             (lambda: KeepOutDisk([0.0], -0.1), "KeepOutDisk: radius=-0.1"),
             (lambda: KeepOutDisk([0.0], math.nan), "KeepOutDisk: radius=nan"),
             (lambda: KeepOutDisk([0.0], 0.1, velocity="v"), "name of an observation"),
@@ -401,8 +396,8 @@ class TestErrors:
             (lambda: JointLimits([0.0], [0.1], margin=0.2), "low must not exceed high"),
             (lambda: HalfPlane([0.0, 0.0], 1.0), "no direction"),
             (lambda: Custom(leftward, strength=-1.0), "strength=-1.0"),
-            (lambda: SetPoint(dt=0.0), "dt=0.0; it must be positive"),
-            (lambda: SpringDamper("p", "v", **BODY, lookahead=0), "lookahead=0"),
+            (lambda: PositionControl(dt=0.0), "dt=0.0; it must be positive"),
+            (lambda: PDController("p", "v", **BODY, lookahead=0), "lookahead=0"),
         ],
     )
     def test_at_construction(self, make, message):
@@ -419,7 +414,7 @@ class TestErrors:
             (lambda: AllOf(Gaussian([math.nan] * 2, 1.0)), "term Gaussian: energies are NaN"),
             (lambda: KeepOutDisk([0.0] * 3, 0.1), "do not hold points of 3 dimensions"),
             (
-                lambda: KeepOutDisk([0.0] * 3, 0.1, model=Delta("pos")),
+                lambda: KeepOutDisk([0.0] * 3, 0.1, model=DeltaPositionControl("pos")),
                 "has 3 dimensions, its model 2",
             ),
             (
@@ -427,7 +422,7 @@ class TestErrors:
                 "term KeepOutDisk: there is no observation 'smell'",
             ),
             (
-                lambda: SpeedLimit(0.1, model=SetPoint()),
+                lambda: SpeedLimit(0.1, model=PositionControl()),
                 "term SpeedLimit: its model needs the name",
             ),
         ],
@@ -438,7 +433,7 @@ class TestErrors:
         assert "\n" not in str(error.value)
 
     def test_an_observation_that_another_policy_needs(self, spec, obs):
-        with pytest.raises(UserError, match="term LearnedEnergy needs observation 'goal'"):
+        with pytest.raises(UserError, match="term MLPEnergy needs observation 'goal'"):
             AllOf(make_energy(spec)).bind(obs)
 
 
@@ -454,39 +449,39 @@ def particle_obs(batch=2):
     return {**obs, "vel_agent": torch.zeros(batch, 2, 2)}
 
 
-def noise(seed=0):
-    return BatchNoise(torch.Generator().manual_seed(seed))
+def rng(seed=0):
+    return BatchRandom(torch.Generator().manual_seed(seed))
 
 
 class TestPolicy:
     def test_searches_the_intersection(self, policy):
         narrow = Gaussian([0.5, 0.5], 1.0, low=0.4, high=0.6)
         both = ComposedPolicy(policy, AllOf(policy.energy, narrow))
-        found = both.search({**particle_obs(), "pos": torch.zeros(2, 2, 2)}, noise()).action
+        found = both.search({**particle_obs(), "pos": torch.zeros(2, 2, 2)}, rng()).action
         assert found.min() >= 0.4 - 1e-6
         assert found.max() <= 0.6 + 1e-6
 
     def test_an_energy_alone_is_the_policy(self, policy):
         obs = particle_obs()
-        alone = ComposedPolicy(policy, AllOf(policy.energy)).act(obs, noise())
-        close(alone, policy.act(obs, noise()), atol=1e-4, rtol=0)
+        alone = ComposedPolicy(policy, AllOf(policy.energy)).act(obs, rng())
+        close(alone, policy.act(obs, rng()), atol=1e-4, rtol=0)
 
     def test_hard_chooses_what_is_feasible(self, policy):
         obs = particle_obs()
-        best = policy.act(obs, noise())[0, 0].tolist()
+        best = policy.act(obs, rng())[0, 0].tolist()
         disk = KeepOutDisk(best, 0.2, strength=1e-3)  # too weak to matter as a preference
         soft = ComposedPolicy(policy, AllOf(policy.energy, disk))
-        soft.act(obs, noise())
+        soft.act(obs, rng())
         assert soft.report()["feasible"][0] == 0
         hard = ComposedPolicy(policy, AllOf(policy.energy, disk), hard=True)
-        action = hard.act(obs, noise())
+        action = hard.act(obs, rng())
         assert hard.report()["feasible"].tolist() == [1, 1]
         assert (action[0, 0] - torch.tensor(best)).norm() >= 0.2 - 1e-5
 
     def test_the_fallback_is_the_least_violation(self, policy):
         impossible = AllOf(policy.energy, StayWithin([2.0, 0.0], [3.0, 1.0]))
         hard = ComposedPolicy(policy, impossible, hard=True)
-        action = hard.act(particle_obs(), noise())
+        action = hard.act(particle_obs(), rng())
         assert hard.report()["feasible"].tolist() == [0, 0]
         assert (action[..., 0] > 0.95).all()
 
@@ -512,7 +507,7 @@ class TestPolicy:
             return action[..., 0] - 10.0
 
         actor = PolicyActor(
-            ComposedPolicy(policy, AllOf(policy.energy, Custom(record), Smooth(0.1)))
+            ComposedPolicy(policy, AllOf(policy.energy, Custom(record), ActionRateLimit(0.1)))
         )
         actor.reset(0, seed=7)
         obs = {name: array.numpy() for name, array in particle_obs(1).items()}
@@ -522,7 +517,7 @@ class TestPolicy:
         np.testing.assert_array_equal(seen[-1][0], first[0])
         assert np.linalg.norm(second - first) < 0.2
         assert [set(report) for report in actor.reports[7]] == [
-            {"feasible", "LearnedEnergy", "Custom", "Smooth"}
+            {"feasible", "MLPEnergy", "Custom", "ActionRateLimit"}
         ] * 2
 
     def test_not_for_policies_without_energy(self, spec):
@@ -547,7 +542,7 @@ def test_every_yaml(name, policy):
         overrides.append(f"compose.other={path}")
     config = compose("evaluate", overrides)["compose"]
     found = composed(policy, config, torch.device("cpu"))
-    assert found.act(particle_obs(), noise()).shape == (2, 1, 2)
+    assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -557,7 +552,7 @@ def test_every_forward_model(name, policy):
     overrides = ["checkpoint=x", "compose=avoid_disk", f"compose/model={name}"]
     overrides += ["compose.model.position=pos_agent", "compose.radius=0.15"]
     found = composed(policy, compose("evaluate", overrides)["compose"], torch.device("cpu"))
-    assert found.act(particle_obs(), noise()).shape == (2, 1, 2)
+    assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
 
 
 def test_the_example_of_the_documentation_runs(monkeypatch, capsys):

@@ -2,46 +2,43 @@
 
 import json
 
+import ibc_envs  # noqa: F401
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from ibc_envs.particle import ParticleExpert
 from test_compose import BATCH, Gaussian
 
-import envs  # noqa: F401
-from envs.particle import ParticleExpert
-from envs.particle.corridor import CorridorExpert, distance_to_corridor
-from envs.particle.obstacles import CLEARANCE
-from ibc.app.composition.committee import together
-from ibc.app.composition.study import CASES, compose_study
-from ibc.app.tables.composition import TITLES, composition_table
-from ibc.checkpoint import build_policy, load_checkpoint
-from ibc.config import compose
-from ibc.energies import (
+from benchmarks.composition.committee import together
+from benchmarks.composition.study import CASES, compose_study
+from benchmarks.envs.particle_corridor import CorridorExpert, distance_to_corridor
+from benchmarks.envs.particle_obstacles import CLEARANCE
+from benchmarks.tables.composition import TITLES, composition_table
+from ibc.cli.config import compose
+from ibc.constraints import (
     AccelerationLimit,
-    AllOf,
-    AnyOf,
-    Box,
-    ByWay,
-    Delta,
+    DeltaPositionControl,
     KeepOutBox,
     KeepOutDisk,
     NearGoal,
     SpeedLimit,
     StayWithin,
     Trajectory,
-    action_gradient,
+    WaypointGuided,
 )
+from ibc.energies import AllOf, AnyOf, Box, action_gradient
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.noise import BatchNoise
+from ibc.evaluation.rollout import rollout
 from ibc.policies import ComposedPolicy, Policy, distinct_answers, doubt
 from ibc.policies.implicit import ActionBounds
-from ibc.rollout import rollout
-from ibc.samplers import Candidates, Langevin
+from ibc.random import BatchRandom
+from ibc.samplers import Candidates, IBCLangevin
+from ibc.training.checkpoint import build_policy, load_checkpoint
 
 
-def place(*rows):
+def target(*rows):
     return torch.tensor(rows, dtype=torch.float32).unsqueeze(1)
 
 
@@ -51,7 +48,7 @@ class TestTrajectory:
     def plan(self, start, goal):
         wall = KeepOutBox(*self.WALL)
         trajectory = Trajectory("start", "goal", [wall], low=[-1.0, -1.0], high=[1.0, 1.0])
-        obs = {"start": place(*start), "goal": place(*goal)}
+        obs = {"start": target(*start), "goal": target(*goal)}
         return trajectory, obs
 
     def test_a_free_way_is_straight(self):
@@ -84,25 +81,25 @@ class TestTrajectory:
 
     def test_by_way_tells_the_next_way_point(self):
         trajectory, obs = self.plan([[-0.8, -0.5]], [[0.8, -0.5]])
-        told = []
+        summarize_reports = []
 
         def tell(obs, point):
-            told.append(point)
+            summarize_reports.append(point)
             return {"pos": point.unsqueeze(1)}
 
-        ByWay(Gaussian([0.0, 0.0], 1.0), trajectory, ahead=0.1, tell=tell).bind(obs)
-        assert torch.equal(told[0], trajectory.way_point(obs, 0.1))
-        assert float(told[0][0, 1]) > 0.3  # upwards, over the wall
+        WaypointGuided(Gaussian([0.0, 0.0], 1.0), trajectory, ahead=0.1, tell=tell).bind(obs)
+        assert torch.equal(summarize_reports[0], trajectory.way_point(obs, 0.1))
+        assert float(summarize_reports[0][0, 1]) > 0.3  # upwards, over the wall
 
     def test_obstacles_that_are_observed_are_planned_for_where_they_are(self):
         """As those whose place is given, which are looked at once."""
-        obs = {"start": place([-0.8, 0.0]), "goal": place([0.8, 0.0]), "disk": place([0.0, 0.1])}
+        obs = {"start": target([-0.8, 0.0]), "goal": target([0.8, 0.0]), "disk": target([0.0, 0.1])}
         paths = [
             Trajectory("start", "goal", [disk], low=[-1.0, -1.0], high=[1.0, 1.0]).path(obs)
             for disk in (KeepOutDisk("disk", 0.3), KeepOutDisk([0.0, 0.1], 0.3))
         ]
         torch.testing.assert_close(*paths)
-        moved = {**obs, "disk": place([0.0, 0.9])}
+        moved = {**obs, "disk": target([0.0, 0.9])}
         trajectory = Trajectory(
             "start", "goal", [KeepOutDisk("disk", 0.3)], low=[-1.0, -1.0], high=[1.0, 1.0]
         )
@@ -119,11 +116,11 @@ class TestAnswers:
     def search(self, energy, obs):
         bounds = ActionBounds(2)
         start = torch.rand(BATCH, 32, 2) * 2 - 1
-        sampler = Langevin(
+        sampler = IBCLangevin(
             num_candidates=32, num_iterations=60, step_init=0.02, step_final=0.001, noise_std=0.0
         )
-        noise = BatchNoise(torch.Generator().manual_seed(0))
-        return sampler(energy, start, bounds, noise), Box.of(bounds)
+        rng = BatchRandom(torch.Generator().manual_seed(0))
+        return sampler(energy, start, bounds, rng), Box.of(bounds)
 
     @pytest.mark.parametrize("share", [0.5, 0.2])
     def test_two_modes_with_their_masses(self, share):
@@ -168,13 +165,13 @@ class TestTogether:
                 "vel": torch.randn(batch, 1, 2).double(),
             }
             constraints = [
-                KeepOutDisk([0.2, 0.1], 0.5, model=Delta("pos")),
-                KeepOutDisk("disk", 0.4, model=Delta("pos")),
+                KeepOutDisk([0.2, 0.1], 0.5, model=DeltaPositionControl("pos")),
+                KeepOutDisk("disk", 0.4, model=DeltaPositionControl("pos")),
                 KeepOutDisk("disk", 0.3),
-                SpeedLimit(0.1, model=Delta("pos")),
-                AccelerationLimit(0.1, "vel", model=Delta("pos")),
-                NearGoal("disk", 0.1, model=Delta("pos")),
-                StayWithin([0.2, 0.2], [0.5, 0.5], model=Delta("pos")),
+                SpeedLimit(0.1, model=DeltaPositionControl("pos")),
+                AccelerationLimit(0.1, "vel", model=DeltaPositionControl("pos")),
+                NearGoal("disk", 0.1, model=DeltaPositionControl("pos")),
+                StayWithin([0.2, 0.2], [0.5, 0.5], model=DeltaPositionControl("pos")),
             ]
             weights = [1.0, 2.0, 0.5, 3.0, 0.1, 1.5, 0.7]
             action = torch.randn(batch, 50, 4).double()
@@ -196,13 +193,13 @@ class TestEnvironments:
             obs = env.reset(seed)
             present = 0
             for k in (1, 2, 3):
-                centre, velocity = obs[f"pos_obstacle_{k}"], obs[f"vel_obstacle_{k}"]
-                if centre[0] < -5:
+                center, velocity = obs[f"pos_obstacle_{k}"], obs[f"vel_obstacle_{k}"]
+                if center[0] < -5:
                     continue
                 present += 1
                 for t in np.linspace(0, 75 * 0.05, 40):
                     for name in ("agent", "first_goal", "second_goal"):
-                        gap = np.linalg.norm(centre + t * velocity - obs[f"pos_{name}"]) - 0.1
+                        gap = np.linalg.norm(center + t * velocity - obs[f"pos_{name}"]) - 0.1
                         assert gap > CLEARANCE - 1e-3
             counts.add(present)
         assert counts >= {1, 2, 3}
@@ -237,10 +234,10 @@ class TestEnvironments:
         env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
         under_way = 0
         for episode in rollout([env], ParticleExpert(), range(20), obs_horizon=1):
-            told = episode.obs["reached_first"][:, 0]
-            assert (np.diff(told) >= 0).all()
-            under_way += told[0] == 1
-            if told[0]:
+            summarize_reports = episode.obs["reached_first"][:, 0]
+            assert (np.diff(summarize_reports) >= 0).all()
+            under_way += summarize_reports[0] == 1
+            if summarize_reports[0]:
                 np.testing.assert_allclose(episode.action[0], episode.obs["pos_second_goal"][0])
             assert episode.success[-1]
         assert 4 <= under_way <= 16
@@ -303,12 +300,12 @@ class TestCommand:
             def fit(self, dataset):
                 pass
 
-            def act_flat(self, obs, noise):
+            def act_flat(self, obs, rng):
                 return torch.full((2, 2), self.value)
 
         mean = together([Constant(0.0), Constant(0.6)])
-        noise = BatchNoise(torch.Generator().manual_seed(0))
-        torch.testing.assert_close(mean.act_flat(obs, noise), torch.full((2, 2), 0.3))
+        rng = BatchRandom(torch.Generator().manual_seed(0))
+        torch.testing.assert_close(mean.act_flat(obs, rng), torch.full((2, 2), 0.3))
 
     def test_every_case_has_a_title(self):
         assert [case.__name__ for case in CASES] == list(TITLES)

@@ -3,13 +3,13 @@
 import pytest
 from conftest import ROOT
 
-from ibc.config import build, check_targets, compose
+from ibc.cli.config import build, check_targets, compose
 from ibc.energies import Energy
 from ibc.errors import UserError
 from ibc.losses import InfoNCE, Loss
 from ibc.policies import Policy
 from ibc.samplers import Sampler
-from ibc.types import ObsField, Spec
+from ibc.spec import ObsField, Spec
 
 
 def names(group):
@@ -111,10 +111,10 @@ class TestAllowList:
             "builtins.eval",
             "subprocess.Popen",
             "torch.load",
-            "ibc.config.os.system",
-            "ibc.machine.subprocess.Popen",
-            "ibc.app.train.torch.load",
-            "ibc.config.hydra.utils.instantiate",
+            "ibc.cli.config.os.system",
+            "ibc.device.subprocess.Popen",
+            "ibc.cli.train.torch.load",
+            "ibc.cli.config.hydra.utils.instantiate",
             "ibcx.Thing",
             "ibc",
             "ibc.environment.Environment",
@@ -133,7 +133,7 @@ class TestAllowList:
     def test_functions_are_refused(self):
         """Only classes are components; a function could have effects on being called."""
         with pytest.raises(UserError, match="allowed"):
-            build({"_target_": "ibc.checkpoint.write_atomically", "path": "x"}, "thing")
+            build({"_target_": "ibc.training.checkpoint.write_atomically", "path": "x"}, "thing")
 
     def test_missing_names_are_explained(self):
         with pytest.raises(UserError, match="does not exist"):
@@ -144,5 +144,5 @@ class TestAllowList:
             build({"_target_": "ibc.samplers.DFO", "num_candidate": 3}, "sampler")
         assert "\n" not in str(error.value)
 
-    def test_optimisers_are_allowed(self):
+    def test_optimizers_are_allowed(self):
         build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-3}, "optimizer")

@@ -3,18 +3,18 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from ibc_envs.d4rl import PointMazeExpert
+from ibc_envs.d4rl.kitchen import ELEMENT
+from ibc_envs.d4rl.registration import ANT_CELLS, KITCHEN, LOCOMOTION, MAZES
 
-from envs.d4rl import PointMazeExpert
-from envs.d4rl.kitchen import ELEMENT
-from envs.d4rl.registration import ANT_CELLS, KITCHEN, LOCOMOTION, MAZES
 from ibc.environment import EnvConfig, Environment
-from ibc.metrics import is_success
-from ibc.rollout import rollout
+from ibc.evaluation.metrics import is_success
+from ibc.evaluation.rollout import rollout
 
 
 @pytest.mark.parametrize("maze", MAZES)
 def test_the_maze_expert_always_succeeds(maze):
-    config = EnvConfig(id=f"envs/PointMaze_{maze}-v3", success_when="any")
+    config = EnvConfig(id=f"ibc/PointMaze_{maze}-v3", success_when="any")
     envs = [Environment(config) for _ in range(2)]
     expert = PointMazeExpert(env_id=config.id)
     episodes = list(rollout(envs, expert, range(6), obs_horizon=1))
@@ -32,7 +32,7 @@ def test_mazes_are_those_of_the_package():
 
 @pytest.mark.parametrize("maze", ANT_CELLS)
 def test_the_ant_always_has_the_same_way_and_is_done_at_its_end(maze):
-    env = gym.make(f"envs/AntMaze_{maze}-v4")
+    env = gym.make(f"ibc/AntMaze_{maze}-v4")
     cells = [np.array(env.unwrapped.maze.cell_rowcol_to_xy(cell)) for cell in ANT_CELLS[maze]]
     for seed in range(3):
         obs, info = env.reset(seed=seed)
@@ -49,7 +49,7 @@ def test_the_ant_always_has_the_same_way_and_is_done_at_its_end(maze):
 
 def test_locomotion_succeeds_with_the_experts_return():
     for name, expert in LOCOMOTION.items():
-        env = gym.make(f"envs/{name}-v4")
+        env = gym.make(f"ibc/{name}-v4")
         env.reset(seed=0)
         *_, info = env.step(env.action_space.sample())
         assert info["success"] is False
@@ -77,7 +77,7 @@ class TestKitchen:
         return env.step(np.zeros(9))
 
     def test_reward_success_and_end(self):
-        env = gym.make("envs/FrankaKitchen-v1", disable_env_checker=True)
+        env = gym.make("ibc/FrankaKitchen-v1", disable_env_checker=True)
         env.reset(seed=0)
         _, reward, terminated, _, info = self.solve(env, ["microwave", "light switch"])
         assert (reward, terminated, info["success"]) == (2.0, False, False)
@@ -85,7 +85,7 @@ class TestKitchen:
         assert (reward, terminated, info["success"]) == (2.0, True, True)
 
     def test_what_was_handed_out_stays(self):
-        env = gym.make("envs/FrankaKitchen-v1", disable_env_checker=True)
+        env = gym.make("ibc/FrankaKitchen-v1", disable_env_checker=True)
         first, _ = env.reset(seed=0)
         *_, info = self.solve(env, ["microwave"])
         first["desired_goal"]["kettle"][:] = 9.0
@@ -105,7 +105,7 @@ class TestKitchen:
     @pytest.mark.parametrize("kind", KITCHEN)
     def test_legacy_observation(self, kind):
         quiet = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
-        env = gym.make(f"envs/FrankaKitchen{kind}Legacy-v0", **quiet)
+        env = gym.make(f"ibc/FrankaKitchen{kind}Legacy-v0", **quiet)
         obs, _ = env.reset(seed=0)
         assert obs.shape == (60,)
         np.testing.assert_allclose(obs[:30], env.unwrapped.data.qpos)
@@ -117,9 +117,9 @@ class TestKitchen:
 
 class TestPen:
     def test_legacy_horizon_and_how_to_change_it(self):
-        for config, steps in ((EnvConfig(id="envs/AdroitHandPen-v1"), 100),):
+        for config, steps in ((EnvConfig(id="ibc/AdroitHandPen-v1"), 100),):
             assert Environment(config).gym_env.spec.max_episode_steps == steps
-        config = EnvConfig(id="envs/AdroitHandPen-v1", max_episode_steps=200)
+        config = EnvConfig(id="ibc/AdroitHandPen-v1", max_episode_steps=200)
         assert Environment(config).gym_env.spec.max_episode_steps == 200
 
     def test_reward_is_that_of_the_package(self):
@@ -127,7 +127,7 @@ class TestPen:
 
         gym.register_envs(gymnasium_robotics)
         rewards = []
-        for env_id in ("envs/AdroitHandPen-v1", "AdroitHandPen-v1"):
+        for env_id in ("ibc/AdroitHandPen-v1", "AdroitHandPen-v1"):
             env = gym.make(env_id)
             env.reset(seed=3)
             env.action_space.seed(3)

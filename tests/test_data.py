@@ -19,7 +19,7 @@ from ibc.data import (
     WindowDataset,
     read_episodes,
 )
-from ibc.data.windows import window_index
+from ibc.data.dataset import window_index
 from ibc.errors import UserError
 
 CPU = torch.device("cpu")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ibc.energies import LearnedEnergy, action_gradient
+from ibc.energies import MLPEnergy, action_gradient
 from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, ObsEncoder, SpatialSoftmax
 from ibc.nn.encoders import NEGLIGIBLE, VECTOR_SIZE, GatedFeatures
-from ibc.types import ObsField, Spec
+from ibc.spec import ObsField, Spec
 
 BATCH, COUNT = 3, 5
 VARIANTS = [
@@ -22,7 +22,7 @@ VARIANTS = [
 
 
 def make_energy(spec, image_encoder=ConvMaxPool, **kwargs):
-    return LearnedEnergy(
+    return MLPEnergy(
         spec,
         encoder=lambda s: ObsEncoder(s, image_encoder=image_encoder),
         width=16,
@@ -61,7 +61,7 @@ class TestGradient:
 
     def bound(self, spec, kwargs):
         energy = make_energy(spec, **kwargs).double().eval()
-        energy.bounds.centre.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        energy.bounds.center.copy_(torch.tensor([1.0, -2.0, 0.5]))
         energy.bounds.half_range.copy_(torch.tensor([0.5, 3.0, 1.0]))
         obs = {name: array.double() for name, array in make_obs(spec).items()}
         with torch.no_grad():
@@ -123,8 +123,8 @@ def test_every_parameter_receives_a_gradient(spec, image_encoder, kwargs):
 
 
 def test_weights_and_biases_start_at_the_same_spread(vector_spec):
-    """N(0, 0.05) for both: with zero biases all kinks of the energy would meet in the centre of the box."""
-    wide = LearnedEnergy(
+    """N(0, 0.05) for both: with zero biases all kinks of the energy would meet in the center of the box."""
+    wide = MLPEnergy(
         vector_spec,
         encoder=lambda s: ObsEncoder(s, image_encoder=ConvMaxPool),
         width=512,
@@ -151,20 +151,24 @@ def test_spectral_norm_bounds_every_dense_layer(vector_spec):
 class TestGatedFeatures:
     """A place, where it was, and two goals, each of ``VECTOR_SIZE`` numbers; weights set by hand."""
 
-    def gated(self, num_vectors):
-        gated = GatedFeatures(4 * VECTOR_SIZE, 1, num_vectors=num_vectors).double()
+    def gated(self, num_distance_features):
+        gated = GatedFeatures(
+            4 * VECTOR_SIZE, 1, num_distance_features=num_distance_features
+        ).double()
         assert gated.vectors is not None
         for parameter in gated.parameters():
             torch.nn.init.zeros_(parameter)
-        place, before, first, second = torch.eye(4 * VECTOR_SIZE).split(VECTOR_SIZE)
+        target, before, first, second = torch.eye(4 * VECTOR_SIZE).split(VECTOR_SIZE)
         gated.value.weight.data.copy_((second - first).mean(0, keepdim=True))
-        gated.vectors.weight.data.copy_(torch.cat([place - first, place - before][:num_vectors]))
+        gated.vectors.weight.data.copy_(
+            torch.cat([target - first, target - before][:num_distance_features])
+        )
         self.goals = torch.randn(2, VECTOR_SIZE).double()
         return gated
 
-    def open(self, gated, place, before):
+    def open(self, gated, target, before):
         """How far the gate is open."""
-        selected = gated(torch.cat([place, before, *self.goals]).unsqueeze(0))[0, 0]
+        selected = gated(torch.cat([target, before, *self.goals]).unsqueeze(0))[0, 0]
         return selected / (self.goals[1] - self.goals[0]).mean()
 
     def test_by_a_distance(self):
@@ -174,9 +178,9 @@ class TestGatedFeatures:
         gated.gate.bias.data.fill_(slope * math.log(0.1**2))
         for distance in (1e-3, 0.03, 0.1, 0.3, 1.0):
             odds = (0.1**2 / (distance**2 + NEGLIGIBLE)) ** slope
-            place = self.goals[0] + distance
+            target = self.goals[0] + distance
             torch.testing.assert_close(
-                self.open(gated, place, place), torch.tensor(odds / (1 + odds)).double()
+                self.open(gated, target, target), torch.tensor(odds / (1 + odds)).double()
             )
 
     @pytest.mark.parametrize("speed", [0.1, 0.5, 3.0])
@@ -186,16 +190,18 @@ class TestGatedFeatures:
         gated.gate.weight.data[0, 4] = 20.0
         away = torch.randn(VECTOR_SIZE).double()
         away /= away.square().mean().sqrt()
-        place = self.goals[0] + away
-        assert self.open(gated, place, place - speed * away) > 0.99
-        assert self.open(gated, place, place + speed * away) < 0.01
+        target = self.goals[0] + away
+        assert self.open(gated, target, target - speed * away) > 0.99
+        assert self.open(gated, target, target + speed * away) < 0.01
         cosine = torch.cosine_similarity(away, torch.ones(VECTOR_SIZE).double(), dim=0)
         torch.testing.assert_close(
-            self.open(gated, place, place - 1), (20 * cosine).sigmoid(), atol=1e-3, rtol=0
+            self.open(gated, target, target - 1), (20 * cosine).sigmoid(), atol=1e-3, rtol=0
         )
 
     def test_every_parameter_receives_a_gradient(self, vector_spec):
-        encoder = ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_gates=3, num_vectors=3)
+        encoder = ObsEncoder(
+            vector_spec, image_encoder=ConvMaxPool, num_gates=3, num_distance_features=3
+        )
         features = encoder(make_obs(vector_spec))
         assert features.shape == (BATCH, encoder.feature_size)
         features.square().sum().backward()
@@ -203,7 +209,7 @@ class TestGatedFeatures:
 
     def test_vectors_without_gates_would_go_unseen(self, vector_spec):
         with pytest.raises(ValueError, match="num_gates"):
-            ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_vectors=2)
+            ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_distance_features=2)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 6), (4, 3)])

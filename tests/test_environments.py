@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from gymnasium.utils.env_checker import check_env, data_equivalence
+from ibc_envs.particle import ParticleEnv, ParticleExpert
+from ibc_envs.particle.env import GOAL_DISTANCE
 
-from envs.particle import ParticleEnv, ParticleExpert
-from envs.particle.env import GOAL_DISTANCE
-from ibc.config import build, compose
+from ibc.cli.config import build, compose
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.metrics import is_success
-from ibc.rollout import rollout
+from ibc.evaluation.metrics import is_success
+from ibc.evaluation.rollout import rollout
 
 OURS = sorted(
     name
     for name, spec in gym.registry.items()
-    if str(spec.entry_point).startswith("envs.") or name.startswith("envs/")
+    if str(spec.entry_point).startswith(("ibc_envs.", "benchmarks.envs."))
 )
 CONFIGS = sorted(
     p.stem for p in (ROOT / "configs/env").glob("*.yaml") if "id: ???" not in p.read_text()
@@ -138,7 +138,7 @@ class TestAdroit:
         """Beside the original, step by step; the simulator's own positions say what the distance is."""
         gym.register_envs(gymnasium_robotics)
         original = gym.make(f"AdroitHand{task}-v1", disable_env_checker=True)
-        corrected = gym.make(f"envs/AdroitHand{task}-v1", disable_env_checker=True)
+        corrected = gym.make(f"ibc/AdroitHand{task}-v1", disable_env_checker=True)
         for env in (original, corrected):
             env.reset(seed=0)
         corrected.action_space.seed(0)
@@ -160,7 +160,7 @@ class TestAdroit:
         corrected.close()
 
     def test_horizon_is_that_of_the_benchmark(self):
-        assert gym.spec("envs/AdroitHandDoor-v1").max_episode_steps == 200
+        assert gym.spec("ibc/AdroitHandDoor-v1").max_episode_steps == 200
 
 
 class NestedEnv(gym.Env):
@@ -203,10 +203,10 @@ class TestAnyEnvironment:
 
     def run(self, config):
         class Nothing:
-            def reset(self, slot, seed): ...
+            def reset(self, env_index, seed): ...
 
-            def act(self, slots, obs):
-                return np.zeros((len(slots), 1, 4), np.float32)
+            def act(self, env_indices, obs):
+                return np.zeros((len(env_indices), 1, 4), np.float32)
 
         (episode,) = rollout([Environment(config)], Nothing(), [0], obs_horizon=1)
         return episode

@@ -5,18 +5,19 @@ import itertools
 import pytest
 import torch
 from test_energies import make_obs
-from test_losses import noise
+from test_losses import rng
 from test_policies import CPU, config_of, row_noise
 
-from ibc.checkpoint import Checkpoint, build_policy
-from ibc.config import build
+from ibc.cli.config import build
+from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.errors import UserError
-from ibc.losses import NeighbourRegression
+from ibc.losses import NeighborRegression
 from ibc.nn import ConvMaxPool, ObsEncoder, RecurrentEncoder
-from ibc.policies import CategoricalPolicy, DiffusionPolicy, PolicyActor
-from ibc.policies.diffusion import cosine_schedule
-from ibc.types import Batch, ObsField, Spec
+from ibc.policies import CategoricalPolicy, DiffusionPolicy
+from ibc.policies.baselines.diffusion import cosine_schedule
+from ibc.spec import Batch, ObsField, Spec
+from ibc.training.checkpoint import Checkpoint, build_policy
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ class TestNearest:
     def test_gives_back_what_it_has_seen(self, spec, dataset):
         policy = make("nearest", spec, dataset)
         batch = dataset.batch(torch.tensor([0, 4, 11]))
-        torch.testing.assert_close(policy.act_flat(batch.obs, noise()), batch.action)
+        torch.testing.assert_close(policy.act_flat(batch.obs, rng()), batch.action)
 
     def test_its_memory_is_in_the_checkpoint(self, spec, dataset):
         policy = make("nearest", spec, dataset)
@@ -55,7 +56,7 @@ class TestNearest:
         obs = make_obs(spec)
         again = build_policy(saved, CPU)
         assert len(again.memory) == len(dataset)
-        assert torch.equal(again.act_flat(obs, noise()), policy.act_flat(obs, noise()))
+        assert torch.equal(again.act_flat(obs, rng()), policy.act_flat(obs, rng()))
 
     def test_learned_weights_leave_out_what_does_not_matter(self, dataset):
         """Of two components one decides the action and the other, larger one, is noise."""
@@ -63,20 +64,20 @@ class TestNearest:
         policy = build(config_of("nearest")["policy"], "policy")(spec=spec)
         optimizer = torch.optim.Adam(policy.parameters(), lr=0.05)
         for i in range(120):
-            source = noise(i)
+            source = rng(i)
             state = source.normal(128, 1, 2) * torch.tensor([1.0, 3.0])
             batch = Batch({"state": state}, torch.tanh(state[:, 0, :1]))
             optimizer.zero_grad()
-            loss, _ = NeighbourRegression()(policy, batch, source)
+            loss, _ = NeighborRegression()(policy, batch, source)
             loss.backward()
             optimizer.step()
         weight = policy.log_weight.exp()
         assert weight[0] > 5 * weight[1]
 
-    def test_one_example_has_no_neighbours(self, spec, dataset):
+    def test_one_example_has_no_neighbors(self, spec, dataset):
         with pytest.raises(UserError, match="at least 2"):
-            NeighbourRegression()(
-                make("nearest", spec, dataset), dataset.batch(torch.arange(1)), noise()
+            NeighborRegression()(
+                make("nearest", spec, dataset), dataset.batch(torch.arange(1)), rng()
             )
 
 
@@ -102,7 +103,7 @@ class TestCategorical:
     def test_acts_as_often_as_it_says(self):
         policy, count = self.policy(bins=3), 20_000
         obs = {"state": torch.ones(count, 1, 2)}
-        unit = policy.bounds.to_unit(policy.act_flat(obs, noise()))
+        unit = policy.bounds.to_unit(policy.act_flat(obs, rng()))
         bins = policy.bin_of(unit)
         seen = torch.bincount(3 * bins[:, 0] + bins[:, 1], minlength=9) / count
         middles = [-1 + 0.5 * (i + 0.5) for i in range(3)]
@@ -125,7 +126,7 @@ class TestVariational:
         batch = dataset.batch(torch.arange(4))
         right = policy.bounds.to_unit(batch.action)
         with torch.no_grad():
-            draws = [policy.evidence_unit(batch.obs, right, noise(i)) for i in range(200)]
+            draws = [policy.evidence_unit(batch.obs, right, rng(i)) for i in range(200)]
             bound = torch.stack([likelihood - kl for likelihood, kl in draws]).mean(0)
             features = policy.encoder(batch.obs)
             z = torch.randn(20_000, 1, 2).expand(-1, 4, -1)
@@ -151,12 +152,12 @@ class TestDiffusion:
         policy = Exact(
             vector_spec(1), encoder=small_encoder, width=4, num_blocks=1, dropout=0.0
         ).eval()  # fmt: skip
-        source, obs = noise(), {"state": torch.zeros(50_000, 1, 2)}
+        source, obs = rng(), {"state": torch.zeros(50_000, 1, 2)}
         unit, exact = 0.3 + 0.2 * source.normal(50_000, 1), policy.predict_noise
 
         def error(scale):
             policy.predict_noise = lambda *seen: scale * exact(*seen)
-            return policy.noise_error_unit(obs, unit, noise(1)).square().mean().item()
+            return policy.noise_error_unit(obs, unit, rng(1)).square().mean().item()
 
         values = [error(scale) for scale in (0.9, 1.0, 1.1)]
         assert values[1] < min(values[0], values[2])
@@ -174,7 +175,7 @@ class TestDiffusion:
         ).eval()  # fmt: skip
         policy.bounds.unit_low.fill_(-9.0)
         policy.bounds.unit_high.fill_(9.0)
-        found = policy.act_flat({"state": torch.zeros(8000, 1, 2)}, noise())
+        found = policy.act_flat({"state": torch.zeros(8000, 1, 2)}, rng())
         assert found.mean().item() == pytest.approx(0.3, abs=0.01)
         assert found.std().item() == pytest.approx(0.2, rel=0.05)
 
@@ -218,7 +219,7 @@ class TestRecurrentEncoder:
 
     def test_training_windows_and_closed_loop_agree(self, spec, episodes):
         """The features of a window from the data are those of the same history seen while acting."""
-        from ibc.data.windows import window_index
+        from ibc.data.dataset import window_index
 
         encoder, dataset = self.encoder(spec), WindowDataset(episodes, spec, CPU)
         t = torch.arange(len(episodes[0]))
@@ -235,8 +236,8 @@ class TestRecurrentEncoder:
         policy = make(name, spec, dataset, "encoder=recurrent", "encoder.num_gates=3")
         obs = make_obs(spec)
         actor = PolicyActor(policy)
-        for slot in range(3):
-            actor.reset(slot, seed=slot)
+        for env_index in range(3):
+            actor.reset(env_index, seed=env_index)
         acted = actor.act([0, 1, 2], {n: array.numpy() for n, array in obs.items()})
         plain = policy.act(obs, row_noise(0, 1, 2))
         torch.testing.assert_close(torch.from_numpy(acted), plain)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from ibc_envs.particle.env import control_step
 
-from envs.particle.env import control_step
-from ibc.energies import AllOf, KeepOutDisk, LearnedStep, SpeedLimit, SpringDamper, action_gradient
+from ibc.constraints import KeepOutDisk, LinearDynamics, PDController, SpeedLimit
+from ibc.energies import AllOf, action_gradient
 from ibc.errors import UserError
 
 BODY = {"stiffness": 10.0, "damping": 5.0, "substep": 0.005, "substeps": 10}
@@ -24,7 +25,7 @@ def transitions(count, noise=0.0):
 
 
 def learned(count=200, noise=0.0, lookahead=20):
-    return LearnedStep.fit(
+    return LinearDynamics.fit(
         "pos", ["vel"], **transitions(count, noise), dt=0.05, lookahead=lookahead
     )
 
@@ -36,7 +37,7 @@ def obs():
 
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_it_is_the_exact_model_where_the_motion_is_linear(obs, chunk):
-    exact = SpringDamper("pos", "vel", **BODY, lookahead=20).reach(obs, chunk, 2)
+    exact = PDController("pos", "vel", **BODY, lookahead=20).reach(obs, chunk, 2)
     found = learned().reach(obs, chunk, 2)
     action = torch.rand(3, 10, 2 * chunk).double()
     torch.testing.assert_close(found.points(action), exact.points(action), atol=1e-9, rtol=1e-9)
@@ -51,7 +52,7 @@ def test_its_error_is_the_noise_of_the_data():
 def test_constraints_use_it_together(obs):
     """Energy and gradient of a composition are those with the exact model."""
     action = torch.rand(3, 30, 2).double()
-    exact = SpringDamper("pos", "vel", **BODY, lookahead=20)
+    exact = PDController("pos", "vel", **BODY, lookahead=20)
     fitted = learned()
     one, other = (
         AllOf(KeepOutDisk("disk", 0.4, model=model), SpeedLimit(0.3, model=model)).bind(obs)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ibc.app.train import make_trainer, train_in
-from ibc.config import compose
+from ibc.cli.config import compose
+from ibc.cli.train import make_trainer, train_in
 from ibc.data import Episode, WindowDataset
-from ibc.noise import RowNoise
-from ibc.types import ObsField, Spec
+from ibc.random import PerEpisodeRandom
+from ibc.spec import ObsField, Spec
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
@@ -57,8 +57,8 @@ def test_two_answers(policy, picks_one):
     for _ in range(trainer.num_steps):
         trainer.train_step()
     obs = {"state": torch.randn(100, 1, 3)}
-    noise = RowNoise([torch.Generator().manual_seed(i) for i in range(100)], CPU)
-    size = trainer.policy.eval().act(obs, noise).abs().flatten()
+    rng = PerEpisodeRandom([torch.Generator().manual_seed(i) for i in range(100)], CPU)
+    size = trainer.policy.eval().act(obs, rng).abs().flatten()
     if picks_one:
         assert (size - 0.5).abs().quantile(0.9) < 0.05
     else:

@@ -7,18 +7,18 @@ from torch import nn
 from ibc.energies import Energy
 from ibc.losses import (
     Combined,
-    Denoising,
+    DenoisingScoreMatching,
     GradientPenalty,
     InfoNCE,
-    NeighbourNegatives,
+    NeighborNegatives,
     SampledNegatives,
     UniformNegatives,
     info_nce,
 )
 from ibc.nn import ActionBounds
-from ibc.noise import BatchNoise
-from ibc.samplers import Langevin
-from ibc.types import Batch
+from ibc.random import BatchRandom
+from ibc.samplers import IBCLangevin
+from ibc.spec import Batch
 
 
 class Bowl(Energy):
@@ -40,13 +40,13 @@ class BowlPolicy:
         self.bounds.unit_high.fill_(4.0)
 
 
-def noise(seed=0):
-    return BatchNoise(torch.Generator().manual_seed(seed))
+def rng(seed=0):
+    return BatchRandom(torch.Generator().manual_seed(seed))
 
 
 def fitted_stiffness(loss, data_std, steps=400):
-    """The stiffness that minimises a loss on data from N(0, data_std^2)."""
-    policy, source = BowlPolicy(), noise()
+    """The stiffness that minimizes a loss on data from N(0, data_std^2)."""
+    policy, source = BowlPolicy(), rng()
     optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
@@ -83,9 +83,9 @@ class TestInfoNCE:
     def test_kinds_of_negatives_have_terms_of_their_own(self):
         """A second kind that is told apart perfectly must not hide behind the first, nor add to its softmax."""
         batch = Batch({"state": torch.zeros(64, 1, 1)}, torch.zeros(64, 1))
-        one = InfoNCE(negatives=[UniformNegatives(7)])(BowlPolicy(), batch, noise())[0]
+        one = InfoNCE(negatives=[UniformNegatives(7)])(BowlPolicy(), batch, rng())[0]
         two = InfoNCE(negatives=[UniformNegatives(7), UniformNegatives(7)])
-        twice, metrics = two(BowlPolicy(), batch, noise())
+        twice, metrics = two(BowlPolicy(), batch, rng())
         assert twice.item() == pytest.approx(one.item(), rel=0.1)
         assert metrics["chance"].item() == pytest.approx(torch.tensor(8.0).log().item())
 
@@ -94,34 +94,34 @@ class TestInfoNCE:
             InfoNCE(negatives=[])
 
 
-class TestNeighbourNegatives:
+class TestNeighborNegatives:
     @pytest.mark.parametrize("std", [0.3, 1.0])
     def test_the_optimum_is_the_density_of_the_data(self, std):
-        """E = -log p: stiffness 1 / data_std^2, at any scale of the neighbourhood, without a correction."""
-        loss = InfoNCE(negatives=[NeighbourNegatives(8, std, std)])
+        """E = -log p: stiffness 1 / data_std^2, at any scale of the neighborhood, without a correction."""
+        loss = InfoNCE(negatives=[NeighborNegatives(8, std, std)])
         assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(1 / 0.7**2, rel=0.06)
 
     def test_negatives_around_the_answer_itself_would_be_biased(self):
-        """Why there is a shaken centre: without it the middle of the set gives the answer away."""
+        """Why there is a shaken center: without it the middle of the set gives the answer away."""
 
-        def lopsided(energy, positive, bounds, noise):
-            return positive + noise.normal(len(positive), 8, 1)
+        def lopsided(energy, positive, bounds, rng):
+            return positive + rng.normal(len(positive), 8, 1)
 
         stiffness = fitted_stiffness(InfoNCE(negatives=[lopsided]), data_std=0.7)
         assert abs(stiffness * 0.7**2 - 1) > 0.2
 
-    def test_positive_and_negatives_are_equally_far_from_the_centre(self):
+    def test_positive_and_negatives_are_equally_far_from_the_center(self):
         bounds = ActionBounds(3)
-        draw = NeighbourNegatives(4, 0.5, 0.5)
+        draw = NeighborNegatives(4, 0.5, 0.5)
         positive = torch.zeros(20_000, 1, 3)
-        out = draw(torch.Tensor.sum, positive, bounds, noise())
-        # Around a shaken centre, negatives have twice the variance as seen from the positive.
+        out = draw(torch.Tensor.sum, positive, bounds, rng())
+        # Around a shaken center, negatives have twice the variance as seen from the positive.
         assert out.var().item() == pytest.approx(2 * 0.25, rel=0.03)
         assert (out[:, 0] * out[:, 1]).mean().item() == pytest.approx(0.25, rel=0.05)
 
     def test_scales_are_log_uniform(self):
-        draw = NeighbourNegatives(256, 0.01, 1.0)
-        out = draw(torch.Tensor.sum, torch.zeros(4000, 1, 1), ActionBounds(1), noise())
+        draw = NeighborNegatives(256, 0.01, 1.0)
+        out = draw(torch.Tensor.sum, torch.zeros(4000, 1, 1), ActionBounds(1), rng())
         scale = (out - out.mean(1, keepdim=True)).std(1).log10().flatten()
         assert scale.mean().item() == pytest.approx(-1.0, abs=0.05)
         assert scale.std().item() == pytest.approx(2 / 12**0.5, abs=0.05)
@@ -129,7 +129,7 @@ class TestNeighbourNegatives:
     @pytest.mark.parametrize("limits", [(0.0, 1.0), (1.0, 0.5)])
     def test_nonsense(self, limits):
         with pytest.raises(ValueError, match="0 < min_std <= max_std"):
-            NeighbourNegatives(4, *limits)
+            NeighborNegatives(4, *limits)
 
 
 def test_uniform_negatives_recover_the_density_too():
@@ -139,28 +139,26 @@ def test_uniform_negatives_recover_the_density_too():
 
 def test_denoising_recovers_the_least_squares_denoiser():
     """At one noise level s the gradient is y - E[a | y], here y * s^2 / (s^2 + data_std^2)."""
-    loss = Denoising(min_std=0.5, max_std=0.5)
+    loss = DenoisingScoreMatching(min_std=0.5, max_std=0.5)
     expected = 0.5**2 / (0.5**2 + 0.7**2)
     assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(expected, rel=0.03)
 
 
 def test_denoising_puts_the_minimum_of_a_certain_answer_at_curvature_one():
-    assert fitted_stiffness(Denoising(), data_std=1e-6) == pytest.approx(1.0, rel=0.01)
+    assert fitted_stiffness(DenoisingScoreMatching(), data_std=1e-6) == pytest.approx(1.0, rel=0.01)
 
 
 class TestSampledNegatives:
-    sampler = Langevin(num_candidates=6, num_iterations=50, step_init=1.0, step_final=0.1)
+    sampler = IBCLangevin(num_candidates=6, num_iterations=50, step_init=1.0, step_final=0.1)
 
     def test_are_where_the_energy_is_low_and_carry_no_gradient(self):
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(20.0)
         bound = policy.energy.bind({})
-        out = SampledNegatives(4, self.sampler)(
-            bound, torch.zeros(32, 1, 1), policy.bounds, noise()
-        )
+        out = SampledNegatives(4, self.sampler)(bound, torch.zeros(32, 1, 1), policy.bounds, rng())
         assert out.shape == (32, 4, 1)
         assert not out.requires_grad
-        uniform = UniformNegatives(4)(bound, torch.zeros(32, 1, 1), policy.bounds, noise())
+        uniform = UniformNegatives(4)(bound, torch.zeros(32, 1, 1), policy.bounds, rng())
         assert out.abs().mean() < 0.3 * uniform.abs().mean()
 
     def test_not_more_than_the_sampler_has(self):
@@ -170,14 +168,14 @@ class TestSampledNegatives:
 
 class TestGradientPenalty:
     def test_is_measured_in_the_unit_cube(self):
-        """The same energy in millimetres must be punished like that in metres."""
+        """The same energy in millimeters must be punished like that in meters."""
         results = []
         for scale in (1.0, 1000.0):
             bounds = ActionBounds(2)
             bounds.half_range.fill_(scale)
             action = scale * torch.tensor([[[0.5, -0.25], [0.9, 0.9]]])
             energy = lambda a, s=scale: 2 * (a / s).square().sum(-1)  # noqa: E731
-            results.append(GradientPenalty()(energy, action, bounds, noise()).item())
+            results.append(GradientPenalty()(energy, action, bounds, rng()).item())
         # Slopes 2 and 3.6 in the largest component, margin 1.
         assert results[0] == pytest.approx((1.0**2 + 2.6**2) / 2)
         assert results[1] == pytest.approx(results[0], rel=1e-4)
@@ -186,7 +184,7 @@ class TestGradientPenalty:
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(10.0)
         GradientPenalty(weight=3.0)(
-            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds, noise()
+            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds, rng()
         ).backward()
         assert policy.energy.stiffness.grad.item() == pytest.approx(3 * 2 * (10 - 1))
 
@@ -195,10 +193,10 @@ class TestCombined:
     def test_is_the_sum_of_its_parts_on_their_part_of_the_batch(self):
         policy = BowlPolicy()
         batch = Batch({"state": torch.zeros(8, 1, 1)}, torch.linspace(-1, 1, 8).view(8, 1))
-        denoising = Denoising(min_std=0.5, max_std=0.5)
+        denoising = DenoisingScoreMatching(min_std=0.5, max_std=0.5)
         ranking = InfoNCE(negatives=[UniformNegatives(4)])
-        both, metrics = Combined([denoising, ranking], [1.0, 0.5])(policy, batch, noise())
-        source = noise()
+        both, metrics = Combined([denoising, ranking], [1.0, 0.5])(policy, batch, rng())
+        source = rng()
         first = denoising(policy, batch, source)[0]
         half = Batch({"state": batch.obs["state"][:4]}, batch.action[:4])
         second = ranking(policy, half, source)[0]
@@ -208,13 +206,13 @@ class TestCombined:
     def test_weights(self):
         policy = BowlPolicy()
         batch = Batch({"state": torch.zeros(8, 1, 1)}, torch.linspace(-1, 1, 8).view(8, 1))
-        one = Denoising(min_std=0.5, max_std=0.5)
-        weighted, _ = Combined([one], [1.0], [3.0])(policy, batch, noise())
-        torch.testing.assert_close(weighted, 3 * one(policy, batch, noise())[0])
+        one = DenoisingScoreMatching(min_std=0.5, max_std=0.5)
+        weighted, _ = Combined([one], [1.0], [3.0])(policy, batch, rng())
+        torch.testing.assert_close(weighted, 3 * one(policy, batch, rng())[0])
         with pytest.raises(ValueError, match="weights"):
             Combined([one], [1.0], [1.0, 2.0])
 
     @pytest.mark.parametrize("fractions", [[1.0], [1.0, 0.0], [0.5, 1.5]])
     def test_nonsense(self, fractions):
         with pytest.raises(ValueError, match="fractions"):
-            Combined([Denoising(), Denoising()], fractions)
+            Combined([DenoisingScoreMatching(), DenoisingScoreMatching()], fractions)

@@ -47,8 +47,9 @@ def work():
 
 ACTION = """
 import numpy as np
-from ibc.checkpoint import build_policy, load_checkpoint
-from ibc.policies import PolicyActor
+from ibc.training.checkpoint import build_policy, load_checkpoint
+from ibc.control import PolicyActor
+
 
 checkpoint = load_checkpoint(Path("pretrained/particle_2d.pt"))
 policy = build_policy(checkpoint, torch.device("cpu"))

@@ -7,22 +7,28 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from test_losses import Bowl, BowlPolicy, fitted_stiffness, noise
+from test_losses import Bowl, BowlPolicy, fitted_stiffness, rng
 from test_policies import config_of
-from test_samplers import metres
+from test_samplers import meters
 from torch import nn
 
-from ibc.config import build
+from ibc.cli.config import build
 from ibc.data import WindowDataset
-from ibc.energies import AutoregressiveEnergy, Energy, HasStart, LeveledEnergy, action_gradient
+from ibc.energies import (
+    AutoregressiveEnergy,
+    Energy,
+    HasStart,
+    NoiseConditionedEnergy,
+    action_gradient,
+)
 from ibc.errors import UserError
 from ibc.losses import (
     Combined,
     ContrastiveDivergence,
     EnergyMagnitude,
     InfoNCE,
-    LevelDenoising,
-    NeighbourNegatives,
+    NeighborNegatives,
+    NoiseConditionedScoreMatching,
     PathPenalty,
     PrefixInfoNCE,
     RankingNCE,
@@ -33,7 +39,7 @@ from ibc.losses import (
     info_nce,
     ranking_nce,
 )
-from ibc.losses.contrastive_divergence import LAST_STEP, entropy_term, limited
+from ibc.losses.contrastive import LAST_STEP, entropy_term, limited
 from ibc.nn import (
     ActionBounds,
     FlowDensity,
@@ -43,14 +49,14 @@ from ibc.nn import (
     UniformDensity,
 )
 from ibc.nn.flow import LIMIT, spline
-from ibc.nn.image_encoders import ConvMaxPool
-from ibc.samplers import Hamiltonian, Langevin
-from ibc.types import Batch, ObsField, Spec
+from ibc.nn.vision.conv import ConvMaxPool
+from ibc.samplers import HMC, IBCLangevin
+from ibc.spec import Batch, ObsField, Spec
 
 CPU = torch.device("cpu")
 LOSSES = sorted(path.stem for path in (ROOT / "configs/energy_loss").glob("*.yaml"))
 NEGATIVES = sorted(path.stem for path in (ROOT / "configs/negatives").glob("*.yaml"))
-STEPS = Langevin(num_candidates=8, num_iterations=5, step_init=0.1, step_final=0.01)
+STEPS = IBCLangevin(num_candidates=8, num_iterations=5, step_init=0.1, step_final=0.01)
 
 
 def make_policy(spec, dataset, name, *overrides):
@@ -61,7 +67,7 @@ def make_policy(spec, dataset, name, *overrides):
 
 
 def silent_after(policy, loss, dataset):
-    value, metrics = loss(policy, dataset.batch(torch.arange(8)), noise())
+    value, metrics = loss(policy, dataset.batch(torch.arange(8)), rng())
     value.backward()
     assert torch.isfinite(value)
     assert all(torch.isfinite(metric) for metric in metrics.values())
@@ -99,13 +105,13 @@ def test_every_proposal_reaches_every_parameter(name, spec, dataset):
     [
         (RankingNCE(num=4), "a proposal density"),
         (PrefixInfoNCE(negatives=[UniformNegatives(4)]), "prefix energies"),
-        (LevelDenoising(), "levels of noise"),
+        (NoiseConditionedScoreMatching(), "levels of noise"),
     ],
 )
 def test_losses_say_what_energy_they_need(loss, need, spec, dataset):
     policy, _ = make_policy(spec, dataset, "implicit")
     with pytest.raises(UserError, match=need):
-        loss(policy, dataset.batch(torch.arange(4)), noise())
+        loss(policy, dataset.batch(torch.arange(4)), rng())
 
 
 class TestFourActions:
@@ -180,7 +186,7 @@ class ProposedBowl:
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_ranking_nce_learns_the_density_and_its_proposal_beside_it(temperature):
     """Of data from N(0, 0.7^2): the energy's curvature is T / 0.7^2, whatever the proposal is on its way to 0.7."""
-    policy, source = BowlPolicy(), noise()
+    policy, source = BowlPolicy(), rng()
     policy.energy = Proposed()
     assert isinstance(policy.energy.bind({"state": torch.zeros(1, 1, 1)}), HasStart)
     optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
@@ -205,7 +211,7 @@ def test_a_ranked_search_starts_from_draws_of_its_proposal(spec, dataset):
     energy = policy.energy.bind(dataset.batch(torch.arange(16)).obs)
     policy.bounds.unit_low.fill_(-99.0)
     policy.bounds.unit_high.fill_(99.0)
-    unit = policy.bounds.to_unit(policy.start(energy, 16, policy.bounds, noise())).flatten(0, 1)
+    unit = policy.bounds.to_unit(policy.start(energy, 16, policy.bounds, rng())).flatten(0, 1)
     density = policy.energy.density
     for found, said in ((unit.mean(0), density.mean), (unit.std(0), density.std)):
         torch.testing.assert_close(found, said, atol=0.05, rtol=0.05)
@@ -247,9 +253,9 @@ class TestDensities:
 
     def test_draws_follow_it(self, name, size):
         density, features = self.make(name, size), torch.tensor([[0.3, -1.0, 2.0]])
-        draws = density.sample(features, 40_000, noise())
+        draws = density.sample(features, 40_000, rng())
         assert not draws.requires_grad
-        other = density.sample(features, 40_000, noise(1))
+        other = density.sample(features, 40_000, rng(1))
         # For f = exp(-|x|^2): its mean over draws against its integral, by importance from a wide uniform.
         wide = 12 * torch.rand(1, 400_000, size) - 6
         if name == "flow":
@@ -287,12 +293,12 @@ def test_spline_is_inverted_and_its_slope_is_the_derivative():
 
 class TestContrastiveDivergence:
     exact = SampledNegatives(
-        16, Hamiltonian(num_candidates=16, num_iterations=10, num_leapfrog=2, step_size=0.5)
+        16, HMC(num_candidates=16, num_iterations=10, num_leapfrog=2, step_size=0.5)
     )
 
     def test_with_exact_samples_the_optimum_is_the_density(self):
         """The likelihood's gradient is the difference of energies; its zero is at stiffness 1 / variance."""
-        policy, source = BowlPolicy(), noise()
+        policy, source = BowlPolicy(), rng()
         optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
         loss, tail = ContrastiveDivergence(negatives=[self.exact]), []
         for step in range(120):
@@ -314,12 +320,12 @@ class TestContrastiveDivergence:
         }.items():  # fmt: skip
             policy = BowlPolicy()
             loss = ContrastiveDivergence(negatives=[UniformNegatives(4)], **options)
-            value, metrics = loss(policy, batch, noise())
+            value, metrics = loss(policy, batch, rng())
             value.backward()
             values[name] = value.item(), policy.energy.stiffness.grad.item(), metrics
         policy = BowlPolicy()
         bowl = policy.energy.bind({})
-        negatives = UniformNegatives(4)(bowl, batch.action.unsqueeze(1), policy.bounds, noise())
+        negatives = UniformNegatives(4)(bowl, batch.action.unsqueeze(1), policy.bounds, rng())
         term = entropy_term(bowl, negatives, policy.bounds)
         term.backward()
         plain = -0.5 * negatives.square().mean().item()  # of stiffness one
@@ -363,11 +369,11 @@ class TestContrastiveDivergence:
             ContrastiveDivergence(negatives=[UniformNegatives(2)], soft=True)
 
 
-class TestRegularisers:
+class TestRegularizers:
     def test_magnitude(self):
         policy = BowlPolicy()
         action = torch.tensor([[[1.0], [2.0]]])
-        value = EnergyMagnitude(weight=3.0)(policy.energy.bind({}), action, policy.bounds, noise())
+        value = EnergyMagnitude(weight=3.0)(policy.energy.bind({}), action, policy.bounds, rng())
         assert value.item() == pytest.approx(3 * (0.25**2 + 1.0**2) / 2)
 
     def test_the_whole_path_is_seen(self):
@@ -375,13 +381,13 @@ class TestRegularisers:
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(40.0)
         end = torch.zeros(4, 1, 1)
-        sampler = Langevin(
+        sampler = IBCLangevin(
             num_candidates=4, num_iterations=20, step_init=0.05, step_final=0.05, noise_std=0.0
         )
         path = PathPenalty(sampler=sampler, chains=4)
         bound = policy.energy.bind({})
-        assert path.penalty(bound, end, policy.bounds, noise()).item() == 0
-        value = path(bound, end, policy.bounds, noise())
+        assert path.penalty(bound, end, policy.bounds, rng()).item() == 0
+        value = path(bound, end, policy.bounds, rng())
         value.backward()
         assert value.item() > 10
         assert policy.energy.stiffness.grad.item() > 0
@@ -391,29 +397,29 @@ class TestReplayed:
     positive = torch.tensor([[[0.3]], [[-0.9]], [[0.31]]])
 
     def test_chains_go_on_where_they_were_left(self):
-        bounds, visits = metres(1), []
+        bounds, visits = meters(1), []
 
-        class Stay(Langevin):
-            def __call__(self, energy, init, bounds, noise):
+        class Stay(IBCLangevin):
+            def __call__(self, energy, init, bounds, rng):
                 visits.append(init)
-                return super().__call__(energy, init, bounds, noise)
+                return super().__call__(energy, init, bounds, rng)
 
         still = Stay(num_candidates=3, num_iterations=2, step_init=0.1, step_final=0.1)
         draw = ReplayedNegatives(3, still, restart=0.0)
         energy = lambda a: a[..., 0] ** 2  # noqa: E731
-        first = draw(energy, self.positive, bounds, noise())
-        draw(energy, self.positive.flip(0), bounds, noise(5))
+        first = draw(energy, self.positive, bounds, rng())
+        draw(energy, self.positive.flip(0), bounds, rng(5))
         torch.testing.assert_close(visits[1], first.flip(0))
-        assert not draw(energy, self.positive, bounds, noise()).requires_grad
+        assert not draw(energy, self.positive, bounds, rng()).requires_grad
 
     def test_some_begin_anew(self):
         draw = ReplayedNegatives(
-            400, Langevin(num_candidates=400, num_iterations=1, step_init=1e-9, step_final=1e-9), restart=0.25
+            400, IBCLangevin(num_candidates=400, num_iterations=1, step_init=1e-9, step_final=1e-9), restart=0.25
         )  # fmt: skip
         energy = lambda a: 0 * a[..., 0]  # noqa: E731
         bounds = ActionBounds(1)
-        first = draw(energy, self.positive, bounds, noise())
-        second = draw(energy, self.positive, bounds, noise(1))
+        first = draw(energy, self.positive, bounds, rng())
+        second = draw(energy, self.positive, bounds, rng(1))
         kept = ((first - second).abs() < 1e-6).float().mean().item()
         assert kept == pytest.approx(0.75, abs=0.05)
 
@@ -422,13 +428,13 @@ class TestReplayed:
             [InfoNCE(negatives=[UniformNegatives(2), ReplayedNegatives(4, STEPS)])], [1.0]
         )
         batch = Batch({"state": torch.zeros(3, 1, 1)}, self.positive[:, 0])
-        loss(BowlPolicy(), batch, noise())
+        loss(BowlPolicy(), batch, rng())
         state = {name: value.clone() for name, value in loss.state_dict().items()}
         other = Combined(
             [InfoNCE(negatives=[UniformNegatives(2), ReplayedNegatives(4, STEPS)])], [1.0]
         )
         other.load_state_dict(state)
-        values = [part(BowlPolicy(), batch, noise(3))[0] for part in (loss, other)]
+        values = [part(BowlPolicy(), batch, rng(3))[0] for part in (loss, other)]
         assert torch.equal(*values)
         with pytest.raises(ValueError, match="remembers nothing"):
             Unrolled(num=1, num_steps=1, step_size=0.1).load_state_dict(state)
@@ -436,9 +442,9 @@ class TestReplayed:
     def test_persistent_chains_of_exact_steps_recover_the_density(self):
         """Two short steps each time would never get there from an even spread."""
         negatives = ReplayedNegatives(
-            8, Hamiltonian(num_candidates=8, num_iterations=2, num_leapfrog=2, step_size=0.3), restart=0.0
+            8, HMC(num_candidates=8, num_iterations=2, num_leapfrog=2, step_size=0.3), restart=0.0
         )  # fmt: skip
-        policy, source = BowlPolicy(), noise()
+        policy, source = BowlPolicy(), rng()
         data = 0.7 * source.normal(256, 1)
         optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.03)
         loss, tail = ContrastiveDivergence(negatives=[negatives]), []
@@ -500,7 +506,7 @@ class TestAutoregressive:
         changed[..., j] += 1
         assert (bound.prefix(changed, j) - bound.prefix(action, j)).abs().min() > 1e-6
 
-    def test_whole_energy_is_a_normalised_likelihood(self):
+    def test_whole_energy_is_a_normalized_likelihood(self):
         bound = self.bound(2)
         cells = (torch.arange(60).double() + 0.5) / 60 * 1.8 - 1.0
         grid = bound.bounds.from_unit(torch.cartesian_prod(cells, cells)).expand(4, -1, -1)
@@ -521,7 +527,7 @@ class TestAutoregressive:
         policy = BowlPolicy()
         policy.energy, policy.bounds = Given(), ActionBounds(2)
         batch = Batch({"state": torch.zeros(1, 1, 1)}, torch.zeros(1, 2))
-        value, _ = PrefixInfoNCE(negatives=[UniformNegatives(2)])(policy, batch, noise())
+        value, _ = PrefixInfoNCE(negatives=[UniformNegatives(2)])(policy, batch, rng())
         assert value.item() == pytest.approx(1.6433324625, abs=1e-5)
 
     @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -544,11 +550,11 @@ class TestAutoregressive:
                 shift = values - torch.cat([torch.zeros_like(wanted), wanted], -1)
                 return 0.5 * self.log_curvature.exp() * shift.square()
 
-        policy, source = BowlPolicy(), noise()
+        policy, source = BowlPolicy(), rng()
         policy.energy, policy.bounds = Line(), ActionBounds(2)
         optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.1)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
-        kinds = [UniformNegatives(16), NeighbourNegatives(4, 0.03, 1.0)]
+        kinds = [UniformNegatives(16), NeighborNegatives(4, 0.03, 1.0)]
         loss = PrefixInfoNCE(negatives=kinds, temperature=temperature)
         for _ in range(300):
             first = 0.3 * source.normal(2048, 1)
@@ -572,7 +578,7 @@ class TestAutoregressive:
         policy = BowlPolicy()
         policy.energy, policy.bounds = energy, energy.bounds
         batch = Batch({"state": torch.randn(4, 1, 2)}, torch.rand(4, 30))
-        value, metrics = PrefixInfoNCE(negatives=[UniformNegatives(5)])(policy, batch, noise())
+        value, metrics = PrefixInfoNCE(negatives=[UniformNegatives(5)])(policy, batch, rng())
         value.backward()
         assert value.item() == pytest.approx(metrics["chance"].item(), rel=0.1)
         assert all(p.grad.any() for p in energy.parameters())
@@ -580,7 +586,7 @@ class TestAutoregressive:
 
 class TestLevels:
     def test_the_level_matters_and_the_finest_is_the_default(self):
-        energy = LeveledEnergy(
+        energy = NoiseConditionedEnergy(
             vector_spec(2), encoder=encoder, width=16, num_blocks=1, min_std=0.02, max_std=0.5, num_levels=4
         )  # fmt: skip
         bound, action = energy.bind({"state": torch.randn(3, 1, 2)}), torch.randn(3, 5, 2)
@@ -616,7 +622,7 @@ class TestLevels:
             """Uniform draws that pick one of the two levels."""
 
             def __init__(self):
-                self.source = noise()
+                self.source = rng()
 
             def uniform(self, *shape):
                 return self.source.uniform(*shape).round()
@@ -630,7 +636,7 @@ class TestLevels:
         for _ in range(300):
             batch = Batch({"state": torch.zeros(2048, 1, 1)}, 0.7 * source.normal(2048, 1))
             optimizer.zero_grad()
-            LevelDenoising(floor=0.0)(policy, batch, source)[0].backward()
+            NoiseConditionedScoreMatching(floor=0.0)(policy, batch, source)[0].backward()
             optimizer.step()
         for k, level in zip(policy.energy.stiffness.tolist(), (1.0, 0.25), strict=True):
             assert k == pytest.approx(level**2 / (level**2 + 0.7**2), rel=0.05)
@@ -653,7 +659,7 @@ class TestLevels:
         bounds.unit_low.fill_(-9.0)
         bounds.unit_high.fill_(9.0)
         sampler = AnnealedLangevin(num_candidates=5000, steps_per_level=200, rate=0.2)
-        found = sampler(Gaussian(), torch.zeros(1, 5000, 1), bounds, noise()).action
+        found = sampler(Gaussian(), torch.zeros(1, 5000, 1), bounds, rng()).action
         rank = (torch.arange(5000) + 1) / 5000
         cdf = torch.distributions.Normal(0.0, 0.3).cdf(found.flatten().sort().values)
         assert (
@@ -666,5 +672,5 @@ class TestLevels:
 
         with pytest.raises(UserError, match="levels of noise"):
             AnnealedLangevin(num_candidates=1, steps_per_level=1)(
-                lambda a: a[..., 0], torch.zeros(1, 1, 1), ActionBounds(1), noise()
+                lambda a: a[..., 0], torch.zeros(1, 1, 1), ActionBounds(1), rng()
             )

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ibc.app.evaluate import evaluate
-from ibc.app.record import record
-from ibc.app.train import train
-from ibc.config import compose
+from ibc.cli.config import compose
+from ibc.cli.evaluate import evaluate
+from ibc.cli.record import record
+from ibc.cli.train import train
 from ibc.data import DemonstrationWriter
 from ibc.environment import EnvConfig, Environment
-from ibc.rollout import rollout
+from ibc.evaluation.rollout import rollout
 
 
 class DotEnv(gym.Env):
@@ -64,9 +64,9 @@ QUICK = [
 
 
 class DotExpert:
-    def reset(self, slot, seed): ...
+    def reset(self, env_index, seed): ...
 
-    def act(self, slots, obs):
+    def act(self, env_indices, obs):
         columns = obs["eye"][:, -1, 4, :, 0].argmax(-1) + 1
         return (columns / 7 - 1).astype(np.float32)[:, None, None]
 
@@ -137,5 +137,7 @@ def test_pretrained_policies_act(path, tmp_path):
     overrides = [f"checkpoint={path}", "num_episodes=1", f"output={tmp_path}/figures.json"]
     if "particle" not in path.stem:
         overrides.append("+env.max_episode_steps=5")
+    if path.stem == "particle_corridor":
+        overrides.append("env.id=benchmarks.envs:ParticleCorridor-v0")
     evaluate(compose("evaluate", overrides))
     assert json.loads((tmp_path / "figures.json").read_text())["num_episodes"] == 1

@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 
 from ibc.nn import ConvSpatialSoftmax, EquivariantSpatialSoftmax
-from ibc.nn.image_encoders import random_shift
-from ibc.nn.normalizer import PictureNormalizer
+from ibc.nn.normalizer import BackgroundNormalizer
+from ibc.nn.vision.conv import random_shift
 
 SHAPE = (6, 5, 3)
 
 
-def test_pictures_are_standardised_by_their_background_and_one_scale():
+def test_pictures_are_standardized_by_their_background_and_one_scale():
     pictures = torch.randint(0, 256, (41, *SHAPE), dtype=torch.uint8)
-    normalizer = PictureNormalizer(SHAPE)
+    normalizer = BackgroundNormalizer(SHAPE)
     normalizer.fit(pictures)
     seen = normalizer(pictures.permute(0, 3, 1, 2))
     torch.testing.assert_close(seen.median(0).values, torch.zeros(3, 6, 5), atol=0, rtol=0)
@@ -23,7 +23,7 @@ def test_pictures_are_standardised_by_their_background_and_one_scale():
 def test_what_never_changes_vanishes_and_is_not_blown_up():
     """A still camera: all pictures alike have no deviation to divide by."""
     still = torch.randint(0, 256, SHAPE, dtype=torch.uint8)
-    normalizer = PictureNormalizer(SHAPE)
+    normalizer = BackgroundNormalizer(SHAPE)
     normalizer.fit(still.repeat(4, 1, 1, 1))
     now = still.clone()
     now[2, 3, 1] += 1
@@ -38,14 +38,14 @@ def test_what_moves_leaves_no_ghost_where_it_has_been():
     pictures = empty.repeat(5, 1, 1, 1)
     for i, picture in enumerate(pictures):
         picture[i, i] = 10
-    normalizer = PictureNormalizer(SHAPE)
+    normalizer = BackgroundNormalizer(SHAPE)
     normalizer.fit(pictures)
     assert torch.count_nonzero(normalizer(empty.permute(2, 0, 1)[None])) == 0
     assert torch.count_nonzero(normalizer(pictures[:1].permute(0, 3, 1, 2))) == 3
 
 
 def test_frames_of_a_stack_share_the_background():
-    normalizer = PictureNormalizer(SHAPE)
+    normalizer = BackgroundNormalizer(SHAPE)
     normalizer.fit(torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8))
     frame = torch.randint(0, 256, (1, 3, 6, 5), dtype=torch.uint8)
     older, newer = normalizer(torch.cat([frame, frame], 1)).chunk(2, dim=1)

@@ -7,15 +7,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import ROOT
+from ibc_envs.planar_sweep import PlanarSweepExpert
+from ibc_envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
+from ibc_envs.planar_sweep.simulation import HALF_SIDE, PIECE_RADIUS, STICK_LENGTH, Simulation
 
-from envs.planar_sweep import PlanarSweepExpert
-from envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
-from envs.planar_sweep.simulation import HALF_SIDE, PIECE_RADIUS, STICK_LENGTH, Simulation
-from ibc.config import build, compose
+from ibc.cli.config import build, compose
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.metrics import summarise
-from ibc.rollout import rollout
+from ibc.evaluation.metrics import summarize
+from ibc.evaluation.rollout import rollout
 
 
 def random_course(seed, steps, most=100):
@@ -44,7 +44,7 @@ class TestWorld:
     def test_bit_for_bit_in_another_process(self):
         """What an engine keeps in the order of addresses would differ from process to process."""
         code = """import hashlib, numpy as np
-from envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
+from ibc_envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
 env, rng, told = PlanarSweepEnv(pixels=True), np.random.default_rng(0), hashlib.sha256()
 obs, _ = env.reset(seed=5)
 for _ in range(150):
@@ -137,14 +137,14 @@ class TestTask:
         for picture in (env._obs()["rgb"], env.render()):
             size = len(picture)
 
-            def colour(x, y, picture=picture, size=size):
+            def color(x, y, picture=picture, size=size):
                 row, column = (0.5 - y / 0.5) * size, (x / 0.5 + 0.5) * size
                 return picture[int(row), int(column)].astype(int)
 
-            assert colour(0.0, 0.0).argmax() == 1, "the zone is green"
-            assert colour(0.0, 0.2).argmax() == 0, "the piece is red, and y points up"
-            assert colour(0.15, -0.15).argmax() == 2, "the stick is blue, along its yaw"
-            assert np.ptp(colour(-0.2, -0.2)) < 10, "the rest is plain"
+            assert color(0.0, 0.0).argmax() == 1, "the zone is green"
+            assert color(0.0, 0.2).argmax() == 0, "the piece is red, and y points up"
+            assert color(0.15, -0.15).argmax() == 2, "the stick is blue, along its yaw"
+            assert np.ptp(color(-0.2, -0.2)) < 10, "the rest is plain"
         assert env._obs()["rgb"].shape == (96, 96, 3)
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestExpert:
         return list(rollout(envs, build(config["expert"], "expert"), seeds, obs_horizon=1))
 
     def test_it_sweeps_all_in_and_the_evaluation_says_so(self):
-        figures = summarise(self.episodes(range(20)), "last", [0.1])
+        figures = summarize(self.episodes(range(20)), "last", [0.1])
         assert figures["report"]["fraction_in"]["mean"] > 0.99
         assert all(0.95 <= row["fraction_in"] <= 1.0 for row in figures["episodes"])
         assert figures["success_rate"] == 1.0
@@ -213,21 +213,21 @@ gym.register("TestTelling-v0", entry_point=Telling)
 class TestReport:
     def run(self, *report):
         class Nothing:
-            def reset(self, slot, seed): ...
+            def reset(self, env_index, seed): ...
 
-            def act(self, slots, obs):
-                return np.zeros((len(slots), 1, 1), np.float32)
+            def act(self, env_indices, obs):
+                return np.zeros((len(env_indices), 1, 1), np.float32)
 
         env = Environment(EnvConfig(id="TestTelling-v0", report=report))
         return list(rollout([env], Nothing(), range(2), obs_horizon=1))
 
     def test_any_number_of_any_environment(self):
-        figures = summarise(self.run("count"), "last", [0.1])
+        figures = summarize(self.run("count"), "last", [0.1])
         assert figures["report"] == {"count": {"mean": 3.0, "ci95": [3.0, 3.0]}}
         assert [row["count"] for row in figures["episodes"]] == [3.0, 3.0]
 
     def test_nothing_is_said_where_nothing_is_asked(self):
-        assert "report" not in summarise(self.run(), "last", [0.1])
+        assert "report" not in summarize(self.run(), "last", [0.1])
 
     @pytest.mark.parametrize("key", ["nonsense", "name", "many"])
     def test_what_is_no_number_is_explained(self, key):

@@ -6,16 +6,17 @@ import torch
 from conftest import ROOT, random_episode
 from test_energies import make_obs
 
-from ibc.checkpoint import Checkpoint, build_policy, load_checkpoint, save_checkpoint
-from ibc.config import build, compose
+from ibc.cli.config import build, compose
+from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
-from ibc.noise import BatchNoise, RowNoise
-from ibc.policies import MDNPolicy, PolicyActor
+from ibc.policies import MDNPolicy
+from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, Sampler
 from ibc.samplers.base import score
+from ibc.training.checkpoint import Checkpoint, build_policy, load_checkpoint, save_checkpoint
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
 SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]
@@ -44,7 +45,7 @@ def policy(name, spec, dataset):
 
 
 def row_noise(*seeds):
-    return RowNoise([torch.Generator().manual_seed(s) for s in seeds], CPU)
+    return PerEpisodeRandom([torch.Generator().manual_seed(s) for s in seeds], CPU)
 
 
 def test_acts_in_the_shape_and_the_box_of_the_task(policy, spec):
@@ -54,7 +55,7 @@ def test_acts_in_the_shape_and_the_box_of_the_task(policy, spec):
     assert (action <= torch.tensor(spec.action_high) + 1e-5).all()
 
 
-def test_an_item_does_not_depend_on_its_neighbours(policy, spec):
+def test_an_item_does_not_depend_on_its_neighbors(policy, spec):
     obs = make_obs(spec)
     together = policy.eval().act(obs, row_noise(4, 5, 6))
     for b in range(3):
@@ -74,7 +75,7 @@ def test_one_training_step_reaches_every_parameter(policy, name, dataset):
 
 
 def generator():
-    return BatchNoise(torch.Generator().manual_seed(0))
+    return BatchRandom(torch.Generator().manual_seed(0))
 
 
 def test_a_checkpoint_is_enough_to_act(policy, name, spec, tmp_path):
@@ -165,7 +166,7 @@ def test_a_loss_says_what_it_needs(policy, dataset, loss, need):
 class TestProposal:
     """A search that starts where a second head says."""
 
-    OPTIONS = ("network.proposal=true", "network.start_std=0.05")
+    OPTIONS = ("network.proposal=true", "network.init_std=0.05")
 
     def make(self, spec, dataset, *overrides):
         policy = build(config_of("implicit", *overrides)["policy"], "policy")(spec=spec)
@@ -195,16 +196,16 @@ class TestProposal:
         batch = dataset.batch(torch.arange(4))
         policy.energy.bind(batch.obs)(batch.action.unsqueeze(1)).sum().backward()
         assert all(p.grad is None for p in policy.energy.proposal.parameters())
-        loss, _ = MSE()(policy, batch, BatchNoise(torch.Generator()))
+        loss, _ = MSE()(policy, batch, BatchRandom(torch.Generator()))
         loss.backward()
         assert all(p.grad.any() for p in policy.energy.proposal.parameters())
 
     def test_without_one(self, spec, dataset):
         with pytest.raises(UserError, match=r"network\.proposal=true"):
-            self.make(spec, dataset, "network.start_std=0.1")
+            self.make(spec, dataset, "network.init_std=0.1")
         policy = self.make(spec, dataset)
         with pytest.raises(UserError, match=r"network\.proposal=true"):
-            MSE()(policy, dataset.batch(torch.arange(4)), BatchNoise(torch.Generator()))
+            MSE()(policy, dataset.batch(torch.arange(4)), BatchRandom(torch.Generator()))
 
 
 class Still(Sampler):
@@ -212,13 +213,13 @@ class Still(Sampler):
 
     num_candidates = 6
 
-    def __call__(self, energy, init, bounds, noise):
+    def __call__(self, energy, init, bounds, rng):
         return score(energy, init)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_warm_search_starts_at_the_previous_action(share, spec, dataset):
-    settings = config_of("implicit", f"network.warm_start={share}")["policy"]
+    settings = config_of("implicit", f"network.warm_start_fraction={share}")["policy"]
     policy = build(settings, "policy")(spec=spec)
     policy.fit(dataset)
     policy.sampler = Still()

@@ -24,7 +24,7 @@ from formats import (
 )
 
 from ibc.data import Episode, read_episodes
-from ibc.data.readers import find_reader
+from ibc.data.formats import find_reader
 from ibc.data.tfrecord import masked_crc32c
 from ibc.errors import UserError
 
@@ -187,8 +187,8 @@ class TestLeRobot:
         for number, (episode, e) in enumerate(zip(episodes, ALL, strict=True)):
             assert set(episode.obs) == {"state", "images/wrist", "images/top"}
             np.testing.assert_array_equal(episode.obs["images/wrist"][:-1], e["image"][:-1])
-            grey = episode.obs["images/top"].reshape(len(episode) + 1, -1).mean(axis=1)[:-1]
-            np.testing.assert_allclose(grey, 20 * np.arange(len(episode)) + 60 * number, atol=3)
+            gray = episode.obs["images/top"].reshape(len(episode) + 1, -1).mean(axis=1)[:-1]
+            np.testing.assert_allclose(gray, 20 * np.arange(len(episode)) + 60 * number, atol=3)
             assert episode.success[-1]
             assert episode.terminated
 

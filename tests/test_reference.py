@@ -5,16 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from ibc_envs.particle.env import control_step
 from torch.nn.utils import parametrize
 
-from envs.particle.env import control_step
 from ibc.losses import gradient_penalty, info_nce
 from ibc.nn import ActionBounds, Normalizer, SpatialSoftmax
 from ibc.nn.densities import mixture_log_prob
-from ibc.nn.image_encoders import stack_frames
 from ibc.nn.spectral_norm import SpectralNorm
-from ibc.noise import BatchNoise
-from ibc.samplers import DFO, Langevin
+from ibc.nn.vision.conv import stack_frames
+from ibc.random import BatchRandom
+from ibc.samplers import DFO, IBCLangevin
 from ibc.samplers.dfo import resample
 from ibc.samplers.langevin import polynomial_schedule
 
@@ -110,7 +110,7 @@ class TestLangevin:
         return lambda action: 0.5 * (stiffness * (action - minimum) ** 2).sum(-1)
 
     def sampler(self, n, noise_std, **kwargs):
-        return Langevin(
+        return IBCLangevin(
             num_candidates=2,
             num_iterations=n,
             step_init=0.1,
@@ -121,8 +121,8 @@ class TestLangevin:
 
     def test_with_noise(self, ref):
         init = f64(ref["lang.a0"]).unsqueeze(0)
-        noise = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
-        out = self.sampler(3, 1.0)(self.energy(ref), init, box(1.05, 2), noise)
+        rng = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
+        out = self.sampler(3, 1.0)(self.energy(ref), init, box(1.05, 2), rng)
         close(out.action[0], ref["lang.a3"])
         close(out.energy[0], ref["lang.E3"])
 
@@ -130,9 +130,9 @@ class TestLangevin:
     def test_each_step(self, ref, steps):
         sampler = self.sampler(3, 1.0)
         sampler.schedule = lambda: polynomial_schedule(3, 0.1, 1e-5, 2.0)[:steps]
-        noise = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
+        rng = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
         init = f64(ref["lang.a0"]).unsqueeze(0)
-        out = sampler(self.energy(ref), init, box(1.05, 2), noise)
+        out = sampler(self.energy(ref), init, box(1.05, 2), rng)
         close(out.action[0], ref[f"lang.a{steps}"])
 
     def test_without_noise(self, ref):
@@ -149,16 +149,16 @@ class TestLangevin:
         """Stationary variance at a constant step, with curvature 4: a tenth of what textbook Langevin has."""
         key = "lang.stationary_var step=0.1 (ibc noise*step | sqrt(step) ULA | target 1/k)"
         count, wide = 20_000, box(50.0, 1)
-        sampler = Langevin(
+        sampler = IBCLangevin(
             num_candidates=count,
             num_iterations=100,
             step_init=0.1,
             step_final=0.1,
             delta_clip=1e9,
         )
-        noise = BatchNoise(torch.Generator().manual_seed(0))
+        rng = BatchRandom(torch.Generator().manual_seed(0))
         zeros = torch.zeros(1, count, 1)
-        out = sampler(lambda a: 2 * a.square().sum(-1), zeros, wide.float(), noise)
+        out = sampler(lambda a: 2 * a.square().sum(-1), zeros, wide.float(), rng)
         variance = float(out.action.var())
         # Four standard errors of a variance estimated from as many draws.
         assert variance == pytest.approx(ref[key][0], rel=4 * math.sqrt(2 / count))
@@ -197,22 +197,22 @@ class TestDFO:
         second = (f64(ref["dfo.iter2.perturbed"]) - f64(ref["dfo.iter1.resampled"])) / ref[
             "dfo.iter2.std"
         ]
-        noise = ScriptedNoise(
+        rng = ScriptedNoise(
             normal=[first, second], uniform=[self.uniforms(ref, 0), self.uniforms(ref, 1)]
         )
         sampler = DFO(num_candidates=5, num_iterations=3, noise_std=0.33, shrink=0.5)
-        out = sampler(self.energy, x0.view(1, 5, 1), box(1.0, 1), noise)
+        out = sampler(self.energy, x0.view(1, 5, 1), box(1.0, 1), rng)
         close(out.action[0, :, 0], ref["dfo.iter2.perturbed"])
         close(torch.softmax(-out.energy, 1)[0], ref["dfo.iter2.prob"])
         close(out.best()[0, 0], ref["dfo.correct_choice  before_resample[argmax prob]"])
 
 
-class TestNormalisation:
+class TestNormalization:
     def test_action_bounds(self, ref):
         action = f64(ref["norm.actions"])
         bounds = ActionBounds(2).double()
         for limit, key in (
-            (0.1, "norm.sampling_bounds_normalised"),
+            (0.1, "norm.sampling_bounds_normalized"),
             (0.03, "norm.sampling_bounds_if_env_limit_0.03"),
         ):
             bounds.fit(action, f64([-limit] * 2), f64([limit] * 2))

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from ibc.config import build, compose
+from ibc.cli.config import build, compose
+from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.environment import EnvConfig, Environment
-from ibc.metrics import mean_interval, summarise, wilson_interval
-from ibc.policies import PolicyActor
-from ibc.rollout import rollout
-from ibc.types import Spec
-from ibc.video import caption, encode_mp4
+from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval
+from ibc.evaluation.rollout import rollout
+from ibc.evaluation.video import caption, encode_mp4
+from ibc.spec import Spec
 
 CPU = torch.device("cpu")
 
@@ -68,9 +68,9 @@ def test_the_actor_sees_the_windows_that_training_shows(particle):
     seen = []
 
     class Recorder:
-        def reset(self, slot, seed): ...
+        def reset(self, env_index, seed): ...
 
-        def act(self, slots, obs):
+        def act(self, env_indices, obs):
             seen.append({name: array[0] for name, array in obs.items()})
             return np.full((1, 1, 2), 0.3, np.float32)
 
@@ -95,9 +95,9 @@ def test_action_chunks_are_carried_out_to_their_end(particle):
     calls = []
 
     class Chunks:
-        def reset(self, slot, seed): ...
+        def reset(self, env_index, seed): ...
 
-        def act(self, slots, obs):
+        def act(self, env_indices, obs):
             calls.append(len(calls))
             return np.linspace(0, 1, 4, dtype=np.float32).repeat(2).reshape(1, 4, 2)
 
@@ -132,7 +132,7 @@ class TestFigures:
         assert mean_interval([4.0]) == (4.0, 4.0)
 
     def test_summary(self, episodes):
-        figures = summarise(episodes, "any", [0.001, 0.002, 0.003])
+        figures = summarize(episodes, "any", [0.001, 0.002, 0.003])
         assert figures["policy_latency_ms"]["median"] == pytest.approx(2.0)
         assert [row["length"] for row in figures["episodes"]] == [5, 9, 7]
         assert figures["success_rate"] == np.mean([row["success"] for row in figures["episodes"]])

@@ -4,41 +4,43 @@ import math
 
 import pytest
 import torch
-from test_samplers import generators, metres
+from test_samplers import generators, meters
 
 from ibc.nn import ActionBounds
-from ibc.noise import BatchNoise, RowNoise
+from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import (
     DFO,
+    HMC,
+    MALA,
+    ULA,
     AutoregressiveDFO,
     Candidates,
-    Hamiltonian,
-    Langevin,
-    MetropolisLangevin,
+    IBCLangevin,
     Tempering,
-    TextbookLangevin,
     find_modes,
     uniform_proposal,
 )
-from ibc.samplers.walls import reflect
+from ibc.samplers.reflection import reflect
 
 COUNT = 4000  # chains, which are independent: so the set at the end is a sample in the statistical sense
 GRID = 20_001
 
 SAMPLE = {
-    "metropolis_langevin": MetropolisLangevin(
+    "metropolis_langevin": MALA(
         num_candidates=COUNT, num_iterations=200, step=0.05
     ),
-    "hamiltonian": Hamiltonian(num_candidates=COUNT, num_iterations=40, num_leapfrog=5),
+    "hamiltonian": HMC(num_candidates=COUNT, num_iterations=40, num_leapfrog=5),
     "tempering": Tempering(
-        Hamiltonian(num_candidates=COUNT, num_iterations=20, num_leapfrog=5), [4.0, 1.0]
+        HMC(num_candidates=COUNT, num_iterations=20, num_leapfrog=5), [4.0, 1.0]
     ),
-    "textbook_langevin": TextbookLangevin(
+    "textbook_langevin": ULA(
         num_candidates=COUNT, num_iterations=400, step_init=0.02, step_final=0.004
     ),
 }  # fmt: skip
-OPTIMISE = {
-    "langevin": Langevin(num_candidates=COUNT, num_iterations=100, step_init=0.1, step_final=1e-5),
+OPTIMIZE = {
+    "langevin": IBCLangevin(
+        num_candidates=COUNT, num_iterations=100, step_init=0.1, step_final=1e-5
+    ),
     "dfo": DFO(num_candidates=COUNT, num_iterations=8, noise_std=0.3, shrink=0.5),
 }
 
@@ -79,9 +81,9 @@ def kolmogorov_smirnov(sample, energy):
 
 
 def draw(sampler, energy, size=1, seed=0):
-    bounds, noise = unit_bounds(size), BatchNoise(torch.Generator().manual_seed(seed))
-    init = uniform_proposal(1, sampler.num_candidates, bounds, noise)
-    return sampler(energy, init, bounds, noise).action[0]
+    bounds, rng = unit_bounds(size), BatchRandom(torch.Generator().manual_seed(seed))
+    init = uniform_proposal(1, sampler.num_candidates, bounds, rng)
+    return sampler(energy, init, bounds, rng).action[0]
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -92,10 +94,10 @@ def test_samples_have_the_density_of_the_energy(name, density):
     assert kolmogorov_smirnov(found, energy) < 1.95 / COUNT**0.5  # level 0.001
 
 
-@pytest.mark.parametrize("name", OPTIMISE)
-def test_optimisers_do_not_sample(name):
+@pytest.mark.parametrize("name", OPTIMIZE)
+def test_optimizers_do_not_sample(name):
     """And say so: their candidates crowd at the bottom."""
-    found = draw(OPTIMISE[name], lambda a: two_wells(a[..., 0]))[:, 0]
+    found = draw(OPTIMIZE[name], lambda a: two_wells(a[..., 0]))[:, 0]
     assert kolmogorov_smirnov(found, two_wells) > 5 * 1.95 / COUNT**0.5
 
 
@@ -112,26 +114,24 @@ def test_correlated_dimensions(name):
 
 @pytest.mark.parametrize("step", [0.4, 0.1])
 def test_bias_of_textbook_langevin_is_known(step):
-    """Variance 1 / (k (1 - s k / 4)); the optimiser of the paper has far less at the same step."""
+    """Variance 1 / (k (1 - s k / 4)); the optimizer of the paper has far less at the same step."""
     k = 4.0
     bounds = unit_bounds()
     bounds.unit_low.fill_(-50.0)
     bounds.unit_high.fill_(50.0)
-    noise = BatchNoise(torch.Generator().manual_seed(0))
+    rng = BatchRandom(torch.Generator().manual_seed(0))
     init = torch.zeros(1, 20_000, 1)
-    sampler = TextbookLangevin(
-        num_candidates=20_000, num_iterations=120, step_init=step, step_final=step
-    )
-    found = sampler(lambda a: 0.5 * k * a[..., 0] ** 2, init, bounds, noise).action
+    sampler = ULA(num_candidates=20_000, num_iterations=120, step_init=step, step_final=step)
+    found = sampler(lambda a: 0.5 * k * a[..., 0] ** 2, init, bounds, rng).action
     expected = 1 / (k * (1 - step * k / 4))
     assert found.var().item() == pytest.approx(expected, rel=0.04)
 
 
 def test_trajectories_run_backwards():
     """With reversed momenta, through reflections at walls, in the units of a task."""
-    bounds = metres().double()
+    bounds = meters().double()
     energy = lambda a: 3 * torch.cos(2 * bounds.to_unit(a)).sum(-1)  # noqa: E731
-    sampler = Hamiltonian(num_candidates=5, num_iterations=1, num_leapfrog=20)
+    sampler = HMC(num_candidates=5, num_iterations=1, num_leapfrog=20)
     unit = torch.rand(2, 5, 2).double() * 2 - 1
     momentum, step = torch.randn(2, 5, 2).double(), torch.tensor([0.1, 0.2]).view(2, 1, 1).double()
     there = sampler.trajectory(energy, unit, momentum, step, bounds)
@@ -143,11 +143,11 @@ def test_trajectories_run_backwards():
 
 def test_each_candidate_is_accepted_by_itself():
     """One accept or refuse for all would move either all or none."""
-    sampler = Hamiltonian(num_candidates=200, num_iterations=1, num_leapfrog=1, step_size=0.6)
+    sampler = HMC(num_candidates=200, num_iterations=1, num_leapfrog=1, step_size=0.6)
     init = torch.zeros(1, 200, 1)
-    noise = BatchNoise(torch.Generator().manual_seed(0))
+    rng = BatchRandom(torch.Generator().manual_seed(0))
     energy = lambda a: 4 * a[..., 0].square()  # noqa: E731
-    moved = (sampler(energy, init, unit_bounds(), noise).action != init).float().mean()
+    moved = (sampler(energy, init, unit_bounds(), rng).action != init).float().mean()
     assert 0.2 < moved < 0.95
 
 
@@ -155,7 +155,7 @@ def test_one_leapfrog_step_is_a_langevin_step():
     bounds, step = unit_bounds(2), 0.01
     unit, xi = torch.rand(1, 7, 2) - 0.5, 0.3 * torch.randn(1, 7, 2)
     energy = lambda a: (a**4).sum(-1)  # noqa: E731
-    sampler = MetropolisLangevin(num_candidates=7, num_iterations=1, step=step)
+    sampler = MALA(num_candidates=7, num_iterations=1, step=step)
     moved, _ = sampler.trajectory(energy, unit, xi, torch.full((1, 1, 1), step**0.5), bounds)
     torch.testing.assert_close(moved, unit - 0.5 * step * 4 * unit**3 + math.sqrt(step) * xi)
 
@@ -174,11 +174,11 @@ def test_reflection_keeps_volume_and_the_dimension_of_no_width():
 
 def test_temperature_is_that_of_the_density():
     """At temperature T a bowl of curvature k has variance T / k."""
-    sampler = Tempering(Hamiltonian(num_candidates=COUNT, num_iterations=30, num_leapfrog=5), [0.2])
+    sampler = Tempering(HMC(num_candidates=COUNT, num_iterations=30, num_leapfrog=5), [0.2])
     found = draw(sampler, lambda a: 5 * a[..., 0] ** 2)
     assert found.var().item() == pytest.approx(0.2 / 10, rel=0.1)
     with pytest.raises(ValueError, match="positive"):
-        Tempering(OPTIMISE["dfo"], [1.0, 0.0])
+        Tempering(OPTIMIZE["dfo"], [1.0, 0.0])
 
 
 class Prefixes:
@@ -200,11 +200,11 @@ def test_one_dimension_after_another_works_where_all_at_once_fails():
     joint = DFO(num_candidates=256, num_iterations=5, noise_std=0.3, shrink=0.5)
     single = AutoregressiveDFO(num_candidates=256, num_iterations=5, noise_std=0.3, shrink=0.5)
     bounds = unit_bounds(size)
-    noise = RowNoise(generators(1), torch.device("cpu"))
-    init = uniform_proposal(1, 256, bounds, noise)
+    rng = PerEpisodeRandom(generators(1), torch.device("cpu"))
+    init = uniform_proposal(1, 256, bounds, rng)
     error = {}
     for name, sampler in {"joint": joint, "single": single}.items():
-        out = sampler(Prefixes(), init, bounds, noise)
+        out = sampler(Prefixes(), init, bounds, rng)
         torch.testing.assert_close(out.energy, Prefixes()(out.action))
         error[name] = (out.best() - best).abs().max().item()
     assert error["single"] < 0.05
@@ -214,14 +214,14 @@ def test_one_dimension_after_another_works_where_all_at_once_fails():
 def test_beginnings_survive_by_temperature():
     """With few candidates and one round: what a hot search keeps of the first dimension is no better than chance."""
     bounds, batch = unit_bounds(2), 200
-    noise = BatchNoise(torch.Generator().manual_seed(0))
-    init = uniform_proposal(batch, 16, bounds, noise)
+    rng = BatchRandom(torch.Generator().manual_seed(0))
+    init = uniform_proposal(batch, 16, bounds, rng)
     error = {}
     for temperature in (0.01, 1e6):
         sampler = AutoregressiveDFO(
             num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=temperature
         )
-        found = sampler(Prefixes(), init, bounds, noise).action[..., 0]
+        found = sampler(Prefixes(), init, bounds, rng).action[..., 0]
         error[temperature] = (found - 0.6).abs().mean().item()
     assert error[0.01] < 0.1
     assert error[1e6] > 2 * error[0.01]
@@ -237,12 +237,12 @@ def test_finalists_are_judged_by_all_their_dimensions():
             return super().prefix(action, j)
 
     bounds, energy = unit_bounds(3), Recorded()
-    noise = BatchNoise(torch.Generator().manual_seed(0))
-    init = uniform_proposal(50, 16, bounds, noise)
+    rng = BatchRandom(torch.Generator().manual_seed(0))
+    init = uniform_proposal(50, 16, bounds, rng)
     sampler = AutoregressiveDFO(
         num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=1e6
     )
-    found = sampler(energy, init, bounds, noise)
+    found = sampler(energy, init, bounds, rng)
     torch.testing.assert_close(found.energy.amin(1), Prefixes()(energy.last).amin(1))
 
 
@@ -250,7 +250,7 @@ class TestModes:
     """The set of distinct answers."""
 
     def modes(self, **settings):
-        bounds = metres(1)
+        bounds = meters(1)
         unit = torch.tensor([[-0.5, -0.48, 0.6, 0.61, 0.0], [0.9, 0.9, 0.9, 0.9, 0.9]])
         energy = torch.tensor([[0.2, 0.1, 0.3, 0.25, 5.0], [1.0, 0.5, 2.0, 3.0, 4.0]])
         candidates = Candidates(bounds.from_unit(unit.unsqueeze(-1)), energy)
@@ -272,11 +272,11 @@ class TestModes:
         bounds = unit_bounds(2)
         wells = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [0.0, -0.7]])
         energy = lambda a: ((a.unsqueeze(-2) - wells) ** 2).sum(-1).amin(-1) * 10  # noqa: E731
-        noise = BatchNoise(torch.Generator().manual_seed(0))
-        descent = Langevin(
+        rng = BatchRandom(torch.Generator().manual_seed(0))
+        descent = IBCLangevin(
             num_candidates=64, num_iterations=40, step_init=0.1, step_final=0.01, noise_std=0.0
         )
-        found = descent(energy, uniform_proposal(1, 64, bounds, noise), bounds, noise)
+        found = descent(energy, uniform_proposal(1, 64, bounds, rng), bounds, rng)
         modes = find_modes(found, bounds.half_range, count=5, radius=0.1, max_gap=0.1)
         assert modes.found.tolist() == [[True, True, True, False, False]]
         for well in wells:

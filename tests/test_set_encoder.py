@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ibc.errors import UserError
-from ibc.nn import ConvMaxPool, ObsEncoder, SetEncoder
-from ibc.types import ObsField, Spec
+from ibc.nn import ConvMaxPool, DeepSetsEncoder, ObsEncoder
+from ibc.spec import ObsField, Spec
 
 N, HORIZON = 7, 2
 
@@ -35,8 +35,8 @@ def make_obs(batch=4):
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    made = SetEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).eval()
-    # As fitted, with a shift: padding must not come to matter by standardisation.
+    made = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).eval()
+    # As fitted, with a shift: padding must not come to matter by standardization.
     made.fit({name: value.flatten(0, 1) + (name == "pieces") for name, value in make_obs().items()})
     return made
 
@@ -56,8 +56,8 @@ def test_order_does_not_matter(encoder):
 def test_what_does_not_exist_does_not_matter(encoder):
     obs = make_obs()
     gone = obs["pieces_mask"][..., None] == 0
-    noise = torch.where(gone, 100.0, obs["pieces"])
-    torch.testing.assert_close(encoder({**obs, "pieces": noise}), encoder(obs))
+    rng = torch.where(gone, 100.0, obs["pieces"])
+    torch.testing.assert_close(encoder({**obs, "pieces": rng}), encoder(obs))
 
 
 @pytest.mark.parametrize("time", range(HORIZON))
@@ -89,7 +89,7 @@ def test_pooling_by_hand(encoder):
 
 
 def test_statistics_are_those_of_what_exists():
-    encoder = SetEncoder(SPEC, image_encoder=ConvMaxPool, set_width=4)
+    encoder = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=4)
     obs = {name: value.flatten(0, 1) for name, value in make_obs().items()}
     encoder.fit(obs)
     there = np.concatenate(
@@ -100,22 +100,22 @@ def test_statistics_are_those_of_what_exists():
 
 
 def test_every_weight_learns():
-    encoder = SetEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).train()
+    encoder = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).train()
     encoder(make_obs()).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
 
 
 def test_a_set_alone_and_none_at_all():
-    alone = SetEncoder(
+    alone = DeepSetsEncoder(
         spec_of(things=(N, 3), things_mask=(N,)), image_encoder=ConvMaxPool, set_width=5
     )
     obs = {"things": torch.randn(2, HORIZON, N, 3), "things_mask": torch.ones(2, HORIZON, N)}
     assert alone(obs).shape == (2, 11)
     # A matrix without a mask is one vector.
-    none = SetEncoder(spec_of(matrix=(N, 3)), image_encoder=ConvMaxPool, set_width=5)
+    none = DeepSetsEncoder(spec_of(matrix=(N, 3)), image_encoder=ConvMaxPool, set_width=5)
     assert none({"matrix": torch.randn(2, HORIZON, N, 3)}).shape == (2, HORIZON * N * 3)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(UserError, match="at least 1"):
-        SetEncoder(SPEC, image_encoder=ConvMaxPool, set_width=0)
+        DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=0)

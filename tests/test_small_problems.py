@@ -10,9 +10,10 @@ import pytest
 import torch
 from test_explicit import vector_spec
 
-from ibc.app.methods import chosen, methods, methods_table, seeds_text, steps_within
-from ibc.app.small import coordinates, function_fits
-from ibc.app.small.bimodal import (
+from benchmarks.methods import chosen, methods, methods_table, seeds_text, steps_within
+from benchmarks.tables.pages import table
+from benchmarks.toys import coordinates, function_fits
+from benchmarks.toys.bimodal import (
     WEIGHTS,
     compare,
     demonstrations,
@@ -20,15 +21,14 @@ from ibc.app.small.bimodal import (
     log_density,
     middles,
 )
-from ibc.app.small.problems import small_problems
-from ibc.app.tables.pages import table
-from ibc.config import compose
+from benchmarks.toys.problems import small_problems
+from ibc.cli.config import compose
 from ibc.errors import UserError
 from ibc.losses import (
     ContrastiveDivergence,
-    Denoising,
+    DenoisingScoreMatching,
     InfoNCE,
-    LevelDenoising,
+    NoiseConditionedScoreMatching,
     PrefixInfoNCE,
     RankingNCE,
     UniformNegatives,
@@ -94,9 +94,9 @@ class TestBimodal:
             def fit(self, dataset):
                 pass
 
-            def act_flat(self, obs, noise):
+            def act_flat(self, obs, rng):
                 first, second = middles(obs["state"][:, 0])
-                return torch.where(noise.uniform(len(first), 1) < WEIGHTS[0], first, second)
+                return torch.where(rng.uniform(len(first), 1) < WEIGHTS[0], first, second)
 
         row = compare(Expert(vector_spec(1)), RankingNCE(num=1), 0)
         assert row["right"] == 1
@@ -123,12 +123,12 @@ class TestBimodal:
             (PrefixInfoNCE(negatives=negatives, temperature=0.5), half),
             (RankingNCE(num=4, temperature=0.5), half),
             (ContrastiveDivergence(negatives=negatives), lambda action: 2 * half(action)),
-            (LevelDenoising(), Leveled()),
+            (NoiseConditionedScoreMatching(), Leveled()),
         ):
             temperature = loss.density_temperature(energy)
             assert divergence(energy, temperature, obs) == pytest.approx(0, abs=1e-4)
             assert divergence(energy, 2 * temperature, obs) > 0.05
-        for loss in (Denoising(), Unrolled(num=4, num_steps=2, step_size=0.5)):
+        for loss in (DenoisingScoreMatching(), Unrolled(num=4, num_steps=2, step_size=0.5)):
             assert loss.density_temperature(half) is None
 
 
@@ -167,7 +167,7 @@ class TestMethods:
             made.append(folder.name)
             return {"right": 1.0, "balance": 0.7, "kl": None}
 
-        monkeypatch.setattr("ibc.app.methods.bimodal_runs", cell)
+        monkeypatch.setattr("benchmarks.methods.bimodal_runs", cell)
 
         def run(*overrides):
             made.clear()
@@ -195,15 +195,13 @@ class TestMethods:
 
     def test_steps_are_counted_by_the_clock(self, monkeypatch):
         clock = iter((0.0, 0.6))
-        monkeypatch.setattr("ibc.app.methods.time.perf_counter", lambda: next(clock))
+        monkeypatch.setattr("benchmarks.methods.time.perf_counter", lambda: next(clock))
 
         class Trainer:
             def train_step(self):
                 pass
 
-        assert (
-            steps_within.__wrapped__(Trainer(), 7.77) == 150
-        )  # 12 steps in 0.6 s: 155, two digits
+        assert steps_within(Trainer(), 7.77) == 150  # 12 steps in 0.6 s: 155, two digits
 
     def test_what_has_not_run_is_named(self):
         cell = {

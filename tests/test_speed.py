@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
-from ibc.app import workloads
+from benchmarks import workloads
 from ibc.energies import action_gradient
 from ibc.losses import GradientPenalty
 from ibc.losses.info_nce import info_nce
-from ibc.samplers import Langevin
+from ibc.samplers import IBCLangevin
 from tests import plain
 
 
@@ -46,7 +46,7 @@ def test_gradients_and_penalty_agree(pair):
     torch.testing.assert_close(
         action_gradient(bound(pair), action), plain.plain_gradient(pair.plain, pair.obs, action)
     )
-    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds, pair.noise)
+    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds, pair.rng)
     theirs = plain.plain_gradient_penalty(pair.plain, pair.obs, action, margin=1e-3)
     assert theirs > 0
     torch.testing.assert_close(ours, theirs)
@@ -68,7 +68,7 @@ def test_chains_agree(pair, monkeypatch):
         pair.plain, pair.obs, start, low=pair.low, high=pair.high,
         num_iterations=20, step_init=0.5, step_final=1e-3, generator=None,
     )  # fmt: skip
-    chain = Langevin(num_candidates=5, num_iterations=20, step_init=0.5, step_final=1e-3)
+    chain = IBCLangevin(num_candidates=5, num_iterations=20, step_init=0.5, step_final=1e-3)
     ours = chain(bound(pair), start, pair.policy.bounds, Zeros()).action
     assert (theirs - start).abs().max() > 1e-3
     torch.testing.assert_close(ours, theirs)

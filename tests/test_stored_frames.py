@@ -99,7 +99,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from ibc.data import WindowDataset, read_episodes
-from ibc.types import ObsField, Spec
+from ibc.spec import ObsField, Spec
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from ibc.app.study import command, study
-from ibc.app.tables.pages import write_tables
-from ibc.checkpoint import load_checkpoint
-from ibc.config import compose
+from benchmarks.studies import command, study
+from benchmarks.tables.pages import write_tables
+from ibc.cli.config import compose
 from ibc.errors import UserError
-from ibc.log import read_metrics
+from ibc.training.checkpoint import load_checkpoint
+from ibc.training.loggers import read_metrics
 
 OVERRIDES = (
     "overrides=['debug=quick','network.width=8','sampler.num_iterations=4','encoder.num_gates=4']"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ibc.data import Episode, sped_up
+from ibc.data import Episode, temporal_subsample
 
 
 def numbered(steps, terminated=True):
@@ -21,13 +21,13 @@ def numbered(steps, terminated=True):
 
 
 def test_once_is_the_episode_itself():
-    (same,) = sped_up(numbered(5), 1)
+    (same,) = temporal_subsample(numbered(5), 1)
     np.testing.assert_array_equal(same.obs["state"], numbered(5).obs["state"])
     np.testing.assert_array_equal(same.action, numbered(5).action)
 
 
 def test_twice():
-    even, odd = sped_up(numbered(7), 2)
+    even, odd = temporal_subsample(numbered(7), 2)
     np.testing.assert_array_equal(even.obs["state"][:, 0], [0, 2, 4, 6])
     np.testing.assert_array_equal(even.action[:, 0], [10, 30, 50])  # the last command of each span
     np.testing.assert_array_equal(odd.obs["state"][:, 0], [1, 3, 5, 7])
@@ -41,9 +41,9 @@ def test_twice():
 
 @pytest.mark.parametrize(("steps", "factor", "count"), [(5, 3, 3), (3, 3, 1), (4, 3, 2), (2, 3, 0)])
 def test_every_phase_that_fills_a_step(steps, factor, count):
-    assert len(sped_up(numbered(steps), factor)) == count
+    assert len(temporal_subsample(numbered(steps), factor)) == count
 
 
 def test_less_than_once_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        sped_up(numbered(5), 0)
+        temporal_subsample(numbered(5), 0)

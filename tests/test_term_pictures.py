@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from test_compose import Gaussian
 
-from ibc.app.term_pictures import GRID, ROWS, SIDE, TITLE, beside, coloured, draw, term_maps
-from ibc.energies import AllOf, StayWithin
+from ibc.constraints import StayWithin
+from ibc.energies import AllOf
+from ibc.evaluation.term_images import GRID, ROWS, SIDE, TITLE, beside, colored, draw, term_maps
 from ibc.policies.implicit import ActionBounds
 
 
@@ -38,7 +39,7 @@ def test_maps_are_the_terms_over_the_first_two_dimensions():
 
 def test_low_is_dark_and_up_is_up():
     _, _, found = maps()
-    below = coloured(found[2].energy).astype(int).sum(-1)
+    below = colored(found[2].energy).astype(int).sum(-1)
     assert below[0].max() < below[-1].min()
     sheet = draw(found, (0.9, 0.9))
     assert sheet.shape == (ROWS * (SIDE + TITLE), 2 * SIDE, 3)

@@ -10,12 +10,12 @@ import time
 import pytest
 import torch
 
-from ibc.app.runs import run_folder
-from ibc.app.train import prepare, train
-from ibc.checkpoint import load_checkpoint
-from ibc.config import compose
+from ibc.cli.config import compose
+from ibc.cli.train import prepare, train
 from ibc.errors import Interrupted, UserError
-from ibc.log import read_metrics
+from ibc.training.checkpoint import load_checkpoint
+from ibc.training.loggers import read_metrics
+from ibc.training.run_folder import run_folder
 
 CPU = torch.device("cpu")
 
@@ -159,7 +159,7 @@ def test_metrics_after_the_last_checkpoint_are_written_once(in_tmp):
     train(tiny("run_dir=run", "trainer.num_steps=100"))
     path = in_tmp / "run/metrics.jsonl"
     whole = path.read_text()
-    from ibc.log import JsonlLogger
+    from ibc.training.loggers import JsonlLogger
 
     path.write_text(whole + '{"step": 100, "lo')
     JsonlLogger(in_tmp / "run", resume_step=60).close()

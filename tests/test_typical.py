@@ -4,7 +4,8 @@ import pytest
 import torch
 from test_compose import BATCH, Gaussian
 
-from ibc.energies import AllOf, Custom, Energy, Typical, action_gradient
+from ibc.constraints import Custom
+from ibc.energies import AllOf, Energy, TypicalSet, action_gradient
 from ibc.errors import UserError
 
 
@@ -31,7 +32,7 @@ def obs():
 def test_a_gaussian_is_flat_within_its_typical_radius(obs):
     """In D dimensions the mean of ``|a - m|^2 / (2 s^2)`` over the density is D / 2."""
     std, margin = 0.15, 0.5
-    fn = Typical(Gaussian([0.1, 0.0], std), margin=margin, strength=3.0).bind(obs)
+    fn = TypicalSet(Gaussian([0.1, 0.0], std), margin=margin, strength=3.0).bind(obs)
     action = torch.rand(BATCH, 500, 2) - 0.5
     own = (action - torch.tensor([0.1, 0.0])).square().sum(-1) / (2 * std**2)
     torch.testing.assert_close(fn(action), 3 * (own - 1 - margin).clamp(min=0), atol=0.1, rtol=0.01)
@@ -42,21 +43,21 @@ def test_a_gaussian_is_flat_within_its_typical_radius(obs):
 def test_the_unknown_number_of_an_energy_does_not_matter(obs):
     action = torch.rand(BATCH, 50, 2) - 0.5
     plain, raised = (
-        Typical(energy).bind(obs)(action)
+        TypicalSet(energy).bind(obs)(action)
         for energy in (Gaussian([0.1, 0.0], 0.15), Raised(Gaussian([0.1, 0.0], 0.15)))
     )
     torch.testing.assert_close(plain, raised, atol=1e-3, rtol=1e-3)
 
 
 def test_its_gradient_is_that_of_automatic_differentiation(obs):
-    fn = Typical(Gaussian([0.1, 0.0], 0.15)).bind(obs)
+    fn = TypicalSet(Gaussian([0.1, 0.0], 0.15)).bind(obs)
     action = (torch.rand(BATCH, 50, 2) - 0.5).requires_grad_()
     (expected,) = torch.autograd.grad(fn(action).sum(), action)
     torch.testing.assert_close(action_gradient(fn, action.detach()), expected)
 
 
 def test_it_is_a_constraint_to_a_composition(obs):
-    fn = AllOf(Gaussian([0.0, 0.0], 1.0), Typical(Gaussian([0.1, 0.0], 0.15))).bind(obs)
+    fn = AllOf(Gaussian([0.0, 0.0], 1.0), TypicalSet(Gaussian([0.1, 0.0], 0.15))).bind(obs)
     near, far = torch.full((BATCH, 1, 2), 0.05), torch.full((BATCH, 1, 2), 0.9)
     assert fn.feasible(near).all()
     assert not fn.feasible(far).any()
@@ -65,6 +66,6 @@ def test_it_is_a_constraint_to_a_composition(obs):
 
 def test_nonsense():
     with pytest.raises(UserError, match="needs an energy with a box"):
-        Typical(Custom(lambda obs, action: action[..., 0]))
+        TypicalSet(Custom(lambda obs, action: action[..., 0]))
     with pytest.raises(UserError, match="strength=0, margin"):
-        Typical(Gaussian([0.0, 0.0], 1.0), strength=0)
+        TypicalSet(Gaussian([0.0, 0.0], 1.0), strength=0)

@@ -1,5 +1,7 @@
 """Gymnasium-Robotics' Adroit hand tasks with the reward of the original benchmark."""
 
-from envs.adroit.reward import CorrectedReward
+from ibc_envs.adroit.reward import CorrectedReward
 
-__all__ = ["CorrectedReward"]
+__all__ = [
+    "CorrectedReward",
+]

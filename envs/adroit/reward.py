@@ -62,7 +62,7 @@ class CorrectedReward(
         )
 
     def distance(self, obs: NDArray[np.float64]) -> float:
-        """Metres from the palm to what it must reach."""
+        """Meters from the palm to what it must reach."""
         if self._difference is not None:
             return float(np.linalg.norm(obs[self._difference : self._difference + 3]))
         assert self._palm is not None

@@ -3,6 +3,8 @@
 The environment imports MuJoCo, which chooses how it renders on being imported; Gymnasium imports it when one is made.
 """
 
-from envs.bimanual_sweep.expert import BimanualSweepExpert
+from ibc_envs.bimanual_sweep.expert import BimanualSweepExpert
 
-__all__ = ["BimanualSweepExpert"]
+__all__ = [
+    "BimanualSweepExpert",
+]

@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.bimanual_sweep.places import in_bowls, lost
+from ibc_envs.bimanual_sweep.scene import JOINTS, PIECE_RADIUS
+from ibc_envs.bimanual_sweep.simulation import Simulation
+from ibc_envs.studio import Cameras
 from numpy.typing import NDArray
-
-from envs.bimanual_sweep.places import in_bowls, lost
-from envs.bimanual_sweep.scene import JOINTS, PIECE_RADIUS
-from envs.bimanual_sweep.simulation import Simulation
-from envs.studio import Cameras
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]

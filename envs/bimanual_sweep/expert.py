@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ibc_envs.bimanual_sweep.places import Array, in_bowls, on_scoop, on_tray
+from ibc_envs.bimanual_sweep.scene import BLADE_WIDTH, BOWLS, TRAY
 from numpy.typing import NDArray
 
-from envs.bimanual_sweep.places import Array, in_bowls, on_scoop, on_tray
-from envs.bimanual_sweep.scene import BLADE_WIDTH, BOWLS, TRAY
-
-#: Greatest changes of a set-point in a control step: travelling, closing, between table and air (m); turning (rad),
+#: Greatest changes of a set-point in a control step: traveling, closing, between table and air (m); turning (rad),
 #: with pieces and without.
 STEP, CLOSE_STEP, LIFT_STEP, TILT, TURN = 0.025, 0.02, 0.015, 0.1, 0.2
-#: Heights of a lip (m): on the table; below which it counts as there; above which it may travel; travelling.
+#: Heights of a lip (m): on the table; below which it counts as there; above which it may travel; traveling.
 FLOOR, LOW, FREE, TRAVEL = -0.01, 0.008, 0.06, 0.085
 #: Where lips stand before they close (m from the middle), and the gap (m) at which they are closed.
 OPEN, BEGUN, CLOSED, BESIDE = 0.17, 0.3, 0.004, 0.04

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
-from envs.bimanual_sweep.scene import (
+from ibc_envs.bimanual_sweep.scene import (
     BLADE_LENGTH,
     BLADE_WIDTH,
     BOWL_HEIGHT,
@@ -14,6 +12,7 @@ from envs.bimanual_sweep.scene import (
     PIECE_RADIUS,
     TRAY,
 )
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]

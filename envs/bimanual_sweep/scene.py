@@ -1,13 +1,13 @@
 """The table as a MuJoCo model: beads in a tray, two bowls behind it, two scoops on slide and hinge joints.
 
-Metres, kilograms, seconds; x points to the right, y away from the viewer, z up from the table top.
+Meters, kilograms, seconds; x points to the right, y away from the viewer, z up from the table top.
 """
 
 from __future__ import annotations
 
 import math
 
-from envs.studio import SURFACES, VISUAL
+from ibc_envs.studio import SURFACES, VISUAL
 
 #: Beads: radius (m), mass (kg), and what stops one that rolls (N m s/rad): let go at 0.3 m/s, it rolls on for 30 mm.
 PIECE_RADIUS, PIECE_MASS, PIECE_DAMPING = 0.009, 0.005, 5e-6

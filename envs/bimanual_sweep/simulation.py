@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
-from envs.bimanual_sweep.scene import (
+from ibc_envs.bimanual_sweep.scene import (
     DAMPING,
     DT,
     JOINTS,
@@ -14,7 +12,8 @@ from envs.bimanual_sweep.scene import (
     SUBSTEPS,
     scene_xml,
 )
-from envs.physics import mujoco
+from ibc_envs.physics import mujoco
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

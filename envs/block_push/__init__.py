@@ -4,7 +4,7 @@ The environments import MuJoCo, which chooses how it renders on being imported; 
 made.
 """
 
-from envs.block_push.expert import (
+from ibc_envs.block_push.expert import (
     DiscontinuousExpert,
     InsertExpert,
     MultimodalExpert,

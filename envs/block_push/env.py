@@ -9,18 +9,17 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.block_push.scene import Scene
+from ibc_envs.block_push.simulation import Simulation
+from ibc_envs.studio import Cameras
 from numpy.typing import NDArray
-
-from envs.block_push.scene import Scene
-from envs.block_push.simulation import Simulation
-from envs.studio import Cameras
 
 Array = NDArray[np.float64]
 Obs = dict[str, NDArray[Any]]
 
 #: The tool's first set-point, and the greatest change of it in a control step (m).
 TOOL_START, MAX_DELTA = (0.3, -0.4), 0.1
-#: Centres of where blocks and targets are drawn, and half the width of the draw (m).
+#: Centers of where blocks and targets are drawn, and half the width of the draw (m).
 BLOCK_AREA, TARGET_AREA, SPREAD = (0.4, -0.2), (0.4, 0.2), (0.1, 0.15)
 #: Half the range of a target's yaw around that of the table (rad).
 TARGET_TURN = np.pi / 6
@@ -130,8 +129,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     def _draw_target(self) -> Array:
         return np.append(self._around(TARGET_AREA), self.np_random.uniform(-1, 1) * TARGET_TURN)
 
-    def _around(self, centre: tuple[float, float]) -> Array:
-        return centre + self.np_random.uniform(-1, 1, 2) * SPREAD
+    def _around(self, center: tuple[float, float]) -> Array:
+        return center + self.np_random.uniform(-1, 1, 2) * SPREAD
 
     def _go_midway(self, blocks: list[Array], targets: list[Array]) -> Array:
         """Move the blocks along their ways; returns where the rod (2,) is then."""

@@ -12,20 +12,19 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from ibc_envs.block_push.geometry import direction
+from ibc_envs.block_push.pushing import push, towards
 from numpy.typing import NDArray
-
-from envs.block_push.geometry import direction
-from envs.block_push.pushing import push, towards
 
 Array = NDArray[np.float64]
 Obs = dict[str, Array]
 
 #: Reach: distance of the point from the block, and the greatest step (m), as published.
 PRE_PUSH_DISTANCE, REACH_STEP = 0.05, 0.02
-#: Discontinuous: the block has been in the first zone if it is this close to its centre, or in a corridor (half width,
+#: Discontinuous: the block has been in the first zone if it is this close to its center, or in a corridor (half width,
 #: and its growth with the way) from there to the second zone, or farther along y than GONE (m).
 PLACED, CORRIDOR, WIDENING, GONE = 0.01, 0.008, 0.25, 0.06
-#: Multimodal: closer than this to a zone's centre, a block is left alone; the line of a push keeps this far from the
+#: Multimodal: closer than this to a zone's center, a block is left alone; the line of a push keeps this far from the
 #: other block. Ways are chosen by exp(-distance / NEARBY) of where the push begins.
 MULTIMODAL_PLACED, CLEARANCE, NEARBY = 0.02, 0.065, 0.06
 #: Insert: the block is aimed at the point of the slot's axis that lies LOOK_AHEAD in front of it, no farther from the
@@ -66,13 +65,13 @@ def _yaw(orientation: Array) -> float:
 
 
 def _push_to(obs: Obs, aim: Array, block: str = "block", others: Sequence[Array] = ()) -> Array:
-    centre = obs[f"{block}_translation"]
+    center = obs[f"{block}_translation"]
     return push(
         obs["effector_target_translation"],
-        centre,
+        center,
         _yaw(obs[f"{block}_orientation"]),
         aim,
-        float(np.linalg.norm(aim - centre)),
+        float(np.linalg.norm(aim - center)),
         others,
     )
 
@@ -87,7 +86,7 @@ class ReachExpert(_Expert):
 
 
 class PushExpert(_Expert):
-    """Pushes the block to the zone's centre."""
+    """Pushes the block to the zone's center."""
 
     def _act(self, slot: int, obs: Obs) -> Array:
         return _push_to(obs, obs["target_translation"])
@@ -96,7 +95,7 @@ class PushExpert(_Expert):
 class DiscontinuousExpert(_Expert):
     """Pushes the block to the first zone until it is there or beyond, then to the second.
 
-    It goes closer to the first zone's centre than success asks, and tells by where the block is, not by memory, which
+    It goes closer to the first zone's center than success asks, and tells by where the block is, not by memory, which
     zone is next: so can a policy that sees the same.
     """
 

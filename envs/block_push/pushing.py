@@ -5,7 +5,7 @@ are, so that a policy without memory can imitate it: the same observation always
 course is taken up where it is.
 
 The face to push on is the one whose inward normal points best towards the aim. In the frame of that face (u along the
-normal, s along the face), pushing off the centre by s turns the block, and so does dragging the face sideways, in the
+normal, s along the face), pushing off the center by s turns the block, and so does dragging the face sideways, in the
 same direction. Both are used: the rod goes for an offset against the error of the block's heading. It advances only as
 far as it is near that offset; else it stands off, and if it is not behind the block, it first travels round it.
 """
@@ -15,25 +15,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from ibc_envs.block_push.geometry import direction, quarter_turn_error
 from numpy.typing import NDArray
-
-from envs.block_push.geometry import direction, quarter_turn_error
 
 Array = NDArray[np.float64]
 
-#: Steps (m): greatest while travelling and while pushing.
+#: Steps (m): greatest while traveling and while pushing.
 TRAVEL, PUSH = 0.05, 0.025
-#: u of the rod's centre where it touches a face, and where it stands off.
+#: u of the rod's center where it touches a face, and where it stands off.
 CONTACT, STAND_OFF = -0.025, -0.037
 #: Offset along the face for each rad of heading error, and its limit, inside the face.
 OFFSET_GAIN, MAX_OFFSET = 0.05, 0.012
 #: Distance from the offset up to which the rod advances fully, and from which it does not.
 NEAR, FAR = 0.004, 0.010
-#: The heading error is measured at a point this far behind the block's centre (m), where nothing else is said.
+#: The heading error is measured at a point this far behind the block's center (m), where nothing else is said.
 PIVOT = 0.02
 #: How much of the push is given up at the greatest heading error (45 degrees).
 SLOW_TURN = 0.6
-#: Travelling round a block: radius, and angle of one leg (rad). Within BEHIND (rad) of the face's normal it is not
+#: Traveling round a block: radius, and angle of one leg (rad). Within BEHIND (rad) of the face's normal it is not
 #: needed.
 AROUND_RADIUS, AROUND_ANGLE, BEHIND = 0.052, 0.8, 0.9
 
@@ -58,12 +57,12 @@ def push(
 
     Args:
         rod: its set-point (2,).
-        block: centre (2,).
+        block: center (2,).
         yaw: of the block (rad), up to quarter turns.
         aim: the point (2,) towards which the block is pushed.
         distance: how far it should still go (m).
-        obstacles: centres of other blocks, which the rod travels round.
-        pivot: how far behind the block's centre its heading is measured (m); 0 for an aim that keeps its distance.
+        obstacles: centers of other blocks, which the rod travels round.
+        pivot: how far behind the block's center its heading is measured (m); 0 for an aim that keeps its distance.
     """
     heading = aim - block
     angle = float(np.arctan2(heading[1], heading[0]))
@@ -89,19 +88,19 @@ def push(
 
 
 def _travel(rod: Array, goal: Array, obstacles: Sequence[Array]) -> Array:
-    for centre in obstacles:
-        goal = detour(rod, goal, centre)
+    for center in obstacles:
+        goal = detour(rod, goal, center)
     return towards(rod, goal, TRAVEL)
 
 
-def detour(rod: Array, goal: Array, centre: Array) -> Array:
+def detour(rod: Array, goal: Array, center: Array) -> Array:
     """The goal, or a point on the way round an obstacle that lies between the rod and the goal."""
-    span, to_centre = goal - rod, centre - rod
-    fraction = np.clip(span @ to_centre / max(float(span @ span), 1e-12), 0.0, 1.0)
-    if np.linalg.norm(rod + fraction * span - centre) > 0.9 * AROUND_RADIUS or fraction == 0.0:
+    span, to_center = goal - rod, center - rod
+    fraction = np.clip(span @ to_center / max(float(span @ span), 1e-12), 0.0, 1.0)
+    if np.linalg.norm(rod + fraction * span - center) > 0.9 * AROUND_RADIUS or fraction == 0.0:
         return goal
-    here, there = (np.arctan2(p[1] - centre[1], p[0] - centre[0]) for p in (rod, goal))
+    here, there = (np.arctan2(p[1] - center[1], p[0] - center[0]) for p in (rod, goal))
     turn = (there - here + np.pi) % (2 * np.pi) - np.pi
-    far = float(np.linalg.norm(to_centre))
+    far = float(np.linalg.norm(to_center))
     leg = max(AROUND_ANGLE, float(np.arccos(min(1.0, AROUND_RADIUS / far))))
-    return centre + AROUND_RADIUS * direction(here + np.sign(turn) * min(abs(turn), leg))
+    return center + AROUND_RADIUS * direction(here + np.sign(turn) * min(abs(turn), leg))

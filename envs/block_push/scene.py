@@ -1,6 +1,6 @@
 """The table as a MuJoCo model: blocks, targets, a slot, and the tool on slide joints or on an arm.
 
-Metres, kilograms, seconds; x points away from the arm's base, y to its left, z up from the table top. Sizes, masses,
+Meters, kilograms, seconds; x points away from the arm's base, y to its left, z up from the table top. Sizes, masses,
 friction and the camera are those of the published environments (google-research/ibc, environments/block_pushing).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envs.block_push import arm as xarm
-from envs.studio import SURFACES, VISUAL
+from ibc_envs.block_push import arm as xarm
+from ibc_envs.studio import SURFACES, VISUAL
 
 ARMS = ("slides", "xarm")
 
@@ -40,7 +40,7 @@ DT, SUBSTEPS = 0.0025, 40
 SLIDE_KP, SLIDE_KV, SLIDE_MASS, SLIDE_FORCE = 400.0, 9.0, 0.05, 4.0
 
 BLUE, AMBER = (0.15, 0.40, 0.85), (0.93, 0.55, 0.05)
-BLOCK_COLOURS = ("0.90 0.25 0.27 1", "0.16 0.55 0.36 1")
+BLOCK_COLORS = ("0.90 0.25 0.27 1", "0.16 0.55 0.36 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Scene:
 
     Attributes:
         num_blocks: 1 or 2.
-        targets: colour (r, g, b) of each target.
+        targets: color (r, g, b) of each target.
         slot: whether the first target is a slot instead of a zone.
     """
 
@@ -99,7 +99,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
 
 
 def tool_xml() -> str:
-    """The rod and its mount; the origin is the end of the rod, at its lower face's centre."""
+    """The rod and its mount; the origin is the end of the rod, at its lower face's center."""
     half = TOOL_LENGTH / 2
     return f"""
       <geom class="tool" name="rod" type="capsule" size="{TOOL_RADIUS} {half}" pos="0 0 {half + TOOL_RADIUS}" material="rod" mass="0.01"/>
@@ -147,7 +147,7 @@ def _block(i: int) -> str:
       <joint type="slide" axis="0 1 0"/>
       <joint type="slide" axis="0 0 1" range="-0.002 0.003" solreflimit="0.005 1"/>
       <joint type="hinge" axis="0 0 1"/>
-      <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{BLOCK_COLOURS[i]}"/>
+      <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{BLOCK_COLORS[i]}"/>
     </body>"""
 
 
@@ -164,16 +164,16 @@ def _target(scene: Scene, i: int) -> str:
     return f'<body name="target{i}" mocap="true" pos="0.4 {0.2 + 0.2 * i} 0">{inside}</body>'
 
 
-def _slot(colour: str) -> str:
-    """Walls around the seat; a block enters along +x of the slot and then has its centre at the origin."""
+def _slot(color: str) -> str:
+    """Walls around the seat; a block enters along +x of the slot and then has its center at the origin."""
     half, wall, height = BLOCK_SIZE / 2, SLOT_WALL / 2, 0.015
     side = half + SLOT_PLAY / 2 + wall
     back = half + wall
-    mouth = half - SLOT_LENGTH + wall  # the round end of each wall has its centre here
+    mouth = half - SLOT_LENGTH + wall  # the round end of each wall has its center here
     long = (back + wall - mouth) / 2
     out = [
         f'<geom class="slot" type="box" size="{wall} {side + wall} {height}" pos="{back} 0 {height}"/>',
-        f'<geom class="seen" type="box" size="{half} {half} 0.0005" pos="0 0 0.0005" rgba="{colour} 1"/>',
+        f'<geom class="seen" type="box" size="{half} {half} 0.0005" pos="0 0 0.0005" rgba="{color} 1"/>',
     ]
     for y in (side, -side):
         out += [

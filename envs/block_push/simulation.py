@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
-from envs.block_push import arm as xarm
-from envs.block_push.scene import (
+from ibc_envs.block_push import arm as xarm
+from ibc_envs.block_push.scene import (
     ARMS,
     DT,
     REACH,
@@ -20,7 +18,8 @@ from envs.block_push.scene import (
     Scene,
     scene_xml,
 )
-from envs.physics import mujoco
+from ibc_envs.physics import mujoco
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
@@ -38,7 +37,7 @@ def into_workspace(point: Array) -> Array:
 
 
 class Simulation:
-    """Blocks, targets and the tool, in metres and radians."""
+    """Blocks, targets and the tool, in meters and radians."""
 
     def __init__(self, scene: Scene, arm: str = "slides") -> None:
         """Raises ValueError for an arm there is not."""

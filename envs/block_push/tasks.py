@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-
-from envs.block_push.env import BLOCK_AREA, TARGET_AREA, TARGET_TURN, Array, TabletopEnv
-from envs.block_push.geometry import quarter_turn_error
-from envs.block_push.scene import AMBER, BLUE, Scene
+from ibc_envs.block_push.env import BLOCK_AREA, TARGET_AREA, TARGET_TURN, Array, TabletopEnv
+from ibc_envs.block_push.geometry import quarter_turn_error
+from ibc_envs.block_push.scene import AMBER, BLUE, Scene
 
 #: The point to reach lies this far behind the block, seen from the target.
 PRE_PUSH_DISTANCE = 0.05
@@ -16,13 +15,13 @@ PRE_PUSH_DISTANCE = 0.05
 FIRST_Y, SECOND_Y, SEPARATION = 0.0, 0.4, 0.15
 #: Multimodal: how far apart blocks and targets are at least along x.
 BLOCK_SEPARATION, TARGET_SEPARATION = 0.1, 0.12
-#: Insert: where the slot is drawn along y (centre, half width), and how exactly a block lies in it when it is in
+#: Insert: where the slot is drawn along y (center, half width), and how exactly a block lies in it when it is in
 #: (depth, m; sideways, m; yaw, rad). The last two are beyond the play: they exclude a block on top or outside.
 SLOT_Y, SLOT_DEPTH, SLOT_SIDE, SLOT_YAW = (0.25, 0.1), 0.002, 0.001, 0.05
 
 
 class BlockPushEnv(TabletopEnv):
-    """Push the block into the target zone: its centre within ``tolerance`` of the zone's. Any yaw will do."""
+    """Push the block into the target zone: its center within ``tolerance`` of the zone's. Any yaw will do."""
 
     def _judge(self) -> tuple[bool, float, dict[str, Any]]:
         distance = _distance(self.simulation.blocks[0], self.simulation.targets[0])
@@ -53,7 +52,7 @@ class BlockReachEnv(TabletopEnv):
 class BlockPushDiscontinuousEnv(TabletopEnv):
     """Push the block into the first zone, then on into the second.
 
-    Solved when the block has been within ``tolerance`` of the first zone's centre and, later, is within it of the
+    Solved when the block has been within ``tolerance`` of the first zone's center and, later, is within it of the
     second's. (The published environment checks the first twice and the order never.) Whether the first has been
     visited is not observed, as published: it shows in where the block is, since the first zone lies between the
     block's start and the second, which makes the best action jump where the block arrives.
@@ -90,7 +89,7 @@ class BlockPushDiscontinuousEnv(TabletopEnv):
 class BlockPushMultimodalEnv(TabletopEnv):
     """Push each of two blocks into a zone of its own, in any order and pairing.
 
-    A block is in a zone within ``tolerance`` of its centre, by default 0.04 m as published. Reward: 0.49 for the first
+    A block is in a zone within ``tolerance`` of its center, by default 0.04 m as published. Reward: 0.49 for the first
     block and 0.51 for the second, as later work scores this task; ``info["num_placed"]`` counts blocks in zones of
     their own now.
     """

@@ -1,7 +1,13 @@
 """The benchmark's other tasks on today's simulators: kitchen, mazes and locomotion, with success in ``info``."""
 
-from envs.d4rl.adapter import SuccessInfo
-from envs.d4rl.kitchen import KitchenFixes, LegacyKitchen
-from envs.d4rl.maze_expert import PointMazeExpert, StraightExpert
+from ibc_envs.d4rl.adapter import SuccessInfo
+from ibc_envs.d4rl.kitchen import KitchenFixes, LegacyKitchen
+from ibc_envs.d4rl.maze_expert import PointMazeExpert, StraightExpert
 
-__all__ = ["KitchenFixes", "LegacyKitchen", "PointMazeExpert", "StraightExpert", "SuccessInfo"]
+__all__ = [
+    "KitchenFixes",
+    "LegacyKitchen",
+    "PointMazeExpert",
+    "StraightExpert",
+    "SuccessInfo",
+]

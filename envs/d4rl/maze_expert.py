@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 Cell = tuple[int, int]
 
-#: Force for each metre to the next way point, and against each metre a second.
+#: Force for each meter to the next way point, and against each meter a second.
 PROPORTIONAL, DERIVATIVE = 10.0, 1.0
-#: Straight ways: greatest speed (m/s), metres from the goal within which it is less, and force for each m/s that lacks.
+#: Straight ways: greatest speed (m/s), meters from the goal within which it is less, and force for each m/s that lacks.
 SPEED, BRAKING, GAIN = 2.0, 0.5, 2.0
 
 
 class PointMazeExpert:
-    """Heads for the centre of the next cell of a shortest way, in the last cell for the goal itself.
+    """Heads for the center of the next cell of a shortest way, in the last cell for the goal itself.
 
     What it does is a function of the observation. The original data comes from a controller of this kind as well.
     """
@@ -55,7 +55,7 @@ class PointMazeExpert:
         return np.array([j + 0.5 - columns / 2, rows / 2 - i - 0.5], dtype=np.float32)
 
     def _cell(self, position: NDArray[np.float32]) -> Cell:
-        """The free cell nearest to a position; cells are one metre wide, the maze is centred on the origin."""
+        """The free cell nearest to a position; cells are one meter wide, the maze is centerd on the origin."""
         rows, columns = self._size
         i, j = rows / 2 - position[1] - 0.5, position[0] + columns / 2 - 0.5
         return min(self._free, key=lambda cell: (cell[0] - i) ** 2 + (cell[1] - j) ** 2)

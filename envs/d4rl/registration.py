@@ -6,9 +6,9 @@ from typing import Any
 
 from gymnasium.envs.registration import WrapperSpec, register
 
-SUCCESS = WrapperSpec("SuccessInfo", "envs.d4rl.adapter:SuccessInfo", {})
-FIXES = WrapperSpec("KitchenFixes", "envs.d4rl.kitchen:KitchenFixes", {})
-LEGACY = WrapperSpec("LegacyKitchen", "envs.d4rl.kitchen:LegacyKitchen", {})
+SUCCESS = WrapperSpec("SuccessInfo", "ibc_envs.d4rl.adapter:SuccessInfo", {})
+FIXES = WrapperSpec("KitchenFixes", "ibc_envs.d4rl.kitchen:KitchenFixes", {})
+LEGACY = WrapperSpec("LegacyKitchen", "ibc_envs.d4rl.kitchen:LegacyKitchen", {})
 
 #: The tasks of kitchen-complete and -partial, and of kitchen-mixed (D4RL, ``kitchen/kitchen_envs``).
 KITCHEN = {
@@ -107,7 +107,7 @@ def _register(
     kwargs: dict[str, Any],
 ) -> None:
     register(
-        id=f"envs/{name}",
+        id=f"ibc/{name}",
         entry_point=entry_point,
         max_episode_steps=horizon,
         additional_wrappers=wrappers,

@@ -1,14 +1,9 @@
-"""The N-dimensional particle integrator, alone, among obstacles and in a corridor."""
+"""The N-dimensional particle integrator."""
 
-from envs.particle.corridor import CorridorExpert, ParticleCorridorEnv
-from envs.particle.env import ParticleEnv
-from envs.particle.expert import ParticleExpert
-from envs.particle.obstacles import ParticleObstaclesEnv
+from ibc_envs.particle.env import ParticleEnv
+from ibc_envs.particle.expert import ParticleExpert
 
 __all__ = [
-    "CorridorExpert",
-    "ParticleCorridorEnv",
     "ParticleEnv",
     "ParticleExpert",
-    "ParticleObstaclesEnv",
 ]

@@ -23,7 +23,7 @@ HORIZON = 50
 #: Greatest speed (units/s) of a scattered start.
 SCATTER_SPEED = 0.5
 
-#: Side of the square picture of a pair of dimensions, and its colours (RGB).
+#: Side of the square picture of a pair of dimensions, and its colors (RGB).
 _PANEL = 192
 _AGENT, _FIRST, _SECOND, _SETPOINT = (38, 70, 200), (46, 160, 67), (215, 58, 73), (150, 150, 150)
 _BALL = (200, 200, 205)
@@ -150,7 +150,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         return (self._second, self._first) if self.reverse else (self._first, self._second)
 
     def _balls(self) -> list[tuple[Array, float]]:
-        """What is drawn as round and solid: centres (n_dim,) and radii."""
+        """What is drawn as round and solid: centers (n_dim,) and radii."""
         return []
 
     def _info(self) -> dict[str, Any]:
@@ -185,11 +185,11 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
             return round(x), _PANEL - round(y)
 
         cv2.rectangle(panel, (0, 0), (_PANEL - 1, _PANEL - 1), (225, 225, 225), 1)
-        for centre, size in self._balls():
-            cv2.circle(panel, pixel(centre), round(size * 0.8 * _PANEL), _BALL, -1, cv2.LINE_AA)
+        for center, size in self._balls():
+            cv2.circle(panel, pixel(center), round(size * 0.8 * _PANEL), _BALL, -1, cv2.LINE_AA)
         radius = max(2, round(GOAL_DISTANCE * 0.8 * _PANEL))
-        for goal, colour in ((self._first, _FIRST), (self._second, _SECOND)):
-            cv2.circle(panel, pixel(goal), radius, colour, 2, cv2.LINE_AA)
+        for goal, color in ((self._first, _FIRST), (self._second, _SECOND)):
+            cv2.circle(panel, pixel(goal), radius, color, 2, cv2.LINE_AA)
         trail = np.array([pixel(point) for point in self._trail], dtype=np.int32)
         cv2.polylines(panel, [trail], False, (170, 185, 235), 1, cv2.LINE_AA)
         cv2.drawMarker(panel, pixel(self._setpoint), _SETPOINT, cv2.MARKER_CROSS, 8, 1)

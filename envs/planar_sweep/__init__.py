@@ -3,6 +3,8 @@
 The environment imports Pymunk; Gymnasium imports it when one is made.
 """
 
-from envs.planar_sweep.expert import PlanarSweepExpert
+from ibc_envs.planar_sweep.expert import PlanarSweepExpert
 
-__all__ = ["PlanarSweepExpert"]
+__all__ = [
+    "PlanarSweepExpert",
+]

@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.planar_sweep.picture import draw
+from ibc_envs.planar_sweep.simulation import Array, Simulation
 from numpy.typing import NDArray
-
-from envs.planar_sweep.picture import draw
-from envs.planar_sweep.simulation import Array, Simulation
 
 Obs = dict[str, NDArray[Any]]
 
@@ -44,7 +43,7 @@ class PlanarSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
       in no particular order, which stays the same for an episode;
     - with ``pixels``, ``rgb`` (96, 96, 3), uint8: table, zone, pieces and stick from above.
 
-    ``info`` has, at every step: ``fraction_in``, the share of the pieces whose centre is in the zone; ``all_in``; and
+    ``info`` has, at every step: ``fraction_in``, the share of the pieces whose center is in the zone; ``all_in``; and
     ``success``: at least 95 % are in. The episode ends when all are in, or after 250 steps (25 s). The reward is what
     ``fraction_in`` has grown by, so the return is what the episode has won.
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-from envs.planar_sweep.simulation import (
+from ibc_envs.planar_sweep.simulation import (
     HALF_SIDE,
     PIECE_RADIUS,
     STICK_LENGTH,
     STICK_THICKNESS,
     Array,
 )
+from numpy.typing import NDArray
 
 _TABLE, _ZONE, _PIECE, _STICK = (246, 244, 240), (120, 205, 120), (205, 70, 50), (45, 85, 215)
 #: Binary digits behind the point of OpenCV's coordinates: movements below a pixel are seen.
@@ -27,20 +26,20 @@ def draw(stick: Array, pieces: Array, zone_radius: float, size: int) -> NDArray[
     scale = size / (2 * HALF_SIDE)
 
     def pixels(points: Array) -> NDArray[np.int32]:
-        # OpenCV's coordinates are those of centres of pixels.
+        # OpenCV's coordinates are those of centers of pixels.
         columns_and_rows = (HALF_SIDE + points * (1, -1)) * scale - 0.5
         return np.rint(columns_and_rows * 2**_SHIFT).astype(np.int32)
 
-    def length(metres: float) -> int:
-        return round(metres * scale * 2**_SHIFT)
+    def length(meters: float) -> int:
+        return round(meters * scale * 2**_SHIFT)
 
     picture = np.full((size, size, 3), _TABLE, np.uint8)
     cv2.circle(
         picture, pixels(np.zeros(2)).tolist(), length(zone_radius), _ZONE, -1, cv2.LINE_AA, _SHIFT
     )
     radius = length(PIECE_RADIUS)
-    for centre in pixels(pieces).tolist():
-        cv2.circle(picture, centre, radius, _PIECE, -1, cv2.LINE_AA, _SHIFT)
+    for center in pixels(pieces).tolist():
+        cv2.circle(picture, center, radius, _PIECE, -1, cv2.LINE_AA, _SHIFT)
     along, across = np.array([np.cos(stick[2]), np.sin(stick[2])]), STICK_THICKNESS / 2
     normal = np.array([-along[1], along[0]])
     half = STICK_LENGTH / 2

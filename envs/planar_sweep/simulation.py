@@ -1,4 +1,4 @@
-"""Disks on a table, pushed by a stick, in Pymunk; lengths inside are millimetres, those outside metres."""
+"""Disks on a table, pushed by a stick, in Pymunk; lengths inside are millimeters, those outside meters."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ HALF_SIDE = 0.25
 PIECE_RADIUS = 0.006
 #: Length and thickness of the stick (m).
 STICK_LENGTH, STICK_THICKNESS = 0.14, 0.008
-#: How far from the middle the stick's centre may be sent along each axis (m): a piece fits between it and the wall.
+#: How far from the middle the stick's center may be sent along each axis (m): a piece fits between it and the wall.
 REACH = 0.225
 #: Seconds of a control step and physics steps in it. At full speed the stick moves 1.5 mm in one; with steps
 #: twice as long, it presses pieces 8 mm into a wall instead of 2.
 CONTROL_STEP, SUBSTEPS = 0.1, 20
 
-#: Pymunk's defaults, such as how deep contacts may sink (0.1), are made for lengths of tens: hence millimetres.
+#: Pymunk's defaults, such as how deep contacts may sink (0.1), are made for lengths of tens: hence millimeters.
 _MM = 1000.0
 #: Share of its velocity that a body keeps for a second. A piece let go at full speed slides on for 8 mm, as on felt.
 _DAMPING = 1e-16
@@ -73,7 +73,7 @@ class Simulation:
             self.move(self.setpoint)
 
     def move(self, setpoint: Array) -> None:
-        """Pull the stick along a straight line to ``setpoint`` (3,) for 0.1 s; its centre stays within reach."""
+        """Pull the stick along a straight line to ``setpoint`` (3,) for 0.1 s; its center stays within reach."""
         target = setpoint.copy()
         target[:2] = np.clip(target[:2], -REACH, REACH)
         change = target - self.setpoint

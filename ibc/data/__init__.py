@@ -1,11 +1,11 @@
 """Demonstrations: episodes, the store they are kept in, readers of other formats, training windows."""
 
+from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.data.episode import Episode, InvalidEpisode
-from ibc.data.readers import read_episodes
-from ibc.data.selection import keep_best, repeat_by_return
+from ibc.data.formats import read_episodes
 from ibc.data.store import DemonstrationWriter
-from ibc.data.tempo import sped_up
-from ibc.data.windows import ShuffledIndices, WindowDataset
+from ibc.data.tempo import temporal_subsample
+from ibc.data.transforms import keep_best, reweight_by_return
 
 __all__ = [
     "DemonstrationWriter",
@@ -15,6 +15,6 @@ __all__ = [
     "WindowDataset",
     "keep_best",
     "read_episodes",
-    "repeat_by_return",
-    "sped_up",
+    "reweight_by_return",
+    "temporal_subsample",
 ]

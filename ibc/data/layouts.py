@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, EpisodeObs
 from ibc.errors import UserError
-from ibc.types import ObsField
+from ibc.spec import ObsField
 
 #: Where the kitchen's elements are among its 30 positions (9 of the robot, 21 of objects).
 KITCHEN_ELEMENT = {
@@ -31,7 +31,7 @@ REFUSED = {
         ("observation", 59),
     ): "the data has the original kitchen's 60 numbers (positions and goals), "
     "{env} today's 59 with velocities, which cannot be made up; use task=kitchen-... or the environment "
-    "envs/FrankaKitchenLegacy-v0",
+    "ibc/FrankaKitchenLegacy-v0",
     (
         ("state", 4),
         ("observation", 4),

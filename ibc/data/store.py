@@ -154,7 +154,7 @@ def _write_obs(group: h5py.Group, obs: EpisodeObs) -> None:
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
     """Write with a checksum, so that damage is noticed; images compressed, one frame a chunk."""
-    if array.dtype == np.uint8:  # a window is then read without its neighbours
+    if array.dtype == np.uint8:  # a window is then read without its neighbors
         layout = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1}
     else:
         layout = {"chunks": array.shape}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibc.data.episode import Episode
 
 
-def sped_up(episode: Episode, factor: int) -> list[Episode]:
+def temporal_subsample(episode: Episode, factor: int) -> list[Episode]:
     """The same episode with ``factor`` recorded steps made into one, once for each phase at which one can begin.
 
     A policy trained on these needs T / factor steps where the demonstrator took T. For actions that are *set-points*:

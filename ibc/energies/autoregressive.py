@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.mlp import ResidualMLP, initialise
-from ibc.nn.parallel import INIT_STD, ParallelMLP
-from ibc.types import Obs, Spec
+from ibc.nn.batched_mlp import INIT_STD, BatchedMLP
+from ibc.nn.mlp import ResidualMLP, initialize
+from ibc.spec import Obs, Spec
 
-#: Points at which a dimension's normaliser is taken. Enough for ranking; a likelihood needs peaks wider than a cell.
+#: Points at which a dimension's normalizer is taken. Enough for ranking; a likelihood needs peaks wider than a cell.
 GRID = 64
 #: Outputs of a head, whose squared norm is its energy: minima are then quadratic, and as sharp as the data ask for.
 RESIDUALS = 8
@@ -48,9 +48,9 @@ class AutoregressiveEnergy(NetworkEnergy):
         self.size, self.head_width, self.temperature = size, head_width, temperature
         self.trunk = ResidualMLP(features, width, width=width, num_blocks=num_blocks)
         self.dense_features = nn.Linear(features + width, size * head_width)
-        initialise(self.dense_features)
+        initialize(self.dense_features)
         self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, head_width))
-        self.heads = ParallelMLP(size, RESIDUALS, width=head_width, num_blocks=head_blocks)
+        self.heads = BatchedMLP(size, RESIDUALS, width=head_width, num_blocks=head_blocks)
 
     def bind(self, obs: Obs) -> BoundAutoregressive:
         """The observation goes through encoder, trunk and first layer here, and never again."""

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ibc.energies.box import Box
-from ibc.types import Obs
+from ibc.spec import Obs
 
 
 @runtime_checkable
@@ -32,10 +32,10 @@ class HasActionGradient(Protocol):
 
 
 @runtime_checkable
-class HasCoarse(Protocol):
+class HasLowPrecision(Protocol):
     """An :class:`EnergyFn` that can be had cheaper and less precise."""
 
-    def coarse(self) -> EnergyFn:
+    def low_precision(self) -> EnergyFn:
         """Nearly the same energy, for the part of a search that need not be exact."""
         ...
 
@@ -92,6 +92,6 @@ def action_gradient(
     return found
 
 
-def coarse(energy: EnergyFn) -> EnergyFn:
+def low_precision(energy: EnergyFn) -> EnergyFn:
     """The energy as its search may see it; whatever is found must be ranked by the energy itself."""
-    return energy.coarse() if isinstance(energy, HasCoarse) else energy
+    return energy.low_precision() if isinstance(energy, HasLowPrecision) else energy

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn.bounds import ActionBounds
+from ibc.nn.action_bounds import ActionBounds
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ibc.energies.base import Energy, EnergyFn
 from ibc.energies.box import Box
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.nn.densities import BoundDensity
-from ibc.types import Obs, Spec
+from ibc.spec import Obs, Spec
 
 
 @runtime_checkable

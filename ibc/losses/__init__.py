@@ -2,40 +2,40 @@
 
 from ibc.losses.base import Loss
 from ibc.losses.combined import Combined
-from ibc.losses.contrastive_divergence import ContrastiveDivergence
-from ibc.losses.denoising import Denoising
+from ibc.losses.contrastive import ContrastiveDivergence
 from ibc.losses.explicit import (
+    ELBO,
     MSE,
-    EvidenceBound,
     NegativeLogLikelihood,
-    NeighbourRegression,
+    NeighborRegression,
     NoisePrediction,
 )
 from ibc.losses.gradient_penalty import GradientPenalty, gradient_penalty
 from ibc.losses.info_nce import InfoNCE, info_nce
-from ibc.losses.level_denoising import LevelDenoising
-from ibc.losses.negatives import NeighbourNegatives, SampledNegatives, UniformNegatives
+from ibc.losses.negatives import NeighborNegatives, SampledNegatives, UniformNegatives
+from ibc.losses.noise_conditioned import NoiseConditionedScoreMatching
 from ibc.losses.path_penalty import PathPenalty
-from ibc.losses.prefix_nce import PrefixInfoNCE
+from ibc.losses.prefix_info_nce import PrefixInfoNCE
 from ibc.losses.ranking_nce import RankingNCE, ranking_nce
-from ibc.losses.regularisers import EnergyMagnitude
-from ibc.losses.replayed import ReplayedNegatives
+from ibc.losses.regularizers import EnergyMagnitude
+from ibc.losses.replayed_negatives import ReplayedNegatives
+from ibc.losses.score_matching import DenoisingScoreMatching
 from ibc.losses.unrolled import Unrolled
 
 __all__ = [
+    "ELBO",
     "MSE",
     "Combined",
     "ContrastiveDivergence",
-    "Denoising",
+    "DenoisingScoreMatching",
     "EnergyMagnitude",
-    "EvidenceBound",
     "GradientPenalty",
     "InfoNCE",
-    "LevelDenoising",
     "Loss",
     "NegativeLogLikelihood",
-    "NeighbourNegatives",
-    "NeighbourRegression",
+    "NeighborNegatives",
+    "NeighborRegression",
+    "NoiseConditionedScoreMatching",
     "NoisePrediction",
     "PathPenalty",
     "PrefixInfoNCE",

@@ -1,4 +1,4 @@
-"""What a loss is: it turns a policy and a batch into a scalar, and knows nothing of optimisers."""
+"""What a loss is: it turns a policy and a batch into a scalar, and knows nothing of optimizers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from ibc.energies import Energy, EnergyFn
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
-from ibc.types import Batch, Obs
+from ibc.random import RandomSource
+from ibc.spec import Batch, Obs
 
 #: What a loss reports beside its value: detached scalars by name.
 Metrics = dict[str, Tensor]
@@ -24,9 +24,9 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """The scalar to be minimised and what is worth logging.
+        """The scalar to be minimized and what is worth logging.
 
         Raises:
             UserError: the policy does not offer what the loss needs.

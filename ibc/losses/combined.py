@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.losses.base import Loss, Metrics, collect_state, restore_state
-from ibc.noise import Noise
-from ibc.types import Batch
+from ibc.random import RandomSource
+from ibc.spec import Batch
 
 
 class Combined(Loss):
@@ -43,7 +43,7 @@ class Combined(Loss):
         self.weights = list(weights)
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         values: list[Tensor] = []
@@ -51,7 +51,7 @@ class Combined(Loss):
         for loss, fraction, weight in zip(self.losses, self.fractions, self.weights, strict=True):
             count = max(1, round(fraction * len(batch.action)))
             part = Batch({n: o[:count] for n, o in batch.obs.items()}, batch.action[:count])
-            value, reported = loss(policy, part, noise)
+            value, reported = loss(policy, part, rng)
             values.append(weight * value)
             metrics |= reported
         return torch.stack(values).sum(), metrics

@@ -10,15 +10,15 @@ from torch import Tensor
 from ibc.errors import UserError
 from ibc.losses.base import HasLikelihood, HasPrediction, Loss, Metrics, mismatch
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
-from ibc.types import Batch, Obs
+from ibc.random import RandomSource
+from ibc.spec import Batch, Obs
 
 
 class MSE(Loss):
     """Mean squared error of the predicted action, in the unit cube."""
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasPrediction):
@@ -32,7 +32,7 @@ class NegativeLogLikelihood(Loss):
     """Negative log density of the demonstrated action, in the unit cube."""
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasLikelihood):
@@ -42,7 +42,7 @@ class NegativeLogLikelihood(Loss):
 
 
 @runtime_checkable
-class HasNeighbours(Protocol):
+class HasNeighbors(Protocol):
     """A policy that predicts each example of a batch from the others."""
 
     bounds: ActionBounds
@@ -59,7 +59,7 @@ class HasEvidence(Protocol):
     bounds: ActionBounds
 
     def evidence_unit(
-        self, obs: Obs, unit_action: Float[Tensor, "B A"], noise: Noise
+        self, obs: Obs, unit_action: Float[Tensor, "B A"], rng: RandomSource
     ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """Expected log likelihood, and divergence of the hidden variable from its prior."""
         ...
@@ -72,29 +72,29 @@ class HasNoiseError(Protocol):
     bounds: ActionBounds
 
     def noise_error_unit(
-        self, obs: Obs, unit_action: Float[Tensor, "B A"], noise: Noise
+        self, obs: Obs, unit_action: Float[Tensor, "B A"], rng: RandomSource
     ) -> Float[Tensor, "B A"]:
         """Errors of that prediction."""
         ...
 
 
-class NeighbourRegression(Loss):
+class NeighborRegression(Loss):
     """Squared error, in the unit cube, of what the rest of the batch says about each example."""
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`; a batch needs two examples at least."""
-        if not isinstance(policy, HasNeighbours):
-            raise mismatch(self, policy, "neighbours")
+        if not isinstance(policy, HasNeighbors):
+            raise mismatch(self, policy, "neighbors")
         if len(batch.action) < 2:
-            raise UserError("trainer.batch_size=1; neighbours need at least 2")
+            raise UserError("trainer.batch_size=1; neighbors need at least 2")
         right = policy.bounds.to_unit(batch.action)
         loss = (policy.leave_one_out(batch.obs, right) - right).square().mean()
-        return loss, {"neighbour_mse": loss.detach()}
+        return loss, {"neighbor_mse": loss.detach()}
 
 
-class EvidenceBound(Loss):
+class ELBO(Loss):
     """The negative evidence lower bound (Kingma and Welling 2014), with a weight on the divergence.
 
     With a weight of 1 it bounds the negative log likelihood; less keeps the hidden variable in use where it would
@@ -105,13 +105,13 @@ class EvidenceBound(Loss):
         self.divergence_weight = divergence_weight
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasEvidence):
             raise mismatch(self, policy, "a hidden variable")
         right = policy.bounds.to_unit(batch.action)
-        likelihood, divergence = policy.evidence_unit(batch.obs, right, noise)
+        likelihood, divergence = policy.evidence_unit(batch.obs, right, rng)
         loss = (self.divergence_weight * divergence - likelihood).mean()
         return loss, {
             "reconstruction": likelihood.detach().mean(),
@@ -123,11 +123,11 @@ class NoisePrediction(Loss):
     """Mean squared error of the predicted noise (Ho et al. 2020, equation 14)."""
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasNoiseError):
             raise mismatch(self, policy, "noise to predict")
         right = policy.bounds.to_unit(batch.action)
-        loss = policy.noise_error_unit(batch.obs, right, noise).square().mean()
+        loss = policy.noise_error_unit(batch.obs, right, rng).square().mean()
         return loss, {"noise_mse": loss.detach()}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ibc.energies import EnergyFn, action_gradient
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
+from ibc.random import RandomSource
 
 
 def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> Float[Tensor, " B"]:
@@ -21,7 +21,7 @@ def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> F
 
 
 class GradientPenalty:
-    """Penalises slopes above ``margin``, measured in the unit cube."""
+    """Penalizes slopes above ``margin``, measured in the unit cube."""
 
     name = "gradient_penalty"
 
@@ -30,7 +30,11 @@ class GradientPenalty:
         self.margin = margin
 
     def __call__(
-        self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds, noise: Noise
+        self,
+        energy: EnergyFn,
+        action: Float[Tensor, "B N A"],
+        bounds: ActionBounds,
+        rng: RandomSource,
     ) -> Float[Tensor, ""]:
         """The weighted penalty, differentiable in the energy's parameters."""
         gradient = action_gradient(energy, action.detach(), create_graph=True) * bounds.half_range

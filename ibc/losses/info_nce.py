@@ -1,4 +1,4 @@
-"""InfoNCE: the demonstrated action must be recognised among wrong ones."""
+"""InfoNCE: the demonstrated action must be recognized among wrong ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ibc.energies import EnergyFn
 from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
-from ibc.losses.regularisers import Regulariser
-from ibc.noise import Noise
-from ibc.types import Batch
+from ibc.losses.regularizers import Regularizer
+from ibc.random import RandomSource
+from ibc.spec import Batch
 
 
 def info_nce(energy: Float[Tensor, "B N1"], temperature: float = 1.0) -> Float[Tensor, " B"]:
@@ -36,7 +36,7 @@ class InfoNCE(Loss):
         negatives: where the wrong actions come from; at least one kind.
         temperature: of the softmax.
         gradient_penalty: keeps the energy's slope in check; needed where negatives come from Langevin chains.
-        regularisers: further penalties.
+        regularizers: further penalties.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class InfoNCE(Loss):
         negatives: Sequence[Negatives],
         temperature: float = 1.0,
         gradient_penalty: GradientPenalty | None = None,
-        regularisers: Sequence[Regulariser] = (),
+        regularizers: Sequence[Regularizer] = (),
     ) -> None:
         if not negatives:
             raise ValueError("InfoNCE needs at least one kind of negatives")
         self.negatives = list(negatives)
         self.temperature = temperature
-        self.regularisers = [*([gradient_penalty] if gradient_penalty else []), *regularisers]
+        self.regularizers = [*([gradient_penalty] if gradient_penalty else []), *regularizers]
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`. ``chance`` is the level of a policy that has learned nothing, ln(1 + N)."""
         if not isinstance(policy, HasEnergy):
@@ -62,7 +62,7 @@ class InfoNCE(Loss):
         bounds = policy.bounds
         energy_fn = policy.energy.bind(batch.obs)
         positive = batch.action.unsqueeze(1)
-        sets = [draw(energy_fn, positive, bounds, noise) for draw in self.negatives]
+        sets = [draw(energy_fn, positive, bounds, rng) for draw in self.negatives]
         sizes = [negatives.shape[1] for negatives in sets]
         candidates = torch.cat([positive, *sets], dim=1)
         energy = energy_fn(candidates)
@@ -75,9 +75,9 @@ class InfoNCE(Loss):
             "energy_positive": right.detach().mean(),
             "energy_negative": energy[:, 1:].detach().mean(),
         }
-        for regulariser in self.regularisers:
-            penalty = regulariser(energy_fn, candidates, bounds, noise)
-            metrics[regulariser.name] = penalty.detach()
+        for regularizer in self.regularizers:
+            penalty = regularizer(energy_fn, candidates, bounds, rng)
+            metrics[regularizer.name] = penalty.detach()
             loss = loss + penalty
         return loss, metrics
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ibc.energies import EnergyFn
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
+from ibc.random import RandomSource
 from ibc.samplers import Sampler, uniform_proposal
 
 
@@ -25,7 +25,7 @@ class Negatives(Protocol):
         energy: EnergyFn,
         positive: Float[Tensor, "B 1 A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
         """Detached actions in environment units."""
         ...
@@ -42,10 +42,10 @@ class UniformNegatives:
         energy: EnergyFn,
         positive: Float[Tensor, "B 1 A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        return uniform_proposal(len(positive), self.num, bounds, noise)
+        return uniform_proposal(len(positive), self.num, bounds, rng)
 
 
 class SampledNegatives:
@@ -66,11 +66,11 @@ class SampledNegatives:
         energy: EnergyFn,
         positive: Float[Tensor, "B 1 A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        init = uniform_proposal(len(positive), self.sampler.num_candidates, bounds, noise)
-        found = self.sampler(energy, init, bounds, noise).action
+        init = uniform_proposal(len(positive), self.sampler.num_candidates, bounds, rng)
+        found = self.sampler(energy, init, bounds, rng).action
         if found.shape[1] < self.num:
             raise UserError(
                 f"{self.num} negatives are wanted of a sampler that ends with {found.shape[1]} candidates"
@@ -78,10 +78,10 @@ class SampledNegatives:
         return found[:, : self.num]
 
 
-class NeighbourNegatives:
-    """Neighbours of the demonstrated action, at every scale from the whole box to the precision wanted.
+class NeighborNegatives:
+    """Neighbors of the demonstrated action, at every scale from the whole box to the precision wanted.
 
-    A scale sigma is drawn log-uniformly for each example, then a centre ``z = a + sigma * xi``, and the negatives as
+    A scale sigma is drawn log-uniformly for each example, then a center ``z = a + sigma * xi``, and the negatives as
     ``z + sigma * xi_i``. Given z and sigma, the demonstrated action and its negatives are distributed alike up to the
     density of the data, by the symmetry of the Gaussian; so InfoNCE over such a set has its optimum at ``E = -log p +
     c(o)`` *without* a correction for the proposal. (Negatives around ``a`` itself would not: a set is then lopsided,
@@ -103,12 +103,12 @@ class NeighbourNegatives:
         energy: EnergyFn,
         positive: Float[Tensor, "B 1 A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
         batch, _, size = positive.shape
         span = math.log(self.max_std / self.min_std)
-        std = self.min_std * torch.exp(span * noise.uniform(batch, 1, 1))
-        draws = std * noise.normal(batch, 1 + self.num, size)
-        centre = bounds.to_unit(positive) + draws[:, :1]
-        return bounds.from_unit(centre + draws[:, 1:])
+        std = self.min_std * torch.exp(span * rng.uniform(batch, 1, 1))
+        draws = std * rng.normal(batch, 1 + self.num, size)
+        center = bounds.to_unit(positive) + draws[:, :1]
+        return bounds.from_unit(center + draws[:, 1:])

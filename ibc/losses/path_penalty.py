@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, action_gradient, coarse
+from ibc.energies import EnergyFn, action_gradient, low_precision
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
+from ibc.random import RandomSource
 from ibc.samplers import Sampler, uniform_proposal
 
 
@@ -17,7 +17,7 @@ class Recorder:
     """An energy that remembers the actions at which its slope was asked for."""
 
     def __init__(self, energy: EnergyFn) -> None:
-        self.energy = coarse(energy)
+        self.energy = low_precision(energy)
         self.visited: list[Tensor] = []
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
@@ -52,10 +52,14 @@ class PathPenalty:
         self.penalty = GradientPenalty(weight=weight, margin=margin)
 
     def __call__(
-        self, energy: EnergyFn, action: Float[Tensor, "B N A"], bounds: ActionBounds, noise: Noise
+        self,
+        energy: EnergyFn,
+        action: Float[Tensor, "B N A"],
+        bounds: ActionBounds,
+        rng: RandomSource,
     ) -> Float[Tensor, ""]:
-        """See :class:`Regulariser`."""
+        """See :class:`Regularizer`."""
         recorder = Recorder(energy)
-        init = uniform_proposal(len(action), self.chains, bounds, noise)
-        self.sampler(recorder, init, bounds, noise)
-        return self.penalty(energy, torch.cat(recorder.visited, 1), bounds, noise)
+        init = uniform_proposal(len(action), self.chains, bounds, rng)
+        self.sampler(recorder, init, bounds, rng)
+        return self.penalty(energy, torch.cat(recorder.visited, 1), bounds, rng)

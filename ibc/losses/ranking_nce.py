@@ -11,8 +11,8 @@ from torch import Tensor
 from ibc.energies import EnergyFn, HasStart
 from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
 from ibc.losses.info_nce import info_nce
-from ibc.noise import Noise
-from ibc.types import Batch
+from ibc.random import RandomSource
+from ibc.spec import Batch
 
 
 def ranking_nce(
@@ -45,7 +45,7 @@ class RankingNCE(Loss):
         self.likelihood_weight = likelihood_weight
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasEnergy):
@@ -55,7 +55,7 @@ class RankingNCE(Loss):
             raise mismatch(self, policy.energy, "a proposal density (policy=implicit_ranked)")
         bounds, proposal = policy.bounds, energy_fn.density
         positive = bounds.to_unit(batch.action).unsqueeze(1)
-        unit = torch.cat([positive, proposal.sample(self.num, noise)], 1)
+        unit = torch.cat([positive, proposal.sample(self.num, rng)], 1)
         log_proposal = proposal.log_prob(unit)
         ranking = ranking_nce(
             energy_fn(bounds.from_unit(unit)), log_proposal.detach(), self.temperature

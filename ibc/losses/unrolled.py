@@ -1,4 +1,4 @@
-"""Unrolled optimisation: the search itself is trained to end at the demonstrated action."""
+"""Unrolled optimization: the search itself is trained to end at the demonstrated action."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from ibc.energies import EnergyFn
 from ibc.energies.base import HasActionGradient
 from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
-from ibc.noise import Noise
+from ibc.random import RandomSource
 from ibc.samplers import uniform_proposal
-from ibc.types import Batch
+from ibc.spec import Batch
 
 
 class Unrolled(Loss):
@@ -38,14 +38,14 @@ class Unrolled(Loss):
         self.noise_std = noise_std
 
     def __call__(
-        self, policy: object, batch: Batch, noise: Noise
+        self, policy: object, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
         if not isinstance(policy, HasEnergy):
             raise mismatch(self, policy, "an energy")
         bounds, energy_fn = policy.bounds, policy.energy.bind(batch.obs)
         right = bounds.to_unit(batch.action).unsqueeze(1)
-        unit = bounds.to_unit(uniform_proposal(len(right), self.num, bounds, noise))
+        unit = bounds.to_unit(uniform_proposal(len(right), self.num, bounds, rng))
         loss = unit.new_zeros(())
         for i in range(1, self.num_steps + 1):
             slope = slope_with_graph(energy_fn, bounds.from_unit(unit)) * bounds.half_range
@@ -53,7 +53,7 @@ class Unrolled(Loss):
             error = F.smooth_l1_loss(unit, right.expand_as(unit), beta=0.1)
             loss = loss + i * error
             if i < self.num_steps and self.noise_std > 0:
-                unit = unit + self.noise_std * noise.normal(*unit.shape)
+                unit = unit + self.noise_std * rng.normal(*unit.shape)
         loss = loss * (2 / (self.num_steps * (self.num_steps + 1)))
         return loss, {"unrolled": loss.detach(), "last_error": error.detach()}
 

@@ -1,28 +1,30 @@
 """Network parts: bodies, encoders, and the two maps between environment units and network units."""
 
-from ibc.nn.bounds import ActionBounds
+from ibc.nn.action_bounds import ActionBounds
+from ibc.nn.batched_mlp import BatchedMLP
+from ibc.nn.deep_sets import DeepSetsEncoder
 from ibc.nn.densities import ConditionalDensity, GaussianDensity, MixtureDensity, UniformDensity
 from ibc.nn.encoders import ObsEncoder
 from ibc.nn.energy_head import EnergyHead
 from ibc.nn.flow import FlowDensity
-from ibc.nn.image_encoders import (
+from ibc.nn.mlp import ResidualMLP
+from ibc.nn.normalizer import Normalizer
+from ibc.nn.recurrent import RecurrentEncoder
+from ibc.nn.vision.conv import (
     ConvMaxPool,
     ConvSpatialSoftmax,
     EquivariantSpatialSoftmax,
     ImageEncoder,
 )
-from ibc.nn.mlp import ResidualMLP
-from ibc.nn.normalizer import Normalizer
-from ibc.nn.parallel import ParallelMLP
-from ibc.nn.recurrent import RecurrentEncoder
-from ibc.nn.set_encoder import SetEncoder
-from ibc.nn.spatial_softmax import SpatialSoftmax
+from ibc.nn.vision.spatial_softmax import SpatialSoftmax
 
 __all__ = [
     "ActionBounds",
+    "BatchedMLP",
     "ConditionalDensity",
     "ConvMaxPool",
     "ConvSpatialSoftmax",
+    "DeepSetsEncoder",
     "EnergyHead",
     "EquivariantSpatialSoftmax",
     "FlowDensity",
@@ -31,10 +33,8 @@ __all__ = [
     "MixtureDensity",
     "Normalizer",
     "ObsEncoder",
-    "ParallelMLP",
     "RecurrentEncoder",
     "ResidualMLP",
-    "SetEncoder",
     "SpatialSoftmax",
     "UniformDensity",
 ]

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.nn.bounds import ActionBounds
+from ibc.nn.action_bounds import ActionBounds
 from ibc.nn.mlp import ResidualMLP
-from ibc.noise import Noise
+from ibc.random import RandomSource
 
 #: Standard deviations stay within these limits (unit cube). The lower one bounds the likelihood of data that repeat an
 #: action exactly, which is where mixture densities otherwise run to infinity.
@@ -35,7 +35,7 @@ class ConditionalDensity(nn.Module, ABC):
 
     @abstractmethod
     def sample(
-        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """Detached draws."""
 
@@ -51,9 +51,9 @@ class BoundDensity:
         """See :class:`ConditionalDensity`."""
         return self.density.log_prob(self.features, unit_action)
 
-    def sample(self, count: int, noise: Noise) -> Float[Tensor, "B N A"]:
+    def sample(self, count: int, rng: RandomSource) -> Float[Tensor, "B N A"]:
         """See :class:`ConditionalDensity`."""
-        return self.density.sample(self.features, count, noise)
+        return self.density.sample(self.features, count, rng)
 
 
 class UniformDensity(ConditionalDensity):
@@ -81,12 +81,10 @@ class UniformDensity(ConditionalDensity):
         return -volume.expand(unit_action.shape[:-1])
 
     def sample(
-        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`ConditionalDensity`."""
-        return self.low + (self.high - self.low) * noise.uniform(
-            len(features), count, len(self.low)
-        )
+        return self.low + (self.high - self.low) * rng.uniform(len(features), count, len(self.low))
 
 
 class GaussianDensity(ConditionalDensity):
@@ -113,10 +111,10 @@ class GaussianDensity(ConditionalDensity):
         return (-0.5 * z.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def sample(
-        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`ConditionalDensity`."""
-        return self.mean + self.std * noise.normal(len(features), count, len(self.mean))
+        return self.mean + self.std * rng.normal(len(features), count, len(self.mean))
 
 
 class MixtureDensity(ConditionalDensity):
@@ -150,16 +148,16 @@ class MixtureDensity(ConditionalDensity):
 
     @torch.no_grad()
     def sample(
-        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`ConditionalDensity`."""
         log_weight, mean, log_std = split_mixture(self.network(features), self.num_components)
         cdf = log_weight.double().exp().cumsum(-1)
-        uniform = noise.uniform(len(cdf), count).double() * cdf[:, -1:]
+        uniform = rng.uniform(len(cdf), count).double() * cdf[:, -1:]
         which = torch.searchsorted(cdf, uniform).clamp_(max=self.num_components - 1)
         index = which.unsqueeze(-1).expand(-1, -1, mean.shape[-1])
         spread = log_std.gather(1, index).exp()
-        return mean.gather(1, index) + spread * noise.normal(*index.shape)
+        return mean.gather(1, index) + spread * rng.normal(*index.shape)
 
 
 def split_mixture(

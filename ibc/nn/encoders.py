@@ -1,4 +1,4 @@
-"""From named observations to one feature vector: normalise, stack frames, encode images, concatenate."""
+"""From named observations to one feature vector: normalize, stack frames, encode images, concatenate."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from ibc import machine
-from ibc.nn.image_encoders import ImageEncoder, random_shift, stack_frames
-from ibc.nn.mlp import initialise
-from ibc.nn.normalizer import Normalizer, PictureNormalizer
-from ibc.types import Obs, Spec
+from ibc.device import reduced_precision
+from ibc.nn.mlp import initialize
+from ibc.nn.normalizer import BackgroundNormalizer, Normalizer
+from ibc.nn.vision.conv import ImageEncoder, random_shift, stack_frames
+from ibc.spec import Obs, Spec
 
 #: Numbers in a learned vector.
 VECTOR_SIZE = 16
-#: Mean square of a learned vector below which its length is as good as zero: a hundredth in standardised observations.
+#: Mean square of a learned vector below which its length is as good as zero: a hundredth in standardized observations.
 NEGLIGIBLE = 1e-4
 
 
 class ObsEncoder(nn.Module):
     """All of an observation as one feature vector.
 
-    Vector observations are standardised and flattened over time; each image, less the background of the data, goes
+    Vector observations are standardized and flattened over time; each image, less the background of the data, goes
     through an encoder of its own, built by ``image_encoder(channels)``. Names are taken in sorted order.
 
-    ``noise_std`` shakes standardised vectors in training mode: what a demonstrator decides within a hair's breadth, a
+    ``noise_std`` shakes standardized vectors in training mode: what a demonstrator decides within a hair's breadth, a
     policy must also decide where its own small errors have led it.
 
-    ``max_shift`` moves each picture by up to that many pixels, in training mode, all frames of an observation alike.
+    ``random_shift_pixels`` moves each picture by up to that many pixels, in training mode, all frames of an observation alike.
 
     ``num_gates`` adds that many :class:`GatedFeatures` of vectors and image features together, whose gates also see
-    the lengths of ``num_vectors`` learned vectors, and the angles between them.
+    the lengths of ``num_distance_features`` learned vectors, and the angles between them.
     """
 
     def __init__(
@@ -45,21 +45,21 @@ class ObsEncoder(nn.Module):
         image_encoder: Callable[[int], ImageEncoder],
         sqrt_std: bool = False,
         noise_std: float = 0.0,
-        max_shift: int = 0,
+        random_shift_pixels: int = 0,
         num_gates: int = 0,
-        num_vectors: int = 0,
+        num_distance_features: int = 0,
     ) -> None:
         super().__init__()
-        if num_vectors and not num_gates:
+        if num_distance_features and not num_gates:
             raise ValueError("learned vectors are seen by gates only: num_gates must be at least 1")
         self.noise_std = noise_std
-        self.max_shift = max_shift
+        self.random_shift_pixels = random_shift_pixels
         # Names are the environment's and may not be those of modules, so parts are kept by position.
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
         sizes = [math.prod(spec.obs[name].shape) for name in self.vector_names]
         self.pictures = nn.ModuleList(
-            PictureNormalizer(spec.obs[name].shape) for name in self.image_names
+            BackgroundNormalizer(spec.obs[name].shape) for name in self.image_names
         )
         self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
         self.image_encoders = nn.ModuleList(
@@ -69,16 +69,16 @@ class ObsEncoder(nn.Module):
         for encoder in self.image_encoders:
             assert isinstance(encoder, ImageEncoder)
             size += encoder.feature_size
-        self.gated = GatedFeatures(size, num_gates, num_vectors) if num_gates else None
+        self.gated = GatedFeatures(size, num_gates, num_distance_features) if num_gates else None
         self.feature_size = size + num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
-        """Set the normalisers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""
+        """Set the normalizers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             assert isinstance(normalizer, Normalizer)
             normalizer.fit(obs[name].reshape(len(obs[name]), -1))
         for name, camera in zip(self.image_names, self.pictures, strict=True):
-            assert isinstance(camera, PictureNormalizer)
+            assert isinstance(camera, BackgroundNormalizer)
             camera.fit(obs[name])
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
@@ -102,9 +102,9 @@ class ObsEncoder(nn.Module):
     ) -> Float[Tensor, "B F"]:
         """In training, convolutions are taken in reduced precision, like the products of the energy."""
         picture: Tensor = camera(image)
-        if self.training and self.max_shift > 0:
-            picture = random_shift(picture, self.max_shift)
-        dtype = machine.reduced_precision() if self.training else None
+        if self.training and self.random_shift_pixels > 0:
+            picture = random_shift(picture, self.random_shift_pixels)
+        dtype = reduced_precision() if self.training else None
         with nullcontext() if dtype is None else torch.autocast(image.device.type, dtype):
             features: Tensor = encoder(picture)
         return features.float()
@@ -117,32 +117,38 @@ class GatedFeatures(nn.Module):
     alone only approximate (gated linear units, Dauphin et al. 2017). The gates see rectified features and products of
     two linear ones, since distances and angles, by which one selects, are sums of products.
 
-    With ``num_vectors``, they also see the lengths of that many learned vectors ``u = W x + b``, as ``log(|u|^2 / R +
+    With ``num_distance_features``, they also see the lengths of that many learned vectors ``u = W x + b``, as ``log(|u|^2 / R +
     epsilon)``, and the cosines between them. "Closer than a hundredth" is a sharp bend of a squared distance, which is
     mostly thousands of times larger, and a gentle slope of its logarithm; "coming or going" is the sign of a cosine,
     however slow the movement.
     """
 
-    def __init__(self, in_size: int, num_gates: int, num_vectors: int = 0) -> None:
+    def __init__(self, in_size: int, num_gates: int, num_distance_features: int = 0) -> None:
         super().__init__()
-        self.num_vectors = num_vectors
+        self.num_distance_features = num_distance_features
         self.rectified = nn.Linear(in_size, num_gates)
         self.left = nn.Linear(in_size, num_gates, bias=False)
         self.right = nn.Linear(in_size, num_gates)
-        self.vectors = nn.Linear(in_size, num_vectors * VECTOR_SIZE) if num_vectors else None
-        num_angles = num_vectors * (num_vectors - 1) // 2
-        self.gate = nn.Linear(2 * num_gates + num_vectors + num_angles, num_gates)
+        self.vectors = (
+            nn.Linear(in_size, num_distance_features * VECTOR_SIZE)
+            if num_distance_features
+            else None
+        )
+        num_angles = num_distance_features * (num_distance_features - 1) // 2
+        self.gate = nn.Linear(2 * num_gates + num_distance_features + num_angles, num_gates)
         self.value = nn.Linear(in_size, num_gates)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Float[Tensor, "B I"]) -> Float[Tensor, "B O"]:
         """Vectors to as many features as there are gates."""
         hidden = [F.relu(self.rectified(x)), self.left(x) * self.right(x)]
         if self.vectors is not None:
-            vectors = self.vectors(x).unflatten(-1, (self.num_vectors, VECTOR_SIZE))
+            vectors = self.vectors(x).unflatten(-1, (self.num_distance_features, VECTOR_SIZE))
             square = vectors.square().mean(-1) + NEGLIGIBLE
             unit = vectors * (VECTOR_SIZE * square).rsqrt().unsqueeze(-1)
-            i, j = torch.triu_indices(self.num_vectors, self.num_vectors, 1, device=x.device)
+            i, j = torch.triu_indices(
+                self.num_distance_features, self.num_distance_features, 1, device=x.device
+            )
             hidden += [square.log(), (unit @ unit.transpose(1, 2))[:, i, j]]
         selected: Tensor = torch.sigmoid(self.gate(torch.cat(hidden, -1))) * self.value(x)
         return selected

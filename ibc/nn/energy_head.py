@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.nn.mlp import ResidualBlock, initialise
+from ibc.nn.mlp import ResidualBlock, initialize
 from ibc.nn.spectral_norm import spectral_norm
 
 
@@ -45,12 +45,12 @@ class EnergyHead(nn.Module):
         self.dense_action = nn.Linear(action_size, width, bias=False)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(num_blocks))
         self.dense_out = nn.Linear(width, max(1, self.num_residuals))
-        initialise(self)
+        initialize(self)
         if normed:
             spectral_norm(self)
 
     def weights(self) -> HeadWeights:
-        """The weights of everything behind the features, normalised where they are; read once for each binding."""
+        """The weights of everything behind the features, normalized where they are; read once for each binding."""
         blocks: list[Tensor] = []
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)

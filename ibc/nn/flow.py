@@ -1,4 +1,4 @@
-"""A conditional normalising flow on the unit cube, made of monotone splines."""
+"""A conditional normalizing flow on the unit cube, made of monotone splines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ibc.nn.densities import ConditionalDensity
 from ibc.nn.mlp import ResidualMLP
-from ibc.noise import Noise
+from ibc.random import RandomSource
 
 #: The flow lives on [-LIMIT, LIMIT], a little more than any search box.
 LIMIT = 1.25
@@ -72,10 +72,10 @@ class FlowDensity(ConditionalDensity):
 
     @torch.no_grad()
     def sample(
-        self, features: Float[Tensor, "B F"], count: int, noise: Noise
+        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`ConditionalDensity`."""
-        x = LIMIT * (2 * noise.uniform(len(features), count, self.size) - 1)
+        x = LIMIT * (2 * rng.uniform(len(features), count, self.size) - 1)
         for i in range(len(self.layers)):
             bent = self._bent(i, x)
             y, _ = spline(x, *self._knots(i, features, x, bent), inverse=False)

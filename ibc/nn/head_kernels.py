@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn.energy_head import HeadWeights
-from ibc.nn.scratch import close, rectify, scratch_of
+from ibc.nn.scratch import close, relu_, scratch_of
 from ibc.nn.workers import in_parallel
 
 #: Bytes of one intermediate of one block on a CPU; on other devices one block is this many rows.
@@ -224,9 +224,9 @@ class HeadKernel:
                 q = self.scratch("q", (rows, self.width), self.dtype)
             else:
                 r, q = storage[2 * k], storage[2 * k + 1]
-            rectify(h, r)
+            relu_(h, r)
             torch.addmm(b1, r, w1.t(), out=q)
-            rectify(q, q)
+            relu_(q, q)
             h.add_(b2).addmm_(q, w2.t())
             rectified.append((r, q))
         if storage is not None:

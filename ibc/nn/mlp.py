@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def initialise(module: nn.Module, std: float = 0.05) -> None:
+def initialize(module: nn.Module, std: float = 0.05) -> None:
     """Draw all weights *and biases* of dense layers from N(0, std^2), as the official networks do.
 
     (google-research/ibc, ``networks/layers/resnet.py``; zero biases leave an energy without kinks in the action.)
@@ -48,7 +48,7 @@ class ResidualMLP(nn.Module):
         self.dense_in = nn.Linear(in_size, width)
         self.blocks = nn.ModuleList(ResidualBlock(width, dropout) for _ in range(num_blocks))
         self.dense_out = nn.Linear(width, out_size)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Float[Tensor, "... I"]) -> Float[Tensor, "... O"]:
         """Any batch shape."""

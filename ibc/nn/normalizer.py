@@ -1,4 +1,4 @@
-"""Standardisation of observations, kept with the weights of the network that needs it."""
+"""Standardization of observations, kept with the weights of the network that needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 #: A dimension whose standard deviation is below this part of its magnitude carries no information in the data. It is
-#: centred but not stretched: otherwise a tiny deviation in closed loop becomes a huge input.
+#: centerd but not stretched: otherwise a tiny deviation in closed loop becomes a huge input.
 CONSTANT = 1e-6
 
 
@@ -46,7 +46,7 @@ class Normalizer(nn.Module):
         return obs * self.scale + self.mean
 
 
-class PictureNormalizer(nn.Module):
+class BackgroundNormalizer(nn.Module):
     """``(picture - background) / scale``: what a fixed camera always sees vanishes, what moves stands out.
 
     The background is the median of each pixel and channel by itself; the scale is one number, the root mean square
@@ -80,7 +80,7 @@ class PictureNormalizer(nn.Module):
     def forward(self, image: UInt8[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
         """Stacked frames, each less the background."""
         frames = image.view(len(image), -1, *self.background.shape)
-        standardised: Tensor = (
+        standardized: Tensor = (
             frames.float().sub_(self.background).div_(self.scale)
         )  # in place: memory
-        return standardised.flatten(1, 2)
+        return standardized.flatten(1, 2)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.nn.encoders import ObsEncoder
-from ibc.nn.image_encoders import ImageEncoder
-from ibc.types import Obs, Spec
+from ibc.nn.vision.conv import ImageEncoder
+from ibc.spec import Obs, Spec
 
 
 class RecurrentEncoder(ObsEncoder):
@@ -22,7 +22,7 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        spec, image_encoder, sqrt_std, noise_std, num_gates, num_vectors: as for :class:`ObsEncoder`, of one step.
+        spec, image_encoder, sqrt_std, noise_std, num_gates, num_distance_features: as for :class:`ObsEncoder`, of one step.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RecurrentEncoder(ObsEncoder):
         sqrt_std: bool = False,
         noise_std: float = 0.0,
         num_gates: int = 0,
-        num_vectors: int = 0,
+        num_distance_features: int = 0,
     ) -> None:
         super().__init__(
             replace(spec, obs_horizon=1),
@@ -42,7 +42,7 @@ class RecurrentEncoder(ObsEncoder):
             sqrt_std=sqrt_std,
             noise_std=noise_std,
             num_gates=num_gates,
-            num_vectors=num_vectors,
+            num_distance_features=num_distance_features,
         )
         self.recurrent = nn.GRU(self.feature_size, hidden_size, batch_first=True)
         self.feature_size = hidden_size

@@ -22,7 +22,7 @@ class Scratch(threading.local):
         self._buffers: dict[tuple[str, int, torch.dtype], Tensor] = {}
 
     def __call__(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """An uninitialised matrix of that shape, valid until the same name is asked for again."""
+        """An uninitialized matrix of that shape, valid until the same name is asked for again."""
         rows, columns = shape
         buffer = self._buffers.get((name, columns, dtype))
         if buffer is None or len(buffer) < rows:
@@ -42,7 +42,7 @@ def _bits(x: Tensor) -> Tensor:
     return x.view(torch.int16) if x.dtype == torch.bfloat16 else x
 
 
-def rectify(x: Tensor, out: Tensor) -> Tensor:
+def relu_(x: Tensor, out: Tensor) -> Tensor:
     """``max(x, 0)`` into ``out``."""
     torch.clamp(_bits(x), min=0, out=_bits(out))
     return out

@@ -1,4 +1,4 @@
-"""Spectral normalisation by one power iteration a use (Miyato et al. 2018, algorithm 1)."""
+"""Spectral normalization by one power iteration a use (Miyato et al. 2018, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class SpectralNorm(nn.Module):
         return u @ weight @ v
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The normalised weight."""
+        """The normalized weight."""
         return weight / self.sigma(weight)
 
 
 def spectral_norm(module: nn.Module) -> None:
-    """Normalise every dense layer of a module, in place."""
+    """Normalize every dense layer of a module, in place."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))

@@ -1,29 +1,26 @@
 """Policies: they act."""
 
-from ibc.policies.actor import Actor, PolicyActor
-from ibc.policies.answers import Answers, distinct_answers, doubt
 from ibc.policies.base import Policy
-from ibc.policies.categorical import CategoricalPolicy
+from ibc.policies.baselines.categorical import CategoricalPolicy
+from ibc.policies.baselines.cvae import CVAEPolicy
+from ibc.policies.baselines.diffusion import DiffusionPolicy
+from ibc.policies.baselines.explicit import MDNPolicy, MSEPolicy
+from ibc.policies.baselines.nearest import NearestNeighborPolicy
 from ibc.policies.composed import ComposedPolicy
-from ibc.policies.diffusion import DiffusionPolicy
-from ibc.policies.explicit import MDNPolicy, MSEPolicy
 from ibc.policies.implicit import ImplicitPolicy
-from ibc.policies.nearest import NearestNeighbourPolicy
-from ibc.policies.variational import VariationalPolicy
+from ibc.policies.modes import Answers, distinct_answers, doubt
 
 __all__ = [
-    "Actor",
     "Answers",
+    "CVAEPolicy",
     "CategoricalPolicy",
     "ComposedPolicy",
     "DiffusionPolicy",
     "ImplicitPolicy",
     "MDNPolicy",
     "MSEPolicy",
-    "NearestNeighbourPolicy",
+    "NearestNeighborPolicy",
     "Policy",
-    "PolicyActor",
-    "VariationalPolicy",
     "distinct_answers",
     "doubt",
 ]

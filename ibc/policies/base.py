@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.noise import Noise
-from ibc.types import Batch, Obs, Spec
+from ibc.random import RandomSource
+from ibc.spec import Batch, Obs, Spec
 
 
 @runtime_checkable
@@ -39,15 +39,15 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, dataset: Statistics) -> None:
-        """One pass over the data before any gradient: normalisers and bounds."""
+        """One pass over the data before any gradient: normalizers and bounds."""
 
     @abstractmethod
-    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+    def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
         """Flat action chunks for a batch of observation windows."""
 
-    def act(self, obs: Obs, noise: Noise) -> Float[Tensor, "B Ta D"]:
+    def act(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B Ta D"]:
         """Action chunks for a batch of observation windows; items do not influence one another."""
-        flat = self.act_flat(obs, noise)
+        flat = self.act_flat(obs, rng)
         return flat.view(len(flat), self.spec.action_horizon, self.spec.action_dim)
 
     def report(self) -> dict[str, Float[Tensor, " B"]]:

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ibc.noise import Noise
+from ibc.random import RandomSource
 from ibc.samplers import Candidates
-from ibc.types import Obs
+from ibc.spec import Obs
 
 #: Eager runs before a recording, in which libraries choose their kernels and allocate their workspaces.
 WARM_UPS = 3
@@ -23,7 +23,7 @@ MOST_RECORDINGS = 8
 class Search(Protocol):
     """What is recorded."""
 
-    def __call__(self, obs: Obs, noise: Noise) -> Candidates:
+    def __call__(self, obs: Obs, rng: RandomSource) -> Candidates:
         """All candidates that a search ends with."""
         ...
 
@@ -75,20 +75,20 @@ class CapturedSearch:
         self.capture = capture
         self._recordings: dict[Hashable, _Recording | None] = {}
 
-    def __call__(self, obs: Obs, noise: Noise, kind: Hashable) -> Candidates:
+    def __call__(self, obs: Obs, rng: RandomSource, kind: Hashable) -> Candidates:
         """What ``search(obs, noise)`` returns; ``kind`` must differ wherever more than the values do."""
         shapes = tuple((name, array.shape, array.dtype) for name, array in sorted(obs.items()))
         key = (kind, shapes)
         if key in self._recordings:
             recording = self._recordings.pop(key)
         else:
-            recording = self._record(obs, noise)
+            recording = self._record(obs, rng)
         self._recordings[key] = recording
         while len(self._recordings) > MOST_RECORDINGS:
             del self._recordings[next(iter(self._recordings))]
-        return self.search(obs, noise) if recording is None else recording(obs, noise)
+        return self.search(obs, rng) if recording is None else recording(obs, rng)
 
-    def _record(self, obs: Obs, noise: Noise) -> _Recording | None:
+    def _record(self, obs: Obs, rng: RandomSource) -> _Recording | None:
         inputs = {name: array.clone() for name, array in obs.items()}
         tape = _Tape(next(iter(obs.values())).device)
         try:
@@ -113,17 +113,17 @@ class _Tape:
         self._next = 0
 
     def uniform(self, *shape: int) -> Tensor:
-        """See :class:`Noise`."""
+        """See :class:`RandomSource`."""
         return self._draw(shape, normal=False)
 
     def normal(self, *shape: int) -> Tensor:
-        """See :class:`Noise`."""
+        """See :class:`RandomSource`."""
         return self._draw(shape, normal=True)
 
-    def fill(self, noise: Noise) -> None:
+    def fill(self, rng: RandomSource) -> None:
         """Fresh numbers in all tensors."""
         for normal, tensor in self.draws:
-            tensor.copy_(noise.normal(*tensor.shape) if normal else noise.uniform(*tensor.shape))
+            tensor.copy_(rng.normal(*tensor.shape) if normal else rng.uniform(*tensor.shape))
 
     def _draw(self, shape: tuple[int, ...], *, normal: bool) -> Tensor:
         if not self.closed:
@@ -157,9 +157,9 @@ class _Recording:
     out: Candidates
     replay: Replay
 
-    def __call__(self, obs: Obs, noise: Noise) -> Candidates:
+    def __call__(self, obs: Obs, rng: RandomSource) -> Candidates:
         for name, array in obs.items():
             self.inputs[name].copy_(array)
-        self.tape.fill(noise)
+        self.tape.fill(rng)
         self.replay()
         return Candidates(self.out.action.clone(), self.out.energy.clone())

@@ -7,15 +7,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ibc.energies import Box, Energy, EnergyFn, HasFeasible
-from ibc.energies.bound_terms import BoundComposition
+from ibc.energies.bound_composition import BoundComposition
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics
 from ibc.policies.implicit import ImplicitPolicy
+from ibc.random import RandomSource
 from ibc.samplers import Candidates
 from ibc.samplers.base import score
-from ibc.types import Obs
+from ibc.spec import Obs
 
 
 class ComposedPolicy(Policy):
@@ -47,15 +47,15 @@ class ComposedPolicy(Policy):
         raise UserError("a composition is not trained; train its terms")
 
     @torch.no_grad()
-    def search(self, obs: Obs, noise: Noise) -> Candidates:
+    def search(self, obs: Obs, rng: RandomSource) -> Candidates:
         """All candidates the sampler ends with; with ``hard``, those the search started from as well."""
-        return self._search(self.energy.bind(obs), obs, noise)
+        return self._search(self.energy.bind(obs), obs, rng)
 
-    def _search(self, energy: EnergyFn, obs: Obs, noise: Noise) -> Candidates:
+    def _search(self, energy: EnergyFn, obs: Obs, rng: RandomSource) -> Candidates:
         guide = self.policy.energy.bind(obs) if self.policy.guided else None
         batch = len(next(iter(obs.values())))
-        init = self.policy.start(guide, batch, self.bounds, noise)
-        found = self.policy.sampler(energy, init, self.bounds, noise)
+        init = self.policy.start(guide, batch, self.bounds, rng)
+        found = self.policy.sampler(energy, init, self.bounds, rng)
         if not self.hard:
             return found
         wide = score(energy, init)
@@ -64,10 +64,10 @@ class ComposedPolicy(Policy):
         )
 
     @torch.no_grad()
-    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+    def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
         """See :class:`Policy`."""
         energy = self.energy.bind(obs)
-        candidates = self._search(energy, obs, noise)
+        candidates = self._search(energy, obs, rng)
         self._report = {}
         if self.hard:
             if not isinstance(energy, HasFeasible):
@@ -98,15 +98,15 @@ def search_bounds(own: ActionBounds, box: Box | None) -> ActionBounds:
     Raises:
         UserError: the box is about actions of another size, or is empty.
     """
-    size = len(own.centre)
+    size = len(own.center)
     if box is None:
         return own
     if len(box.low) != size:
         raise UserError(f"the composition has actions of size {len(box.low)}, the policy of {size}")
     if box.is_empty:
         raise UserError("the terms of the composition have no action in common")
-    bounds = ActionBounds(size).to(own.centre)
-    bounds.centre.copy_(own.centre)
+    bounds = ActionBounds(size).to(own.center)
+    bounds.center.copy_(own.center)
     bounds.half_range.copy_(own.half_range)
     bounds.unit_low.copy_(own.to_unit(box.low))
     bounds.unit_high.copy_(own.to_unit(box.high))

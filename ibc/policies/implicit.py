@@ -12,11 +12,11 @@ from torch import Tensor
 from ibc.energies import EnergyFn, HasStart, NetworkEnergy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.noise import Noise
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.policies.captured import CapturedSearch
+from ibc.random import RandomSource
 from ibc.samplers import Candidates, Sampler, uniform_proposal
-from ibc.types import Obs, Spec
+from ibc.spec import Obs, Spec
 
 #: How far around the previous action a warm search starts, in the unit cube.
 WARM_STD = 0.05
@@ -27,11 +27,11 @@ class ImplicitPolicy(Policy):
 
     ``sampler`` is an ordinary attribute: put another one there, and the trained policy searches in another way.
 
-    ``start_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
+    ``init_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
     the energy's proposal and the others around it, at this standard deviation in the unit cube. An energy with a
     proposal density starts from draws of that.
 
-    ``warm_start`` is the share of candidates that start at the last action of the previous decision and around it,
+    ``warm_start_fraction`` is the share of candidates that start at the last action of the previous decision and around it,
     where there was one. It is for searches with few candidates and steps: the best action is rarely far from the last.
     """
 
@@ -41,29 +41,29 @@ class ImplicitPolicy(Policy):
         *,
         energy: Callable[[Spec], NetworkEnergy],
         sampler: Sampler,
-        start_std: float | None = None,
-        warm_start: float = 0.0,
+        init_std: float | None = None,
+        warm_start_fraction: float = 0.0,
     ) -> None:
         super().__init__(spec)
         self.energy = energy(spec)
         self.sampler = sampler
-        self.start_std = start_std
-        self.warm_start = warm_start
+        self.init_std = init_std
+        self.warm_start_fraction = warm_start_fraction
         self._captured = CapturedSearch(self._search)
-        if start_std is not None and getattr(self.energy, "proposal", None) is None:
+        if init_std is not None and getattr(self.energy, "proposal", None) is None:
             raise UserError(
-                "network.start_std needs an energy with a proposal: network.proposal=true"
+                "network.init_std needs an energy with a proposal: network.proposal=true"
             )
 
     @property
-    def warm_start(self) -> float:
+    def warm_start_fraction(self) -> float:
         """The share of candidates that start at the previous action."""
         return self._warm_start
 
-    @warm_start.setter
-    def warm_start(self, share: float) -> None:
+    @warm_start_fraction.setter
+    def warm_start_fraction(self, share: float) -> None:
         if not 0 <= share <= 1:
-            raise UserError(f"warm_start={share}; allowed: a share, 0 to 1")
+            raise UserError(f"warm_start_fraction={share}; allowed: a share, 0 to 1")
         self._warm_start = share
 
     @property
@@ -91,52 +91,52 @@ class ImplicitPolicy(Policy):
         return proposal.squeeze(1)
 
     @torch.no_grad()
-    def search(self, obs: Obs, noise: Noise) -> Candidates:
+    def search(self, obs: Obs, rng: RandomSource) -> Candidates:
         """All candidates the sampler ends with, each with its energy; on a GPU, replayed where it can be."""
-        if not self.bounds.centre.is_cuda:
-            return self._search(obs, noise)
+        if not self.bounds.center.is_cuda:
+            return self._search(obs, rng)
         # _version counts changes in place: of trained weights nothing prepared is used again.
         weights = sum(parameter._version for parameter in self.parameters())
-        kind = (self.sampler, self.start_std, self.warm_start, self.training, weights)
-        return self._captured(obs, noise, kind)
+        kind = (self.sampler, self.init_std, self.warm_start_fraction, self.training, weights)
+        return self._captured(obs, rng, kind)
 
-    def _search(self, obs: Obs, noise: Noise) -> Candidates:
+    def _search(self, obs: Obs, rng: RandomSource) -> Candidates:
         energy = self.energy.bind(obs)
-        init = self.start(energy, len(next(iter(obs.values()))), self.bounds, noise)
-        if self.warm_start > 0 and "previous_action" in obs:
-            init = self._warmed(init, obs["previous_action"], noise)
-        return self.sampler(energy, init, self.bounds, noise)
+        init = self.start(energy, len(next(iter(obs.values()))), self.bounds, rng)
+        if self.warm_start_fraction > 0 and "previous_action" in obs:
+            init = self._warmed(init, obs["previous_action"], rng)
+        return self.sampler(energy, init, self.bounds, rng)
 
     @property
     def guided(self) -> bool:
         """Whether a search starts where the energy says, and not from an even spread."""
-        return self.start_std is not None or getattr(self.energy, "density", None) is not None
+        return self.init_std is not None or getattr(self.energy, "density", None) is not None
 
     def start(
-        self, energy: EnergyFn | None, batch: int, bounds: ActionBounds, noise: Noise
+        self, energy: EnergyFn | None, batch: int, bounds: ActionBounds, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """The candidates that a search in ``bounds`` starts from; ``energy`` need be given only if ``guided``."""
         count = self.sampler.num_candidates
         if isinstance(energy, HasStart) and energy.density is not None:
-            return bounds.from_unit(bounds.clamp_unit(energy.density.sample(count, noise)))
-        if not isinstance(energy, HasStart) or energy.proposal is None or self.start_std is None:
-            return uniform_proposal(batch, count, bounds, noise)
-        shift = self.start_std * noise.normal(batch, count, self.spec.action_size)
+            return bounds.from_unit(bounds.clamp_unit(energy.density.sample(count, rng)))
+        if not isinstance(energy, HasStart) or energy.proposal is None or self.init_std is None:
+            return uniform_proposal(batch, count, bounds, rng)
+        shift = self.init_std * rng.normal(batch, count, self.spec.action_size)
         shift[:, 0] = 0.0
         return bounds.from_unit(bounds.clamp_unit(energy.proposal + shift))
 
     def _warmed(
-        self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], noise: Noise
+        self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """``init`` with its first candidates moved to the previous action and around it; NaN where there was none."""
-        count = math.ceil(self.warm_start * init.shape[1])
+        count = math.ceil(self.warm_start_fraction * init.shape[1])
         unit = self.bounds.to_unit(previous.repeat(1, 1, self.spec.action_horizon))
-        shift = WARM_STD * noise.normal(len(init), count, self.spec.action_size)
+        shift = WARM_STD * rng.normal(len(init), count, self.spec.action_size)
         shift[:, 0] = 0.0
         warm = self.bounds.from_unit(self.bounds.clamp_unit(unit + shift))
         known = torch.isfinite(warm).all(-1, keepdim=True)
         return torch.cat([torch.where(known, warm, init[:, :count]), init[:, count:]], dim=1)
 
-    def act_flat(self, obs: Obs, noise: Noise) -> Float[Tensor, "B A"]:
+    def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
         """See :class:`Policy`."""
-        return self.search(obs, noise).best()
+        return self.search(obs, rng).best()

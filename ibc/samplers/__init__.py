@@ -5,26 +5,26 @@ from ibc.samplers.autoregressive_dfo import AutoregressiveDFO
 from ibc.samplers.base import Candidates, Sampler, uniform_proposal
 from ibc.samplers.chain import Chain
 from ibc.samplers.dfo import DFO
-from ibc.samplers.hamiltonian import Hamiltonian
-from ibc.samplers.langevin import Langevin
-from ibc.samplers.metropolis_langevin import MetropolisLangevin
+from ibc.samplers.hmc import HMC
+from ibc.samplers.langevin import IBCLangevin
+from ibc.samplers.mala import MALA
 from ibc.samplers.modes import Modes, find_modes
 from ibc.samplers.tempering import Tempering
-from ibc.samplers.textbook_langevin import TextbookLangevin
+from ibc.samplers.ula import ULA
 
 __all__ = [
     "DFO",
+    "HMC",
+    "MALA",
+    "ULA",
     "AnnealedLangevin",
     "AutoregressiveDFO",
     "Candidates",
     "Chain",
-    "Hamiltonian",
-    "Langevin",
-    "MetropolisLangevin",
+    "IBCLangevin",
     "Modes",
     "Sampler",
     "Tempering",
-    "TextbookLangevin",
     "find_modes",
     "uniform_proposal",
 ]

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import EnergyFn, action_gradient
-from ibc.energies.levels import HasLevels
+from ibc.energies.noise_conditioned import HasLevels
 from ibc.errors import UserError
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 
@@ -40,7 +40,7 @@ class AnnealedLangevin(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`.
 
@@ -49,14 +49,14 @@ class AnnealedLangevin(Sampler):
         """
         if not isinstance(energy, HasLevels):
             raise UserError(
-                "annealed Langevin needs an energy with levels of noise: policy=implicit_levels"
+                "annealed Langevin needs an energy with levels of noise: policy=implicit_noise_conditioned"
             )
         unit = bounds.to_unit(init)
         for level in energy.levels:
             blurred = energy.at(unit.new_full((len(unit), 1), level))
             for _ in range(self.steps_per_level):
                 slope = action_gradient(blurred, bounds.from_unit(unit)) * bounds.half_range
-                shake = math.sqrt(self.rate) * level * noise.normal(*unit.shape)
+                shake = math.sqrt(self.rate) * level * rng.normal(*unit.shape)
                 unit = unit - 0.5 * self.rate * slope + shake
         unit = unit - action_gradient(energy, bounds.from_unit(unit)) * bounds.half_range
         return score(energy, bounds.from_unit(bounds.clamp_unit(unit)))

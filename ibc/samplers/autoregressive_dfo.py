@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import EnergyFn, HasPrefix
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 from ibc.samplers.dfo import resample
 
@@ -23,7 +23,7 @@ class AutoregressiveDFO(Sampler):
     and its size need not grow with their number. Candidates are shaken one dimension at a time, by less in each round.
     With an energy that has no prefix energies, the whole energy judges every dimension (coordinate-wise search).
 
-    It is an optimiser: the last set is not distributed as ``exp(-E)``. As in the paper, survival knows nothing of the
+    It is an optimizer: the last set is not distributed as ``exp(-E)``. As in the paper, survival knows nothing of the
     ``Z_j`` of a beginning (see :class:`AutoregressiveEnergy`), which only the last ``FINALISTS`` are judged by.
 
     Args:
@@ -54,7 +54,7 @@ class AutoregressiveDFO(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`; ends with ``FINALISTS`` candidates, each with its whole energy."""
         batch, count, size = init.shape
@@ -65,13 +65,13 @@ class AutoregressiveDFO(Sampler):
             total = unit.new_zeros(batch, count)
             for j in range(size):
                 if i > 0:
-                    column = unit[..., j] + std * noise.normal(batch, count)
+                    column = unit[..., j] + std * rng.normal(batch, count)
                     unit = bounds.clamp_unit(unit.index_copy(2, at[j], column.unsqueeze(-1)))
                 value = prefix_energy(energy, bounds.from_unit(unit), j)
                 total = total + value if isinstance(energy, HasPrefix) else value
                 last = i == self.num_iterations - 1 and j == size - 1
                 if not last:  # the last set is scored and not drawn from once more
-                    index = resample(value, noise.uniform(batch, count), self.temperature)
+                    index = resample(value, rng.uniform(batch, count), self.temperature)
                     beginning = index.unsqueeze(-1).expand(-1, -1, j + 1)
                     unit = torch.cat([unit.gather(1, beginning), unit[..., j + 1 :]], -1)
                     total = total.gather(1, index)

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ibc.energies.base import EnergyFn
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Sampler(ABC):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """Search from ``init``; every action returned lies in the bounds, detached, with its own energy."""
 
 
 def uniform_proposal(
-    batch: int, count: int, bounds: ActionBounds, noise: Noise
+    batch: int, count: int, bounds: ActionBounds, rng: RandomSource
 ) -> Float[Tensor, "B N A"]:
     """Candidates spread evenly over the search box, in environment units."""
     low, high = bounds.unit_low, bounds.unit_high
-    unit = low + (high - low) * noise.uniform(batch, count, low.shape[0])
+    unit = low + (high - low) * rng.uniform(batch, count, low.shape[0])
     return bounds.from_unit(unit)
 
 

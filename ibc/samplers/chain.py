@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import EnergyFn
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler
 
 
@@ -30,11 +30,11 @@ class Chain(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`."""
-        candidates = self.samplers[0](energy, init, bounds, noise)
+        candidates = self.samplers[0](energy, init, bounds, rng)
         for sampler in self.samplers[1:]:
             start = candidates.lowest(sampler.num_candidates)
-            candidates = sampler(energy, start.action, bounds, noise)
+            candidates = sampler(energy, start.action, bounds, rng)
         return candidates

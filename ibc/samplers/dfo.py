@@ -1,4 +1,4 @@
-"""Derivative-free optimisation: resample the good candidates, shake them, repeat."""
+"""Derivative-free optimization: resample the good candidates, shake them, repeat."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, coarse
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.energies.base import EnergyFn, low_precision
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 #: After a search by a coarse energy, so many of the last set are scored by the exact one, and returned.
@@ -25,7 +25,7 @@ def resample(
 
 
 class DFO(Sampler):
-    """The paper's derivative-free optimiser (algorithm 1), which returns the last set it has scored.
+    """The paper's derivative-free optimizer (algorithm 1), which returns the last set it has scored.
 
     The official code resamples once more and then indexes the new set by the old probabilities; here a returned action
     always carries its own energy. Reliable to about five action dimensions.
@@ -58,16 +58,16 @@ class DFO(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`."""
-        cheap = coarse(energy)
+        cheap = low_precision(energy)
         candidates = score(cheap, init)
         std = self.noise_std
         for _ in range(self.num_iterations - 1):
-            uniform = noise.uniform(*candidates.energy.shape)
+            uniform = rng.uniform(*candidates.energy.shape)
             survivors = candidates.take(resample(candidates.energy, uniform, self.temperature))
-            unit = bounds.to_unit(survivors.action) + std * noise.normal(*init.shape)
+            unit = bounds.to_unit(survivors.action) + std * rng.normal(*init.shape)
             candidates = score(cheap, bounds.from_unit(bounds.clamp_unit(unit)))
             std *= self.shrink
         if cheap is energy:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient, coarse
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.energies.base import EnergyFn, action_gradient, low_precision
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 #: The part of a chain, at its end, that follows the exact energy; before, a coarse one will do.
@@ -24,11 +24,11 @@ def polynomial_schedule(num_steps: int, init: float, final: float, power: float)
     return [(init - final) * (1 - i / (num_steps - 1)) ** power + final for i in range(num_steps)]
 
 
-class Langevin(Sampler):
+class IBCLangevin(Sampler):
     """Annealed, noisy gradient descent as in the paper (appendix B.3) and its code.
 
     One step is ``a <- clip(a - clip(s * (g / 2 + noise_std * xi)))``. The noise is multiplied by the step itself and
-    not by its square root, so this is an optimiser: its temperature falls to zero with the step, and it does not sample
+    not by its square root, so this is an optimizer: its temperature falls to zero with the step, and it does not sample
     from ``exp(-E)``.
 
     Args:
@@ -69,24 +69,24 @@ class Langevin(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`."""
         unit = bounds.to_unit(init)
         limit = self.delta_clip * 0.5 * (bounds.unit_high - bounds.unit_low)
         schedule = self.schedule()
         moving = torch.ones(len(init), 1, 1, dtype=torch.bool, device=init.device)
-        cheap, exact_from = coarse(energy), len(schedule) - math.ceil(POLISH * len(schedule))
+        cheap, exact_from = low_precision(energy), len(schedule) - math.ceil(POLISH * len(schedule))
         for i, step in enumerate(schedule):
             now = cheap if i < exact_from else energy
-            # The chain rule: what is steep in metres may be flat in the unit cube.
+            # The chain rule: what is steep in meters may be flat in the unit cube.
             gradient = action_gradient(now, bounds.from_unit(unit)) * bounds.half_range
             delta = 0.5 * gradient
             if self.noise_std > 0:
-                delta = delta + self.noise_std * noise.normal(*init.shape)
+                delta = delta + self.noise_std * rng.normal(*init.shape)
             delta = (step * delta).clamp(-limit, limit)
             moved = bounds.clamp_unit(unit - delta)
-            if self.settle is not None:  # row by row, so that no item depends on its neighbours
+            if self.settle is not None:  # row by row, so that no item depends on its neighbors
                 moving = moving & ((moved - unit).abs().amax((1, 2), keepdim=True) > self.settle)
                 if not bool(moving.any()):
                     break

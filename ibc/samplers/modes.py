@@ -39,7 +39,7 @@ def find_modes(
     radius: float,
     max_gap: float = float("inf"),
 ) -> Modes:
-    """The best candidate, then the best that is not near it, and so on: greedy suppression of neighbours.
+    """The best candidate, then the best that is not near it, and so on: greedy suppression of neighbors.
 
     Candidates should have come to rest (a sampler that ends in gradient steps), or else every slope is full of modes.
 
@@ -66,7 +66,7 @@ def find_modes(
         index = torch.where(some, open_energy.argmin(1, keepdim=True), first)
         chosen.append(index)
         found.append(some)
-        centre = scaled.gather(1, index.unsqueeze(-1).expand(-1, -1, scaled.shape[-1]))
-        free = free & ((scaled - centre).abs().amax(-1) > radius)
+        center = scaled.gather(1, index.unsqueeze(-1).expand(-1, -1, scaled.shape[-1]))
+        free = free & ((scaled - center).abs().amax(-1) > radius)
     modes = candidates.take(torch.cat(chosen, 1))
     return Modes(modes.action, modes.energy, torch.cat(found, 1))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient, coarse
-from ibc.nn.bounds import ActionBounds
-from ibc.noise import Noise
+from ibc.energies.base import EnergyFn, action_gradient, low_precision
+from ibc.nn.action_bounds import ActionBounds
+from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 
@@ -28,9 +28,9 @@ class Tempered:
         """See :class:`HasActionGradient`."""
         return action_gradient(self.energy, action) / self.temperature
 
-    def coarse(self) -> EnergyFn:
-        """See :class:`HasCoarse`."""
-        return Tempered(coarse(self.energy), self.temperature)
+    def low_precision(self) -> EnergyFn:
+        """See :class:`HasLowPrecision`."""
+        return Tempered(low_precision(self.energy), self.temperature)
 
 
 class Tempering(Sampler):
@@ -57,10 +57,10 @@ class Tempering(Sampler):
         energy: EnergyFn,
         init: Float[Tensor, "B N A"],
         bounds: ActionBounds,
-        noise: Noise,
+        rng: RandomSource,
     ) -> Candidates:
         """See :class:`Sampler`."""
         action = init
         for temperature in self.temperatures:
-            action = self.sampler(Tempered(energy, temperature), action, bounds, noise).action
+            action = self.sampler(Tempered(energy, temperature), action, bounds, rng).action
         return score(energy, action)

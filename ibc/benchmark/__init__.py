@@ -1,5 +1,0 @@
-"""D4RL: names of its tasks, their environments, reference scores and published results."""
-
-from ibc.benchmark.tasks import Task, find_task
-
-__all__ = ["Task", "find_task"]

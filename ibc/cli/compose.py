@@ -1,0 +1,111 @@
+"""``compose=...`` on the command line: a trained policy with constraints, or with other policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc.cli.config import Config, build
+from ibc.energies import AllOf, AnyOf, Energy, Not
+from ibc.errors import UserError
+from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
+from ibc.training.checkpoint import build_policy, load_checkpoint
+
+OPERATIONS = ("all", "any", "not")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """What a file of ``configs/compose`` says; its other keys are there to be referred to.
+
+    Attributes:
+        other: a checkpoint whose energy is combined with the policy's, or several.
+        operation: how: all of them (``all``), any (``any``), or the policy's without the others' (``not``).
+        weights, temperatures: of policy and others. Weights are equal parts of one if None: a mean, down which a
+            sampler's steps are as long as down the energy of one.
+        terms: constraints.
+        hard: whether these come before everything else.
+    """
+
+    other: str | list[str] | None = None
+    operation: str = "all"
+    weights: list[float] | None = None
+    temperatures: list[float] | None = None
+    terms: list[Any] = field(default_factory=list)
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise UserError(f"compose.operation={self.operation}; allowed: {', '.join(OPERATIONS)}")
+        if not self.others() and not self.terms:
+            raise UserError("compose needs another policy (compose.other) or constraints (terms)")
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any]) -> Composition:
+        """From the configuration, in which parameters of the terms stand beside the known keys."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in config.items() if key in known})
+
+    def others(self) -> list[str]:
+        """The checkpoints that are combined with the policy."""
+        if self.other is None:
+            return []
+        return [self.other] if isinstance(self.other, str) else self.other
+
+    def constraints(self) -> list[Energy]:
+        """The terms, built.
+
+        Raises:
+            UserError: one is not an energy, or its arguments do not fit.
+        """
+        built = [build(term, "compose.terms") for term in self.terms]
+        for energy in built:
+            if not isinstance(energy, Energy):
+                raise UserError(f"compose.terms: {type(energy).__name__} is not an energy")
+        return built
+
+
+def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPolicy:
+    """The policy, searching the composition that ``config`` describes.
+
+    Raises:
+        UserError: one of the policies has no energy, or they do not fit together.
+    """
+    if not isinstance(policy, ImplicitPolicy):
+        raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
+    composition = Composition.from_mapping(config)
+    energy: Energy = policy.energy
+    others = [_other(path, policy, device).energy for path in composition.others()]
+    if others:
+        combine = AnyOf if composition.operation == "any" else AllOf
+        count = 1 + len(others)
+        numbered = [f"other_{i}" for i in range(1, count)]
+        energy = combine(
+            policy.energy,
+            *(Not(other) if composition.operation == "not" else other for other in others),
+            weights=composition.weights or [1 / count] * count,
+            temperatures=composition.temperatures,
+            names=["policy", *(numbered if len(others) > 1 else ["other"])],
+        )
+    constraints = composition.constraints()
+    if constraints:
+        names = [f"{type(c).__name__}_{i}" for i, c in enumerate(constraints, 1)]
+        energy = AllOf(energy, *constraints, names=["learned", *names])
+    return ComposedPolicy(policy, energy, hard=composition.hard).to(device).eval()
+
+
+def _other(path: str, policy: ImplicitPolicy, device: torch.device) -> ImplicitPolicy:
+    other = build_policy(load_checkpoint(Path(path)), device)
+    if not isinstance(other, ImplicitPolicy):
+        raise UserError(
+            f"compose.other is a {type(other).__name__}; only implicit ones have energies"
+        )
+    for key in ("obs_horizon", "action_horizon", "action_dim"):
+        mine, its = getattr(policy.spec, key), getattr(other.spec, key)
+        if mine != its:
+            raise UserError(f"compose.other has {key} {its}, the checkpoint {mine}")
+    return other

@@ -1,0 +1,158 @@
+"""The energy network: encode the observation once, compare many actions with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.device import reduced_precision
+from ibc.energies.base import EnergyFn
+from ibc.energies.network import NetworkEnergy
+from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
+from ibc.nn.densities import BoundDensity, ConditionalDensity
+from ibc.nn.energy_head import HeadWeights
+from ibc.nn.head_autograd import HeadEnergy
+from ibc.nn.head_kernels import HeadKernel
+from ibc.spec import Obs, Spec
+
+
+class MLPEnergy(NetworkEnergy):
+    """A late-fused residual energy network (IBC paper, appendix B.3 and D; ``MLPEBM`` of the official code).
+
+    Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
+    ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every
+    dense layer, which steadies Langevin sampling on small data sets.
+
+    With ``proposal`` a second head predicts an action from the observation alone, and the energy looks at actions
+    relative to it. The prediction is trained by a loss of its own (``ibc.losses.MSE``), not through the energy. A
+    search that starts there needs few candidates, and the same observation leads to the same minimum every time.
+
+    With ``density`` (called with the sizes of features and actions) the energy is bound together with a proposal
+    density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first candidates.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        width: int,
+        num_blocks: int,
+        num_residuals: int = 0,
+        self_consistent: bool = False,
+        proposal: bool = False,
+        spectral_norm: bool = False,
+        density: Callable[[int, int], ConditionalDensity] | None = None,
+    ) -> None:
+        super().__init__(spec, encoder)
+        self.head = EnergyHead(
+            self.encoder.feature_size,
+            spec.action_size,
+            width=width,
+            num_blocks=num_blocks,
+            num_residuals=num_residuals,
+            self_consistent=self_consistent,
+            normed=spectral_norm,
+        )
+        self.proposal = (
+            ResidualMLP(
+                self.encoder.feature_size, spec.action_size, width=width, num_blocks=num_blocks
+            )
+            if proposal
+            else None
+        )
+        self.density = (
+            None if density is None else density(self.encoder.feature_size, spec.action_size)
+        )
+
+    def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
+        """See :class:`NetworkEnergy`."""
+        if self.density is not None:
+            self.density.fit(unit_action, self.bounds)
+
+    def bind(self, obs: Obs) -> BoundEnergy:
+        """The observation goes through encoder and first layer here, and never again."""
+        features = self.encoder(obs)
+        context = self.head.dense_features(features).unsqueeze(1)
+        proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
+        return BoundEnergy(
+            self.head.weights(),
+            self.bounds,
+            context,
+            proposal,
+            reduced_precision(),
+            density=None if self.density is None else BoundDensity(self.density, features),
+        )
+
+
+class BoundEnergy:
+    """A :class:`MLPEnergy` with its observation bound; the one home of whatever makes it fast.
+
+    Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` is the same in ``reduced``
+    precision. For training, the products of the residual blocks are taken in ``reduced`` precision, first derivatives
+    come from a kernel of their own, and second ones from the plain formula.
+
+    Attributes:
+        proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.
+        density: of proposals, differentiable; None for energies without one.
+    """
+
+    def __init__(
+        self,
+        weights: HeadWeights,
+        bounds: ActionBounds,
+        context: Float[Tensor, "B 1 W"],
+        proposal: Float[Tensor, "B 1 A"] | None = None,
+        reduced: torch.dtype | None = None,
+        *,
+        searching: bool = False,
+        density: BoundDensity | None = None,
+    ) -> None:
+        self.weights = weights
+        self.bounds = bounds
+        self.context = context
+        self.proposal = proposal
+        self.reduced = reduced
+        self.searching = searching
+        self.density = density
+
+    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
+        """Energies of candidates in environment units."""
+        unit = self._unit(action)
+        if not torch.is_grad_enabled():
+            return self._kernel.energy(self.context.detach(), unit)
+        dtype = self.reduced or self.context.dtype
+        energy: Tensor = HeadEnergy.apply(  # type: ignore[no-untyped-call]
+            self.weights, dtype, self.context, unit, *self.weights.tensors
+        )
+        return energy
+
+    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
+        """See :class:`HasActionGradient`."""
+        unit = self._unit(action)
+        if torch.is_grad_enabled():
+            gradient = self.weights.gradient(self.context, unit)
+        else:
+            gradient = self._kernel.gradient(self.context.detach(), unit)
+        return gradient / self.bounds.half_range
+
+    def low_precision(self) -> EnergyFn:
+        """See :class:`HasLowPrecision`."""
+        if self.reduced is None:
+            return self
+        return BoundEnergy(
+            self.weights, self.bounds, self.context, self.proposal, self.reduced, searching=True
+        )
+
+    def _unit(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        unit = self.bounds.to_unit(action)
+        return unit if self.proposal is None else unit - self.proposal.detach()
+
+    @cached_property
+    def _kernel(self) -> HeadKernel:
+        dtype = self.reduced if self.searching and self.reduced else self.context.dtype
+        return HeadKernel(self.weights, dtype)

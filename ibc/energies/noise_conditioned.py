@@ -1,0 +1,115 @@
+"""An energy that is told how noisy the actions are that it judges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.device import reduced_precision
+from ibc.energies.base import EnergyFn
+from ibc.energies.mlp import BoundEnergy
+from ibc.energies.network import NetworkEnergy
+from ibc.nn import EnergyHead, ObsEncoder
+from ibc.spec import Obs, Spec
+
+#: Waves in which the head sees the level.
+WAVES = 4
+
+
+@runtime_checkable
+class HasLevels(Protocol):
+    """An :class:`EnergyFn` that exists at several levels of noise."""
+
+    #: Standard deviations in the unit cube, the largest first.
+    levels: tuple[float, ...]
+
+    def at(self, std: Float[Tensor, "B 1"], /) -> EnergyFn:
+        """The energy at the given level of each item."""
+        ...
+
+
+class NoiseConditionedEnergy(NetworkEnergy):
+    """``U(o, a, sigma)`` of curvature one: its gradient is ``a - E[demonstrated action | a, sigma, o]``.
+
+    So ``U / sigma^2`` is the energy of the demonstrations blurred by sigma, whose gradient diffusion models learn as a
+    vector field (Song and Ermon 2019; Salimans and Ho 2021 write it as an energy's). Bound, it behaves as the energy
+    of the finest level.
+
+    Args:
+        spec, encoder, width, num_blocks, num_residuals: as for :class:`MLPEnergy`.
+        min_std, max_std, num_levels: the levels, in equal ratios.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        encoder: Callable[[Spec], ObsEncoder],
+        width: int,
+        num_blocks: int,
+        num_residuals: int = 0,
+        min_std: float = 0.01,
+        max_std: float = 1.0,
+        num_levels: int = 10,
+    ) -> None:
+        super().__init__(spec, encoder)
+        if not 0 < min_std < max_std or num_levels < 2:
+            raise ValueError(
+                f"needs 0 < min_std < max_std and two levels, got {min_std}, {max_std}, {num_levels}"
+            )
+        self.min_std, self.max_std = min_std, max_std
+        ratio = (min_std / max_std) ** (1 / (num_levels - 1))
+        self.levels = tuple(max_std * ratio**i for i in range(num_levels))
+        self.head = EnergyHead(
+            self.encoder.feature_size + 1 + 2 * WAVES,
+            spec.action_size,
+            width=width,
+            num_blocks=num_blocks,
+            num_residuals=num_residuals,
+            self_consistent=False,
+            normed=False,
+        )
+
+    def bind(self, obs: Obs) -> BoundNoiseConditioned:
+        """The observation is encoded here, and never again."""
+        return BoundNoiseConditioned(self, self.encoder(obs))
+
+    def level_features(self, std: Float[Tensor, "B 1"]) -> Float[Tensor, "B L"]:
+        """The level on a logarithmic scale, from -1 for the finest to 1, and waves of it."""
+        span = math.log(self.max_std / self.min_std)
+        target = 2 * torch.log(std / self.min_std) / span - 1
+        angle = math.pi * target * torch.arange(1, WAVES + 1, device=std.device) / 2
+        return torch.cat([target, angle.sin(), angle.cos()], -1)
+
+
+class BoundNoiseConditioned:
+    """A :class:`NoiseConditionedEnergy` with its observation bound; without a level, the finest."""
+
+    def __init__(self, energy: NoiseConditionedEnergy, features: Float[Tensor, "B F"]) -> None:
+        self.energy = energy
+        self.features = features
+        self.levels = energy.levels
+        self.weights = energy.head.weights()
+
+    def at(self, std: Float[Tensor, "B 1"], /) -> BoundEnergy:
+        """See :class:`HasLevels`."""
+        seen = torch.cat([self.features, self.energy.level_features(std)], -1)
+        context = self.energy.head.dense_features(seen).unsqueeze(1)
+        return BoundEnergy(self.weights, self.energy.bounds, context, None, reduced_precision())
+
+    def finest(self) -> BoundEnergy:
+        """The energy at the last level."""
+        return self.at(self.features.new_full((len(self.features), 1), self.levels[-1]))
+
+    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
+        """See :class:`EnergyFn`."""
+        return self.finest()(action)
+
+    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
+        """See :class:`HasActionGradient`."""
+        return self.finest().action_gradient(action)

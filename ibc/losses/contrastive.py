@@ -1,0 +1,126 @@
+"""Contrastive divergence: the demonstrated action down, what a chain finds up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import EnergyFn, action_gradient
+from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
+from ibc.losses.negatives import Negatives
+from ibc.losses.regularizers import Regularizer
+from ibc.nn import ActionBounds
+from ibc.random import RandomSource
+from ibc.spec import Batch
+
+#: Distances below this are not told apart, so that two equal negatives do not push with infinite force.
+NEAREST = 1e-3
+#: Step of the one gradient step through which the chain itself is trained, in the unit cube.
+LAST_STEP = 0.1
+
+
+class ContrastiveDivergence(Loss):
+    """``E(positive) - E(negatives)`` (Hinton 2002), with the term it usually leaves out, and with limits.
+
+    *The entropy term.* Negatives depend on the parameters, and the gradient through them does not vanish (Du et al.
+    2021, section 3): the chain should end where energy is low and its ends should lie apart. With ``entropy_weight``
+    the last gradient step is differentiated; the energy of where it leads (parameters held) is lowered, and the
+    entropy of where they lead is raised: in d dimensions d times the mean logarithm of the distance to the nearest
+    other negative, up to a constant (Kozachenko and Leonenko 1987). Both of two neighbors move.
+
+    *Limits.* The difference is not bounded below, so energies run apart without end. ``margin`` stops that: a
+    difference beyond it counts no more, abruptly or, with ``soft``, gradually (softplus).
+
+    Args:
+        negatives: each kind has a difference of its own; they are averaged.
+        entropy_weight: of the entropy term; 0 leaves it out.
+        margin: of the difference, in units of energy; None is no limit.
+        soft: whether the limit is smooth.
+        regularizers: what keeps the energies in check.
+    """
+
+    def __init__(
+        self,
+        *,
+        negatives: Sequence[Negatives],
+        entropy_weight: float = 0.0,
+        margin: float | None = None,
+        soft: bool = False,
+        regularizers: Sequence[Regularizer] = (),
+    ) -> None:
+        if not negatives:
+            raise ValueError("contrastive divergence needs at least one kind of negatives")
+        if soft and margin is None:
+            raise ValueError("soft=true needs a margin")
+        self.negatives = list(negatives)
+        self.entropy_weight = entropy_weight
+        self.margin = margin
+        self.soft = soft
+        self.regularizers = list(regularizers)
+
+    def __call__(
+        self, policy: object, batch: Batch, rng: RandomSource
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """See :class:`Loss`."""
+        if not isinstance(policy, HasEnergy):
+            raise mismatch(self, policy, "an energy")
+        bounds = policy.bounds
+        energy_fn = policy.energy.bind(batch.obs)
+        positive = batch.action.unsqueeze(1)
+        sets = [draw(energy_fn, positive, bounds, rng) for draw in self.negatives]
+        sizes = [wrong.shape[1] for wrong in sets]
+        candidates = torch.cat([positive, *sets], 1)
+        energy = energy_fn(candidates)
+        right, *wrong = torch.split(energy, [1, *sizes], 1)
+        gaps = torch.stack([right[:, 0] - other.mean(1) for other in wrong])
+        loss = limited(gaps, self.margin, soft=self.soft).mean()
+        metrics = {"gap": gaps.detach().mean(), "energy_positive": right.detach().mean()}
+        for regularizer in self.regularizers:
+            value = regularizer(energy_fn, candidates, bounds, rng)
+            metrics[regularizer.name] = value.detach()
+            loss = loss + value
+        if self.entropy_weight > 0:
+            terms = [entropy_term(energy_fn, negatives, bounds) for negatives in sets]
+            term = torch.stack(terms).mean()
+            metrics["entropy_term"] = term.detach()
+            loss = loss + self.entropy_weight * term
+        return loss, metrics
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`."""
+        return 1.0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See :class:`Loss`."""
+        return collect_state(self.negatives)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See :class:`Loss`."""
+        restore_state(self.negatives, state)
+
+
+def limited(gap: Tensor, margin: float | None, *, soft: bool) -> Tensor:
+    """The differences as they are, or not below ``-margin``: ``softplus(gap + margin) - margin`` is the smooth form."""
+    if margin is None:
+        return gap
+    return (F.softplus(gap + margin) if soft else (gap + margin).clamp(min=0)) - margin
+
+
+def entropy_term(
+    energy: EnergyFn, negatives: Float[Tensor, "B N A"], bounds: ActionBounds
+) -> Float[Tensor, ""]:
+    """``E(a') - H(a')`` for ``a'`` one gradient step on; its gradient reaches the parameters through ``a'`` alone."""
+    slope = action_gradient(energy, negatives.detach(), create_graph=True) * bounds.half_range
+    unit = bounds.to_unit(negatives.detach()) - LAST_STEP * slope
+    # dE/da' times a' has the gradient of E(a') with the parameters of E held.
+    there = action_gradient(energy, bounds.from_unit(unit.detach())).detach() * bounds.half_range
+    follow = (there * (unit - unit.detach())).sum(-1).mean()
+    if negatives.shape[1] < 2:
+        return follow
+    apart = torch.cdist(unit, unit)
+    apart = apart + torch.diag_embed(apart.new_full((apart.shape[1],), torch.inf))
+    return follow - unit.shape[-1] * apart.amin(-1).clamp(min=NEAREST).log().mean()

@@ -1,0 +1,51 @@
+"""Denoising score matching of an energy that knows the level of noise."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import EnergyFn, HasLevels, action_gradient
+from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.random import RandomSource
+from ibc.spec import Batch
+
+
+class NoiseConditionedScoreMatching(Loss):
+    """For ``y = a + sigma xi``: ``|dU(o, y, sigma)/dy - (y - a)|^2 / (sigma + floor)^2``, sigma drawn evenly in log.
+
+    Denoising score matching (Vincent 2011) with the weighting by variance of Song and Ermon 2019, section 4.2: the
+    energy view of diffusion. :class:`DenoisingScoreMatching` is the same for one energy that must serve all levels at once.
+
+    Args:
+        floor: errors below this size are not magnified further.
+    """
+
+    def __init__(self, *, floor: float = 0.01) -> None:
+        self.floor = floor
+
+    def __call__(
+        self, policy: object, batch: Batch, rng: RandomSource
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """See :class:`Loss`."""
+        if not isinstance(policy, HasEnergy):
+            raise mismatch(self, policy, "an energy")
+        energy_fn = policy.energy.bind(batch.obs)
+        if not isinstance(energy_fn, HasLevels):
+            raise mismatch(
+                self, policy.energy, "levels of noise (policy=implicit_noise_conditioned)"
+            )
+        bounds = policy.bounds
+        right = bounds.to_unit(batch.action).unsqueeze(1)
+        high, low = energy_fn.levels[0], energy_fn.levels[-1]
+        std = low * (high / low) ** rng.uniform(len(right), 1)
+        shift = std.unsqueeze(1) * rng.normal(*right.shape)
+        perturbed = bounds.from_unit(right + shift)
+        gradient = action_gradient(energy_fn.at(std), perturbed, create_graph=True)
+        gradient = gradient * bounds.half_range
+        loss = ((gradient - shift) / (std.unsqueeze(1) + self.floor)).square().mean()
+        return loss, {"denoising": loss.detach()}
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`; of the demonstrations blurred by the finest level (:class:`NoiseConditionedEnergy`)."""
+        return energy.levels[-1] ** 2 if isinstance(energy, HasLevels) else None

@@ -1,0 +1,87 @@
+"""InfoNCE of every action dimension by itself, given the ones before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import EnergyFn
+from ibc.losses.base import (
+    HasEnergy,
+    Loss,
+    Metrics,
+    collect_state,
+    mismatch,
+    restore_state,
+)
+from ibc.losses.info_nce import info_nce
+from ibc.losses.negatives import Negatives
+from ibc.random import RandomSource
+from ibc.spec import Batch
+
+
+@runtime_checkable
+class HasConditionals(Protocol):
+    """An energy function that judges single dimensions given what comes before them."""
+
+    def conditionals(
+        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
+    ) -> Float[Tensor, "B M K A"]:
+        """``E_j(o, prefix_1..prefix_{j-1}, value_j)`` for each value in each dimension j; environment units."""
+        ...
+
+
+class PrefixInfoNCE(Loss):
+    """``sum_j InfoNCE`` of ``E_j(o, a_1..a_j)``, all dimensions at once (IBC paper, appendix B.2, for algorithm 2).
+
+    What comes before a dimension is the demonstrated action (teacher forcing), so each term is a problem of one
+    dimension, where a few dozen negatives cover everything.
+
+    Args:
+        negatives: column j of what they draw stands against the demonstrated ``a_j``; kinds have terms of their own.
+        temperature: of the softmax.
+    """
+
+    def __init__(self, *, negatives: Sequence[Negatives], temperature: float = 1.0) -> None:
+        if not negatives:
+            raise ValueError("InfoNCE needs at least one kind of negatives")
+        self.negatives = list(negatives)
+        self.temperature = temperature
+
+    def __call__(
+        self, policy: object, batch: Batch, rng: RandomSource
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """See :class:`Loss`."""
+        if not isinstance(policy, HasEnergy):
+            raise mismatch(self, policy, "an energy")
+        energy_fn = policy.energy.bind(batch.obs)
+        if not isinstance(energy_fn, HasConditionals):
+            raise mismatch(self, policy.energy, "prefix energies (policy=implicit_autoregressive)")
+        positive = batch.action.unsqueeze(1)
+        sets = [draw(energy_fn, positive, policy.bounds, rng) for draw in self.negatives]
+        sizes = [wrong.shape[1] for wrong in sets]
+        values = torch.cat([positive, *sets], 1).unsqueeze(1)
+        energy = energy_fn.conditionals(positive, values)[:, 0].transpose(1, 2)
+        right, *wrong = torch.split(energy.flatten(0, 1), [1, *sizes], 1)
+        terms = [info_nce(torch.cat([right, other], 1), self.temperature) for other in wrong]
+        size = positive.shape[-1]
+        loss = size * torch.stack([term.mean() for term in terms]).mean()
+        chance = size * sum(math.log(1 + n) for n in sizes) / len(sizes)
+        return loss, {"prefix_nce": loss.detach(), "chance": loss.new_tensor(chance)}
+
+    def density_temperature(self, energy: EnergyFn) -> float | None:
+        """See :class:`Loss`."""
+        return self.temperature
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See :class:`Loss`."""
+        return collect_state(self.negatives)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See :class:`Loss`."""
+        restore_state(self.negatives, state)

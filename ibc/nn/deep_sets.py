@@ -1,0 +1,115 @@
+"""Observations that are sets: things in no particular order, some of which do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.errors import UserError
+from ibc.nn.encoders import ObsEncoder
+from ibc.nn.mlp import initialize
+from ibc.nn.normalizer import Normalizer
+from ibc.nn.vision.conv import ImageEncoder
+from ibc.spec import Obs, Spec
+
+#: An observation ``NAME`` (N, D) beside ``NAME_mask`` (N,) is a set of up to N things, present where the mask is 1.
+MASK = "_mask"
+
+
+class DeepSetsEncoder(ObsEncoder):
+    """Deep sets (Zaheer et al. 2017): one network for each thing, then mean and maximum over those that exist.
+
+    The features do not change when things change places, nor with what stands where nothing is. The network of a thing
+    also sees all the rest of the observation: what a piece means depends on where the stick is, and a sum over pieces
+    could not tell afterwards. A thing keeps its place in the array for a window, and its time steps go in together.
+
+    What is not part of a set goes through :class:`ObsEncoder`, whose features come first.
+
+    Args:
+        set_width: of the two layers of the network of a thing; each set gives ``2 * set_width + 1`` features, the last
+            of them the share of places that are taken.
+        spec, image_encoder, sqrt_std, noise_std, random_shift_pixels: as for :class:`ObsEncoder`.
+
+    Raises:
+        UserError: no width.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        image_encoder: Callable[[int], ImageEncoder],
+        set_width: int,
+        sqrt_std: bool = False,
+        noise_std: float = 0.0,
+        random_shift_pixels: int = 0,
+    ) -> None:
+        if set_width < 1:
+            raise UserError(f"set_width={set_width}; it must be at least 1")
+        set_names = sorted(
+            name
+            for name, field in spec.obs.items()
+            if len(field.shape) == 2
+            and name + MASK in spec.obs
+            and spec.obs[name + MASK].shape == field.shape[:1]
+        )
+        in_sets = {*set_names, *(name + MASK for name in set_names)}
+        super().__init__(
+            replace(spec, obs={n: field for n, field in spec.obs.items() if n not in in_sets}),
+            image_encoder=image_encoder,
+            sqrt_std=sqrt_std,
+            noise_std=noise_std,
+            random_shift_pixels=random_shift_pixels,
+        )
+        self.set_names = set_names
+        sizes = [spec.obs[name].shape[1] for name in set_names]
+        self.set_normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
+        rest = self.feature_size
+        self.each = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(spec.obs_horizon * size + rest, set_width),
+                nn.ReLU(),
+                nn.Linear(set_width, set_width),
+                nn.ReLU(),
+            )
+            for size in sizes
+        )
+        initialize(self.each)
+        self.feature_size = rest + len(set_names) * (2 * set_width + 1)
+
+    def fit(self, obs: Mapping[str, Tensor]) -> None:
+        """Set the normalizers from all observations of a data set, those of sets from the things that exist."""
+        super().fit(obs)
+        for name, normalizer in zip(self.set_names, self.set_normalizers, strict=True):
+            assert isinstance(normalizer, Normalizer)
+            there = obs[name][obs[name + MASK] > 0.5]
+            if len(there) > 0:
+                normalizer.fit(there)
+
+    def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
+        """See :class:`ObsEncoder`."""
+        first = obs[next(iter(obs))]
+        rest = (
+            super().forward(obs)
+            if self.vector_names or self.image_names
+            else torch.zeros(len(first), 0, device=first.device)
+        )
+        parts = [rest]
+        for name, normalizer, each in zip(
+            self.set_names, self.set_normalizers, self.each, strict=True
+        ):
+            things = normalizer(obs[name])
+            if self.training and self.noise_std > 0:
+                things = things + self.noise_std * torch.randn_like(things)
+            things = things.transpose(1, 2).flatten(2)  # (B, N, To * D)
+            context = rest.unsqueeze(1).expand(-1, things.shape[1], -1)
+            there = (obs[name + MASK][:, -1] > 0.5).to(things.dtype).unsqueeze(-1)
+            # Rectified features are not negative, so a zero never is the maximum that another thing would have been.
+            features = each(torch.cat([things, context], dim=-1)) * there
+            count = there.sum(1)
+            parts += [features.sum(1) / count.clamp(min=1.0), features.amax(1), there.mean(1)]
+        return torch.cat(parts, dim=-1)

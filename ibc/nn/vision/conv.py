@@ -1,0 +1,139 @@
+"""From a picture to a feature vector."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from ibc.nn.vision.spatial_softmax import SpatialSoftmax
+
+
+def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC H W"]:
+    """Frames side by side in the channel dimension: channel ``t * C + c`` is channel c of frame t.
+
+    The transposition matters: a bare reshape from this layout would interleave the pixels of the frames.
+    """
+    return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+class ImageEncoder(nn.Module):
+    """Base of the image encoders: maps standardized pictures (B, C, H, W) to (B, ``feature_size``)."""
+
+    feature_size: int
+
+
+class ConvMaxPool(ImageEncoder):
+    """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
+
+    The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
+    """
+
+    def __init__(self, channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
+        super().__init__()
+        sizes = (channels, *widths)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
+        )
+        self.feature_size = widths[-1]
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pooling rounds up, so that a picture of any size survives it."""
+        # Channels last, and rectifying what pooling left, is the same in 0.6 times the time.
+        image = image.contiguous(memory_format=torch.channels_last)
+        for conv in self.convs:
+            image = F.relu(F.max_pool2d(conv(image), 2, ceil_mode=True))
+        return image.mean((-2, -1))
+
+
+class ConvSpatialSoftmax(ImageEncoder):
+    """A wide stride, residual convolutions, then where each channel peaks, and what is there.
+
+    Two coordinate channels are appended to the picture (Liu et al. 2018), so that filters can tell places apart. A
+    soft-argmax finds a peak between cells, so that a map a quarter as high and wide as the picture is exact enough.
+
+    Coordinates cannot say how a thing is turned or what it is. So each peak also reads ``num_values`` maps by the
+    weights that located it: attention with one query a channel.
+
+    Args:
+        channels: of the picture, all frames together.
+        width: channels of the maps. The first convolution has filters of 8 x 8, every four pixels, as in Mnih et al.
+            2015: in the same time two narrower strides of two learn less.
+        num_blocks: residual blocks of two convolutions behind it.
+        num_values: numbers read at each peak.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        width: int = 32,
+        num_blocks: int = 1,
+        num_values: int = 8,
+    ) -> None:
+        super().__init__()
+        self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
+        )
+        self.what = nn.Conv2d(width, num_values, 1)
+        self.where = SpatialSoftmax()
+        self.feature_size = (2 + num_values) * width
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pictures of any size and side ratio."""
+        channels, height, width = image.shape[1:]
+        y = torch.linspace(-1, 1, height, device=image.device).view(-1, 1).expand(height, width)
+        x = torch.linspace(-1, 1, width, device=image.device).expand(height, width)
+        # The same as one convolution of both, without a copy of every picture to put coordinates beside it.
+        seen, placed = self.strided.weight[:, :channels], self.strided.weight[:, channels:]
+        place = F.conv2d(torch.stack([x, y])[None], placed, self.strided.bias, 4, 4)
+        h = F.conv2d(image, seen, None, 4, 4) + place
+        for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
+            h = h + second(F.relu(first(F.relu(h))))
+        weight = self.where.weights(h.float())  # a weighted mean of coordinates needs the digits
+        values = self.what(F.relu(h)).float()
+        read = weight.flatten(2) @ values.flatten(2).mT
+        return torch.cat([self.where.coordinates(weight), read.flatten(1)], 1)
+
+
+class EquivariantSpatialSoftmax(ImageEncoder):
+    """Where each channel of some plain convolutions peaks; whatever is moved in the picture moves its peaks as much.
+
+    For few pictures of things that look the same everywhere. No strides, no coordinate channels, and an empty margin
+    instead of padded maps: nothing tells places apart but the place itself, so what is learned of a thing in one place
+    holds in all. Maps are as large as the picture, which :class:`ConvSpatialSoftmax` saves.
+
+    Args:
+        channels: of the picture, all frames together.
+        width: channels of the maps.
+        num_layers: convolutions with filters of 5 x 5.
+    """
+
+    def __init__(self, channels: int, *, width: int = 16, num_layers: int = 3) -> None:
+        super().__init__()
+        sizes = (channels, *[width] * num_layers)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 5) for i, o in itertools.pairwise(sizes))
+        self.where = SpatialSoftmax()
+        self.feature_size = 2 * width
+
+    def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Pictures of any size; their background, which is zero, goes on around them."""
+        h = F.pad(image, (4 * len(self.convs),) * 4)  # twice what the filters take away
+        for i, conv in enumerate(self.convs):
+            h = conv(F.relu(h) if i > 0 else h)
+        features: Tensor = self.where(h.float())
+        return features
+
+
+def random_shift(image: Float[Tensor, "B C H W"], most: int) -> Float[Tensor, "B C H W"]:
+    """Each picture moved by up to ``most`` pixels along both axes, its border repeated (Kostrikov et al. 2021)."""
+    batch, _, height, width = image.shape
+    padded = F.pad(image, (most,) * 4, mode="replicate")
+    top, left = torch.randint(0, 2 * most + 1, (2, batch), device=image.device)
+    # A view of all positions, of which each picture's is copied as one block: much less than an index for each pixel.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(batch, device=image.device), :, top, left]

@@ -1,0 +1,1 @@
+"""Explicit policies to compare with."""

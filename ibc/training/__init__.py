@@ -1,0 +1,1 @@
+"""Gradient steps, checkpoints and run folders."""

@@ -1,0 +1,150 @@
+"""Gradient steps: an optimizer, a schedule, and everything needed to stop and go on exactly."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ibc.data.dataset import ShuffledIndices, WindowDataset
+from ibc.errors import UserError
+from ibc.losses import Loss
+from ibc.policies import Policy
+from ibc.random import BatchRandom
+
+#: Gradients are scaled down to this norm: one unlucky batch must not undo a thousand good ones.
+MAX_GRADIENT_NORM = 10.0
+
+
+def warmup_cosine(step: int, warmup_steps: int, num_steps: int) -> float:
+    """Factor on the learning rate: a linear rise, then half a cosine to zero at the last step."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / max(1, num_steps - warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class Trainer:
+    """Takes a policy through ``num_steps`` gradient steps on a data set.
+
+    Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all
+    random generators are saved, so an interrupted run ends with the same weights as one left alone.
+
+    Args:
+        policy: fitted to the data already.
+        loss: the objective.
+        dataset: the examples.
+        optimizer: called with the parameters.
+        batch_size, num_steps, warmup_steps: of the run.
+        keyframe_oversampling: how many times more often than others the demonstrator's changes of mind are shown.
+        seed: of data order and noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        loss: Loss,
+        dataset: WindowDataset,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        batch_size: int,
+        num_steps: int,
+        warmup_steps: int,
+        keyframe_oversampling: int,
+        seed: int,
+    ) -> None:
+        self.policy = policy
+        self.loss = loss
+        self.dataset = dataset
+        self.num_steps = num_steps
+        self.warmup_steps = warmup_steps
+        self.optimizer = optimizer(policy.parameters())
+        self.base_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self.indices = ShuffledIndices(
+            len(dataset), batch_size, seed, often=dataset.keyframes(), repeats=keyframe_oversampling
+        )
+        device = next(policy.parameters()).device
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.step = 0
+        self.seconds = 0.0
+
+    def dry_run(self) -> None:
+        """Try the loss on one batch, so that what cannot work is known before anything is written.
+
+        Raises:
+            UserError: the loss does not fit the policy.
+        """
+        state, memory = self.generator.get_state(), self.loss.state_dict()
+        self.loss(self.policy, self.dataset.batch(self.indices(0)), BatchRandom(self.generator))
+        self.generator.set_state(state)
+        self.loss.load_state_dict(memory)
+
+    def train_step(self) -> dict[str, float]:
+        """One gradient step; returns what the loss reports, the gradient's norm and the learning rate.
+
+        Raises:
+            UserError: the loss is not finite; the weights are those before the step.
+        """
+        start = time.perf_counter()
+        factor = warmup_cosine(self.step, self.warmup_steps, self.num_steps)
+        for group, lr in zip(self.optimizer.param_groups, self.base_lr, strict=True):
+            group["lr"] = factor * lr
+        self.policy.train()
+        batch = self.dataset.batch(self.indices(self.step))
+        loss, metrics = self.loss(self.policy, batch, BatchRandom(self.generator))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
+        if not bool(torch.isfinite(norm)):
+            raise UserError(
+                f"training diverged at step {self.step}: the gradient is not finite; "
+                "lower optimizer.lr, or raise the weight of the gradient penalty"
+            )
+        self.optimizer.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        report = {name: float(value) for name, value in metrics.items()}
+        return {
+            **report,
+            "loss": float(loss.detach()),
+            "gradient_norm": float(norm),
+            "lr": factor * self.base_lr[0],
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a continued run needs besides the policy's weights."""
+        return {
+            "step": self.step,
+            "device": self.generator.device.type,
+            "seconds": self.seconds,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "loss": self.loss.state_dict(),
+            "torch_generators": {  # dropout and the noise of encoders draw from these
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all(),
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`.
+
+        Raises:
+            UserError: the run was begun on another kind of device, whose random numbers are others.
+        """
+        here = self.generator.device.type
+        if state["device"] != here:
+            raise UserError(
+                f"this run was begun on {state['device']}; continue it by device={state['device']}"
+            )
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.loss.load_state_dict(state.get("loss", {}))
+        torch.set_rng_state(state["torch_generators"]["cpu"])
+        torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])
