@@ -1,7 +1,102 @@
-"""Implicit behavioral cloning: energies learned from demonstrations, searched at every step."""
+"""Implicit behavioral cloning: energies learned from demonstrations, searched for their minimum at every step.
 
+The names below are imported when they are first used, so that ``import ibc`` and ``ibc --help`` are quick.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-# Read once, when torch loads the OpenMP runtime. By default its threads wait for work by spinning for milliseconds,
-# on the very cores that this project's own threads (ibc.nn.workers) are to use.
+# Read once, when torch loads the OpenMP runtime: its threads wait for work by spinning for milliseconds otherwise, on
+# the cores that this project's own threads (ibc.nn.workers) use.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+if TYPE_CHECKING:
+    from ibc.component import Component as Component
+    from ibc.constraints import Custom as Custom
+    from ibc.constraints import KeepOutDisk as KeepOutDisk
+    from ibc.constraints import StayWithin as StayWithin
+    from ibc.control import Controller as Controller
+    from ibc.data import DemonstrationWriter as DemonstrationWriter
+    from ibc.data import Episode as Episode
+    from ibc.data import load_dataset as load_dataset
+    from ibc.energies import AllOf as AllOf
+    from ibc.energies import AnyOf as AnyOf
+    from ibc.energies import AutoregressiveEnergy as AutoregressiveEnergy
+    from ibc.energies import Energy as Energy
+    from ibc.energies import MLPEnergy as MLPEnergy
+    from ibc.energies import NoiseConditionedEnergy as NoiseConditionedEnergy
+    from ibc.energies import Not as Not
+    from ibc.errors import UserError as UserError
+    from ibc.evaluation import evaluate as evaluate
+    from ibc.evaluation import record_video as record_video
+    from ibc.losses import Loss as Loss
+    from ibc.nn import ImageEncoder as ImageEncoder
+    from ibc.nn import ObsEncoder as ObsEncoder
+    from ibc.policies import ComposedPolicy as ComposedPolicy
+    from ibc.policies import DiffusionPolicy as DiffusionPolicy
+    from ibc.policies import ImplicitPolicy as ImplicitPolicy
+    from ibc.policies import MDNPolicy as MDNPolicy
+    from ibc.policies import MSEPolicy as MSEPolicy
+    from ibc.policies import Policy as Policy
+    from ibc.policies import load_policy as load_policy
+    from ibc.samplers import DFO as DFO
+    from ibc.samplers import GradientDescent as GradientDescent
+    from ibc.samplers import IBCLangevin as IBCLangevin
+    from ibc.samplers import Sampler as Sampler
+    from ibc.spec import ObsField as ObsField
+    from ibc.spec import Spec as Spec
+    from ibc.training import Trainer as Trainer
+
+#: Public names, by the package that has them.
+_EXPORTS = {
+    "component": ("Component",),
+    "constraints": ("Custom", "KeepOutDisk", "StayWithin"),
+    "control": ("Controller",),
+    "data": ("DemonstrationWriter", "Episode", "load_dataset"),
+    "energies": (
+        "AllOf",
+        "AnyOf",
+        "AutoregressiveEnergy",
+        "Energy",
+        "MLPEnergy",
+        "NoiseConditionedEnergy",
+        "Not",
+    ),
+    "errors": ("UserError",),
+    "evaluation": ("evaluate", "record_video"),
+    "losses": ("Loss",),
+    "nn": ("ImageEncoder", "ObsEncoder"),
+    "policies": (
+        "ComposedPolicy",
+        "DiffusionPolicy",
+        "ImplicitPolicy",
+        "MDNPolicy",
+        "MSEPolicy",
+        "Policy",
+        "load_policy",
+    ),
+    "samplers": ("DFO", "GradientDescent", "IBCLangevin", "Sampler"),
+    "spec": ("ObsField", "Spec"),
+    "training": ("Trainer",),
+}
+_PACKAGE_OF = {name: package for package, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(["__version__", *_PACKAGE_OF])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name (PEP 562)."""
+    if name == "__version__":
+        return version("ibc")
+    if name not in _PACKAGE_OF:
+        raise AttributeError(f"module 'ibc' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"ibc.{_PACKAGE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return list(__all__)

@@ -53,10 +53,10 @@ class EnvConfig:
     def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:
         """From a configuration in which constructor arguments stand beside the known keys.
 
-        ``expert`` and ``collection`` are about demonstrations, and left out.
+        ``expert`` and ``demo_overrides`` are about demonstrations, and left out.
         """
         known = {f.name for f in fields(cls)} - {"kwargs"}
-        kwargs = {k: v for k, v in config.items() if k not in known | {"expert", "collection"}}
+        kwargs = {k: v for k, v in config.items() if k not in known | {"expert", "demo_overrides"}}
         return cls(**{k: v for k, v in config.items() if k in known}, kwargs=kwargs)
 
 

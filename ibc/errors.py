@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class Interrupted(Exception):
     """The user stopped the program; everything worth keeping has been written."""
+
+
+class NoDataError(UserError):
+    """There are no demonstrations where they were looked for."""

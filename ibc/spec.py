@@ -20,6 +20,10 @@ Obs = dict[str, Tensor]
 NumpyObs = dict[str, NDArray[Any]]
 
 
+#: The observation in which a controller gives a policy the last action of its previous chunk, (B, 1, D).
+PREVIOUS_ACTION = "previous_action"
+
+
 @dataclass(frozen=True)
 class Batch:
     """Training examples: ``obs {name: (B, To, *shape)}`` and flat action chunks (B, A), environment units."""

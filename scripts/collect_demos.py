@@ -1,7 +1,6 @@
 """Store demonstrations of an environment's expert."""
 
-from ibc.cli.collect import collect
-from ibc.cli.config import main
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    main(collect, "collect")
+    run("collect")

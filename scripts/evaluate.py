@@ -1,7 +1,6 @@
 """Evaluate a checkpoint in closed loop."""
 
-from ibc.cli.config import main
-from ibc.cli.evaluate import evaluate
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    main(evaluate, "evaluate")
+    run("evaluate")

@@ -1,7 +1,6 @@
 """Evaluate an environment's expert."""
 
-from ibc.cli.config import main
-from ibc.cli.evaluate_expert import evaluate_expert
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    main(evaluate_expert, "evaluate_expert")
+    run("evaluate_expert")

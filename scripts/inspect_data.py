@@ -1,10 +1,6 @@
 """Print what is in a data set and draw its actions."""
 
-import sys
-
-from ibc.cli.config import readable_errors
-from ibc.cli.inspect import inspect
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    with readable_errors():
-        inspect(sys.argv[1:])
+    run("inspect")

@@ -1,7 +1,6 @@
 """Film a checkpoint."""
 
-from ibc.cli.config import main
-from ibc.cli.record import record
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    main(record, "record")
+    run("record")

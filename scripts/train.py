@@ -1,7 +1,6 @@
 """Train a policy from demonstrations, evaluate it, film it and write a report."""
 
-from ibc.cli.config import main
-from ibc.cli.train import train
+from ibc.cli.app import run
 
 if __name__ == "__main__":
-    main(train, "train")
+    run("train")

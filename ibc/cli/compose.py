@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ibc.cli.config import Config, build
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.config import Config
+from ibc.component import construct
 from ibc.energies import AllOf, AnyOf, Energy, Not
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
-from ibc.training.checkpoint import build_policy, load_checkpoint
+from ibc.policies.loading import build_policy
 
 OPERATIONS = ("all", "any", "not")
 
@@ -62,14 +64,16 @@ class Composition:
         Raises:
             UserError: one is not an energy, or its arguments do not fit.
         """
-        built = [build(term, "compose.terms") for term in self.terms]
+        built = [construct(term, "compose.terms") for term in self.terms]
         for energy in built:
             if not isinstance(energy, Energy):
                 raise UserError(f"compose.terms: {type(energy).__name__} is not an energy")
         return built
 
 
-def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPolicy:
+def composed(
+    policy: Policy, config: Config, device: torch.device, *, trust: Collection[str] = ()
+) -> ComposedPolicy:
     """The policy, searching the composition that ``config`` describes.
 
     Raises:
@@ -79,7 +83,7 @@ def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPo
         raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
     composition = Composition.from_mapping(config)
     energy: Energy = policy.energy
-    others = [_other(path, policy, device).energy for path in composition.others()]
+    others = [_other(path, policy, device, trust).energy for path in composition.others()]
     if others:
         combine = AnyOf if composition.operation == "any" else AllOf
         count = 1 + len(others)
@@ -98,8 +102,10 @@ def composed(policy: Policy, config: Config, device: torch.device) -> ComposedPo
     return ComposedPolicy(policy, energy, hard=composition.hard).to(device).eval()
 
 
-def _other(path: str, policy: ImplicitPolicy, device: torch.device) -> ImplicitPolicy:
-    other = build_policy(load_checkpoint(Path(path)), device)
+def _other(
+    path: str, policy: ImplicitPolicy, device: torch.device, trust: Collection[str]
+) -> ImplicitPolicy:
+    other = build_policy(load_checkpoint(Path(path).expanduser()), device, trust=trust)
     if not isinstance(other, ImplicitPolicy):
         raise UserError(
             f"compose.other is a {type(other).__name__}; only implicit ones have energies"

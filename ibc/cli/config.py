@@ -1,12 +1,14 @@
-"""Configuration: the only place that knows Hydra, and the only place that turns names into code."""
+"""Configuration of the commands: the only place that knows Hydra."""
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,121 +18,173 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ibc.cli import schema
-from ibc.d4rl import find_task
+from ibc.cli.app import COMMANDS
 from ibc.errors import Interrupted, UserError
 
-#: Modules whose classes a configuration may name. Checkpoints carry configuration, so this is a security boundary.
-ALLOWED = (
-    "ibc.policies",
-    "ibc.energies",
-    "ibc.constraints",
-    "ibc.samplers",
-    "ibc.losses",
-    "ibc.nn",
-    "ibc_envs",
-    "benchmarks.envs",
-    "torch.optim",
-)
-
-for _name in ("Train", "Collect", "Evaluate", "Record", "Study", "Benchmark", "Methods", "Figures"):
-    ConfigStore.instance().store(f"{_name.lower()}_schema", getattr(schema, f"{_name}Schema"))
-ConfigStore.instance().store("compose_study_schema", schema.ComposeStudySchema)
-ConfigStore.instance().store("evaluate_expert_schema", schema.EvaluateExpertSchema)
-
-# ${d4rl:env_id,${task}} and so on: what experiment=d4rl asks of its task.
-OmegaConf.register_new_resolver("d4rl", lambda key, name: getattr(find_task(name or ""), key))
-
-RESOLVER_ERROR = "UserError raised while resolving interpolation: "
-
-#: Parts of a training configuration that policies, losses and one another take by interpolation, or do not take.
-PARTS = ("encoder", "sampler", "negatives", "density", "energy_loss", "network")
-REFERENCE = re.compile(r"\$\{(\w+(?:\.\w+)*)\}")
-
-#: Where the project's YAML files are.
-_PACKAGE = Path(__file__).resolve().parents[1]
-CONFIG_DIR = next(
-    path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()
-)
-
-#: What a configuration looks like once Hydra is done with it.
+#: What a configuration looks like once Hydra has composed it.
 Config = dict[str, Any]
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: The YAML files: inside the package where it is installed from a wheel, beside it in a clone of the repository.
+CONFIG_DIR = next(p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir())
 
-def main(job: Callable[[Config], None], config_name: str) -> None:
-    """Run ``job`` as a command line program with Hydra's overrides.
+#: Options that Hydra takes; everything else is given as key=value.
+OPTIONS = [
+    "--multirun",
+    "--cfg",
+    "--resolve",
+    "--package",
+    "--run",
+    "--shell-completion",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+    "--hydra-help",
+    "--version",
+    "-m",
+    "-c",
+    "-r",
+    "-p",
+    "-sc",
+    "-cp",
+    "-cn",
+    "-cd",
+    "-i",
+]
 
-    Errors and interruptions end as :func:`readable_errors` says.
+for _name, _node in schema.SCHEMAS.items():
+    ConfigStore.instance().store(f"{_name}_schema", _node)
+
+
+def main(
+    job: Callable[[Config], None],
+    config_name: str,
+    *,
+    config_dir: Path = CONFIG_DIR,
+) -> None:
+    """Run ``job`` as a command line program with Hydra's overrides; exits as :func:`readable_errors` says.
+
+    Args:
+        job: takes the resolved configuration.
+        config_name: of a YAML file in ``config_dir``.
+        config_dir: the primary folder of configurations; this package's are found beside it.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
-    sys.path.append(str(Path.cwd()))  # for env.id=module:ID with a module of the user's
+    sys.path.append(str(Path.cwd()))  # classes and environments of the user's own modules
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def guarded(config: DictConfig) -> None:
-        with (
-            readable_errors()
-        ):  # here as well: Hydra would print lines of its own about an error it sees
-            refuse_idle(config, list(HydraConfig.get().overrides.task))
-            job(plain(config))
+        with readable_errors(config_name, config_dir):  # Hydra prints lines of its own otherwise
+            overrides = list(HydraConfig.get().overrides.task)
+            if (
+                HydraConfig.get().mode is RunMode.MULTIRUN
+            ):  # each job has its own checkpoint or task
+                job(compose(config_name, overrides, config_dir=config_dir))
+            else:
+                _refuse_unused(config, overrides)
+                job(plain(config))
 
-    decorate = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
-    with readable_errors():
-        decorate(guarded)()
+    with readable_errors(config_name, config_dir):
+        _refuse_options(sys.argv[1:])
+        _prepare(config_name, sys.argv[1:])
+        if config_dir != CONFIG_DIR:
+            sys.argv.append(f"hydra.searchpath=[file://{CONFIG_DIR}]")
+        hydra.main(version_base="1.3", config_path=str(config_dir), config_name=config_name)(
+            guarded
+        )()
 
 
 @contextmanager
-def readable_errors() -> Iterator[None]:
-    """Ends the program in one line and code 2 on what the user can put right, 130 on an interruption."""
+def readable_errors(
+    config_name: str | None = None, config_dir: Path = CONFIG_DIR
+) -> Iterator[None]:
+    """End the program in one line and code 2 on an error of the user's, with 130 on an interruption."""
     try:
         yield
+    except ValueError as error:
+        if "Config group override" not in str(error):  # Hydra's, for GROUP=null
+            raise
+        print("error: a group was set to null; give one of its options", file=sys.stderr)
+        sys.exit(2)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        text = str(error)
-        if error.__cause__ is not None and not isinstance(error, UserError):
-            text += f"\n{error.__cause__}"  # where Hydra says that, its cause says why
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if lines and lines[0].startswith(RESOLVER_ERROR):  # ours; what follows is about OmegaConf
-            lines = [lines[0].removeprefix(RESOLVER_ERROR)]
-        print(f"error: {'; '.join(lines)}", file=sys.stderr)
+        print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
         sys.exit(130)
 
 
-def refuse_idle(config: DictConfig, overrides: list[str]) -> None:
-    """Refuse an override of a part that the chosen policy does not take.
+def _one_line(error: Exception, config_name: str | None, config_dir: Path) -> str:
+    text = str(error)
+    if isinstance(error, UserError):
+        return text
+    unknown = re.match(
+        r"(?:Could not override|Could not append to config\. An item is already at) '([^']+)'", text
+    )
+    if unknown is not None and "Did you mean" not in text:
+        key = unknown[1].partition("@")[0]
+        if (CONFIG_DIR / key).is_dir():
+            return f"{key}=... has no effect: the chosen policy or loss has no {key}, or brings its own"
+        near = difflib.get_close_matches(key, _known_keys(config_name, config_dir), 1, 0.75)
+        return f"there is no key '{key}' here" + (f"; did you mean {near[0]}?" if near else "")
+    if error.__cause__ is not None:
+        text += f"\n{error.__cause__}"  # where Hydra says what, its cause says why
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
-    A policy takes its parts by interpolation, and some have their own: ``sampler=dfo`` says nothing to one of these.
 
-    Raises:
-        UserError: such an override.
-    """
-    raw = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(raw, dict)
-    if "policy" not in raw:
-        return
-    taken: set[str] = set()
-    waiting = [str(value) for name, value in raw.items() if name not in PARTS]
-    while waiting:
-        for reference in REFERENCE.findall(waiting.pop()):
-            if reference not in taken:
-                taken.add(reference)
-                waiting.append(str(raw.get(reference.partition(".")[0])))
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        is_taken = any(  # itself, a part of it, or what it is a part of
-            f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in taken
-        )
-        if key.partition(".")[0] in PARTS and not is_taken:
+def _known_keys(config_name: str | None, config_dir: Path) -> list[str]:
+    """Dotted keys and groups of a command's configuration without overrides."""
+    if config_name is None:
+        return []
+    try:
+        setup_globals()
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+            search = [f"hydra.searchpath=[file://{CONFIG_DIR}]"] if config_dir != CONFIG_DIR else []
+            config = OmegaConf.to_container(hydra.compose(config_name, search), resolve=False)
+    except (HydraException, OmegaConfBaseException):
+        return []
+    groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
+    return [*groups, *_dotted(config)]
+
+
+def _dotted(node: object, prefix: str = "") -> list[str]:
+    if not isinstance(node, Mapping):
+        return []
+    keys = []
+    for key, value in node.items():
+        keys += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
+    return keys
+
+
+def _refuse_options(arguments: Sequence[str]) -> None:
+    for position, argument in enumerate(arguments):
+        option = argument.partition("=")[0]
+        if option.startswith("-") and option not in OPTIONS:
+            following = [*arguments[position + 1 :], "VALUE"][0]
+            value = argument.partition("=")[2] or following
             raise UserError(
-                f"{override} has no effect: neither policy={raw['policy_name']} nor its loss takes it; "
-                "allowed: what --cfg job shows under policy and loss, as policy.KEY=... and loss.KEY=..."
+                f"there is no option {option}; values are given as {option.lstrip('-')}={value}"
             )
+
+
+def _refuse_unused(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse an override of a shared part, encoder or network, that the chosen policy does not take."""
+    if "policy" not in config or "encoder" not in config:
+        return
+    taken = str(OmegaConf.to_container(config.policy, resolve=False))
+    for override in overrides:
+        part = override.partition("=")[0].lstrip("+~").partition(".")[0]
+        if part in ("encoder", "network") and f"${{{part}" not in taken:
+            raise UserError(f"{override} has no effect: policy={config.policy_name} has no {part}")
 
 
 def plain(config: DictConfig) -> Config:
@@ -147,42 +201,29 @@ def plain(config: DictConfig) -> Config:
     return {str(key): value for key, value in container.items()}
 
 
-def compose(config_name: str, overrides: list[str]) -> Config:
-    """The configuration that a command line would give (for tests and for running experiments in one process)."""
+def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CONFIG_DIR) -> Config:
+    """The configuration that a command line would give (for tests and for several runs in one process)."""
+    _prepare(config_name, overrides)
     setup_globals()
     GlobalHydra.instance().clear()  # a command may compose the configurations of others
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return plain(hydra.compose(config_name, overrides))
+    search = [f"hydra.searchpath=[file://{CONFIG_DIR}]"] if config_dir != CONFIG_DIR else []
+    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+        config = hydra.compose(config_name, [*search, *overrides])
+        _refuse_unused(config, overrides)
+        return plain(config)
 
 
-def build(config: object, what: str) -> Any:
-    """Construct what a configuration describes by its ``_target_``.
-
-    Raises:
-        UserError: it names code outside :data:`ALLOWED`, or arguments that do not fit.
-    """
-    if not isinstance(config, Mapping) or "_target_" not in config:
-        raise UserError(f"{what} must be a configuration with a _target_, got {config!r}")
-    check_targets(config)
-    try:
-        return instantiate(dict(config), _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, UserError):
-            raise cause from error
-        raise UserError(f"cannot build {what}: {' '.join(str(cause).split())}") from error
+def offer(group: str, name: str, content: Mapping[str, Any], package: str) -> None:
+    """Offer ``content`` as option ``name`` of a group, mounted at ``package``."""
+    node = OmegaConf.create(dict(content))
+    ConfigStore.instance().store(name, node, group=group, package=package)
 
 
-def complete(partial: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
-    """Call what a ``_partial_`` configuration described, with what only the program knows.
-
-    Raises:
-        UserError: the configured arguments do not fit.
-    """
-    try:
-        return partial(*args, **kwargs)
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise UserError(f"cannot build {what}: {' '.join(str(error).split())}") from error
+def _prepare(config_name: str, overrides: Sequence[str]) -> None:
+    """Offer what the configuration of a command refers to and its overrides decide (``ibc.cli.app``)."""
+    command = COMMANDS.get(config_name)
+    if command is not None and command.prepare is not None:
+        importlib.import_module(f"ibc.cli.{command.prepare}").prepare(overrides)
 
 
 def at_least(config: Mapping[str, Any], **minima: int) -> None:
@@ -194,43 +235,3 @@ def at_least(config: Mapping[str, Any], **minima: int) -> None:
     for key, minimum in minima.items():
         if config[key] < minimum:
             raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
-
-
-def check_targets(config: object) -> None:
-    """Refuse any ``_target_`` whose object does not live in an allowed module.
-
-    The object is resolved first: an allowed module re-exports others, and the name alone could be walked around. To
-    resolve it, only allowed modules are imported. Strings with interpolations are refused as well: they would turn into
-    something else after this check, and a resolved configuration has none.
-
-    Raises:
-        UserError: naming the target and the modules allowed.
-    """
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            if key == "_target_":
-                _check_target(str(value))
-            check_targets(value)
-    elif isinstance(config, list | tuple):
-        for item in config:
-            check_targets(item)
-    elif isinstance(config, str) and "${" in config:
-        raise UserError(
-            f"configuration holds an interpolation, '{config}', where values are expected"
-        )
-
-
-def _check_target(target: str) -> None:
-    refusal = UserError(f"configuration names '{target}'; allowed are {', '.join(ALLOWED)}")
-    if not _allowed(target):
-        raise refusal
-    try:
-        found = get_object(target)
-    except Exception as error:  # Hydra reports a failed import by several types
-        raise UserError(f"configuration names '{target}', which does not exist") from error
-    if not isinstance(found, type) or not _allowed(f"{found.__module__}."):
-        raise refusal
-
-
-def _allowed(name: str) -> bool:
-    return any(name.startswith(f"{module}.") for module in ALLOWED)

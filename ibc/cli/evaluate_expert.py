@@ -1,36 +1,39 @@
-"""What an environment's expert reaches: the ceiling for policies that imitate it."""
+"""Evaluate an environment's expert: the ceiling for policies that imitate it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ibc.cli.collect import EXPERT_OBS_HORIZON
-from ibc.cli.config import Config, build
-from ibc.cli.evaluate import EvaluationConfig, evaluate_actor, format_figures, write_json
+from ibc.cli.config import Config, at_least
+from ibc.control import Controller
 from ibc.device import provenance
 from ibc.errors import UserError
+from ibc.evaluation.collect import make_expert
+from ibc.evaluation.evaluate import evaluate, format_metrics, write_json
 
 
 def evaluate_expert(config: Config) -> None:
-    """The command: the figures of ``env.expert``, as of a policy, printed and written to ``output``, if given.
+    """Print the metrics of ``env.expert``, as of a policy, and write them to ``output``, if given.
 
-    It acts where policies are evaluated: ``env.collection`` does not hold.
+    It acts where policies are evaluated: ``env.demo_overrides`` does not hold.
 
     Raises:
         UserError: the environment has no expert.
     """
+    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
     env = config["env"]
     if env.get("expert") is None:
         raise UserError(f"environment {env['id']} has no expert")
-    settings = EvaluationConfig(
-        num_episodes=config["num_episodes"],
-        first_seed=config["first_seed"],
+    metrics = evaluate(
+        Controller(make_expert(env["expert"])),
+        env,
+        seeds=range(config["first_seed"], config["first_seed"] + config["num_episodes"]),
         num_envs=config["num_envs"],
-    )
-    expert = build(env["expert"], "env.expert")
-    figures, _ = evaluate_actor(expert, env, settings, obs_horizon=EXPERT_OBS_HORIZON)
-    about = {**provenance(), "policy": "expert"}
-    print(format_figures(env["id"], "expert", figures))
+    ).metrics
+    print(format_metrics(env["id"], "expert", metrics))
     if config["output"] is not None:
-        write_json(Path(config["output"]), {**figures, "about": about})
+        write_json(
+            Path(config["output"]).expanduser(),
+            {**metrics, "about": {**provenance(), "policy": "expert"}},
+        )
         print(f"file: {config['output']}")

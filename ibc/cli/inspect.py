@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ibc.cli.collect import find_data
 from ibc.d4rl.data import find_task_data
 from ibc.data import Episode, read_episodes
 from ibc.data.formats import find_reader
+from ibc.data.loading import find_data
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class DataSchema:
-    """Where demonstrations are."""
+    """Where demonstrations are, and which of them are used."""
 
     path: str
     num_episodes: int = 0
@@ -19,6 +19,14 @@ class DataSchema:
     episode_length: int | None = None
     frame_skip: int = 1
     search: list[str] = field(default_factory=list)
+
+
+@dataclass
+class NetworkSchema:
+    """The residual MLP of every policy."""
+
+    width: int
+    num_blocks: int
 
 
 @dataclass
@@ -50,26 +58,25 @@ class TrainSchema:
     seed: int
     device: str
     precision: str
+    trust: list[str]
     resume: bool
     run_dir: str
     video: bool
     obs_horizon: int
     action_horizon: int
+    num_execute_steps: int | None
     data: DataSchema
+    network: NetworkSchema
     trainer: TrainerSchema
     evaluation: EvaluationSchema
     env: dict[str, Any]
-    network: dict[str, Any]
     encoder: Any
-    sampler: Any
-    negatives: Any
-    density: Any
-    energy_loss: Any
     policy: Any
     loss: Any
     optimizer: Any
-    logger: dict[str, Any]
+    logger: str
     wandb: dict[str, Any]
+    d4rl_name: str | None = None
 
 
 @dataclass
@@ -96,104 +103,42 @@ class EvaluateExpertSchema:
 
 
 @dataclass
-class EvaluateSchema:
+class ActSchema:
+    """Keys that commands on a checkpoint share."""
+
+    checkpoint: str
+    num_episodes: int
+    num_execute_steps: int | None
+    device: str
+    precision: str
+    trust: list[str]
+    policy: Any = None
+    env: dict[str, Any] = field(default_factory=dict)
+    data: Any = None  # of env=..., without effect
+    compose: Any = None
+
+
+@dataclass
+class EvaluateSchema(ActSchema):
     """Keys of ``evaluate.yaml``."""
 
-    checkpoint: str
-    num_episodes: int
-    first_seed: int
-    num_envs: int
-    output: str | None
-    device: str
-    precision: str
-    env: dict[str, Any] = field(default_factory=dict)
-    sampler: Any = None
-    warm_start_fraction: float | None = None
-    compose: Any = None
-
-
-@dataclass
-class RecordSchema:
-    """Keys of ``record.yaml``."""
-
-    checkpoint: str
-    output: str
-    seed: int
-    num_episodes: int
-    device: str
-    precision: str
-    env: dict[str, Any] = field(default_factory=dict)
-    sampler: Any = None
-    warm_start_fraction: float | None = None
-    compose: Any = None
-
-
-@dataclass
-class BenchmarkSchema:
-    """Keys of ``benchmark.yaml``."""
-
-    repeats: int
-    device: str
-    precision: str
-    plain: str
-    rows: list[str] | None = None
+    first_seed: int = 0
+    num_envs: int = 1
     output: str | None = None
 
 
 @dataclass
-class StudySchema:
-    """Keys of ``study.yaml``."""
+class RecordSchema(ActSchema):
+    """Keys of ``record.yaml``."""
 
-    name: str
-    policies: list[str]
-    seeds: list[int]
-    overrides: list[str]
-    output: str
-    pretrained: str | None
-    tasks: dict[str, list[str]] = field(default_factory=dict)
-    experiments: list[str] = field(default_factory=list)
-    published: dict[str, dict[str, float]] = field(default_factory=dict)
-    protocol_name: str | None = None
+    output: str = ""
+    seed: int = 0
 
 
-@dataclass
-class MethodsSchema:
-    """Keys of ``methods.yaml``."""
-
-    seconds: int
-    seeds: list[int]
-    more_seeds: list[int]
-    best: list[str]
-    only_tasks: list[str] | None
-    only_methods: list[str] | None
-    overrides: list[str]
-    run_dir: str
-    output: str
-    tasks: dict[str, list[str]]
-    methods: dict[str, list[str]]
-
-
-@dataclass
-class FiguresSchema:
-    """Keys of ``figures.yaml``."""
-
-    only: list[str]
-    steps: dict[str, int]
-    counts: list[int]
-    seed: int
-    docs: str
-    results: str
-
-
-@dataclass
-class ComposeStudySchema:
-    """Keys of ``compose_study.yaml``."""
-
-    num_episodes: int
-    first_seed: int
-    pretrained: str
-    pictures: str
-    output: str
-    device: str
-    precision: str
-    cases: list[str] | None = None
+SCHEMAS = {
+    "train": TrainSchema,
+    "collect": CollectSchema,
+    "evaluate_expert": EvaluateExpertSchema,
+    "evaluate": EvaluateSchema,
+    "record": RecordSchema,
+}

@@ -1,8 +1,12 @@
-"""Acting step by step: history, action chunks and random numbers of each episode."""
+"""Acting step by step: history, action chunks and the random numbers of each episode."""
 
-from ibc.control.actor import Actor, PolicyActor
+from ibc.control.actor import Actor, FunctionExpert
+from ibc.control.controller import Controller
+from ibc.control.policy_actor import PolicyActor
 
 __all__ = [
     "Actor",
+    "Controller",
+    "FunctionExpert",
     "PolicyActor",
 ]

@@ -7,11 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ibc.d4rl import Task, find_task
-from ibc.errors import UserError
-
-
-class NoDataError(UserError):
-    """The data of a task is nowhere to be had."""
+from ibc.errors import NoDataError
 
 
 def find_task_data(name: str, search: Sequence[str]) -> Path:

@@ -3,9 +3,9 @@
 from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.data.episode import Episode, InvalidEpisode
 from ibc.data.formats import read_episodes
+from ibc.data.loading import load_dataset
 from ibc.data.store import DemonstrationWriter
-from ibc.data.tempo import temporal_subsample
-from ibc.data.transforms import keep_best, reweight_by_return
+from ibc.data.transforms import keep_best, reweight_by_return, temporal_subsample
 
 __all__ = [
     "DemonstrationWriter",
@@ -14,6 +14,7 @@ __all__ = [
     "ShuffledIndices",
     "WindowDataset",
     "keep_best",
+    "load_dataset",
     "read_episodes",
     "reweight_by_return",
     "temporal_subsample",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +37,15 @@ class WindowDataset:
     frame; the action chunk begins at it, padded at the end with the last action.
     """
 
-    def __init__(self, episodes: Sequence[Episode], spec: Spec, device: torch.device) -> None:
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        spec: Spec,
+        device: torch.device,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         self.spec = spec
+        self.about = dict(about or {})
         lengths = np.array([len(episode) for episode in episodes])
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         t = np.concatenate([np.arange(length) for length in lengths])
@@ -97,7 +105,7 @@ class WindowDataset:
 class ShuffledIndices:
     """An endless, reproducible order of examples: every one once an epoch, in a new permutation each time.
 
-    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in ``often``
+    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in ``oversample``
     come ``1 + repeats`` times an epoch.
     """
 
@@ -106,12 +114,12 @@ class ShuffledIndices:
         num_examples: int,
         batch_size: int,
         seed: int,
-        often: Int[Tensor, " K"] | None = None,
+        oversample: Int[Tensor, " K"] | None = None,
         repeats: int = 0,
     ) -> None:
         self.pool = torch.arange(num_examples)
-        if often is not None:
-            self.pool = torch.cat([self.pool, often.cpu().repeat(repeats)])
+        if oversample is not None:
+            self.pool = torch.cat([self.pool, oversample.cpu().repeat(repeats)])
         self.num_examples = len(self.pool)
         self.batch_size = batch_size
         self.seed = seed

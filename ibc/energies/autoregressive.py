@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -34,23 +33,31 @@ class AutoregressiveEnergy(NetworkEnergy):
 
     def __init__(
         self,
-        spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        head_width: int,
-        head_blocks: int,
+        width: int = 256,
+        num_blocks: int = 1,
+        head_width: int = 32,
+        head_blocks: int = 1,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(spec, encoder)
-        size, features = spec.action_size, self.encoder.feature_size
-        self.size, self.head_width, self.temperature = size, head_width, temperature
-        self.trunk = ResidualMLP(features, width, width=width, num_blocks=num_blocks)
-        self.dense_features = nn.Linear(features + width, size * head_width)
+        super().__init__(encoder)
+        self.width = width
+        self.num_blocks = num_blocks
+        self.head_width = head_width
+        self.head_blocks = head_blocks
+        self.temperature = temperature
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`NetworkEnergy`."""
+        super().build(spec)
+        size, features, hidden = spec.action_size, self.encoder.feature_size, self.head_width
+        self.size = size
+        self.trunk = ResidualMLP(features, self.width, width=self.width, num_blocks=self.num_blocks)
+        self.dense_features = nn.Linear(features + self.width, size * hidden)
         initialize(self.dense_features)
-        self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, head_width))
-        self.heads = BatchedMLP(size, RESIDUALS, width=head_width, num_blocks=head_blocks)
+        self.dense_action = nn.Parameter(INIT_STD * torch.randn(size, size, hidden))
+        self.heads = BatchedMLP(size, RESIDUALS, width=hidden, num_blocks=self.head_blocks)
 
     def bind(self, obs: Obs) -> BoundAutoregressive:
         """The observation goes through encoder, trunk and first layer here, and never again."""
@@ -87,7 +94,7 @@ class BoundAutoregressive:
         """See :class:`HasPrefix`."""
         unit = self.bounds.to_unit(action)[..., : j + 1]
         h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
-        out: Tensor = self.heads.only(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
+        out: Tensor = self.heads.slice(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
         return out.square().sum(-1).view(*action.shape[:2])
 
     def conditionals(

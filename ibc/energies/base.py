@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ibc.component import Component
 from ibc.energies.box import Box
 from ibc.spec import Obs
 
@@ -62,7 +63,7 @@ class HasFeasible(Protocol):
         ...
 
 
-class Energy(nn.Module, ABC):
+class Energy(Component, nn.Module, ABC):
     """Learned, composed and hand-written energies alike."""
 
     def limits(self) -> Box | None:

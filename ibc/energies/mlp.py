@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -23,51 +22,61 @@ from ibc.spec import Obs, Spec
 class MLPEnergy(NetworkEnergy):
     """A late-fused residual energy network (IBC paper, appendix B.3 and D; ``MLPEBM`` of the official code).
 
-    Actions are scaled to the unit cube by ``bounds`` before they enter the network. ``num_residuals`` and
-    ``self_consistent`` are explained at :class:`EnergyHead`. ``spectral_norm`` bounds the Lipschitz constant of every
-    dense layer, which steadies Langevin sampling on small data sets.
+    Actions are scaled to the unit cube by ``bounds`` before they enter the network.
 
-    With ``proposal`` a second head predicts an action from the observation alone, and the energy looks at actions
-    relative to it. The prediction is trained by a loss of its own (``ibc.losses.MSE``), not through the energy. A
-    search that starts there needs few candidates, and the same observation leads to the same minimum every time.
-
-    With ``density`` (called with the sizes of features and actions) the energy is bound together with a proposal
-    density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first candidates.
+    Args:
+        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        width, num_blocks: of the residual MLP; a block has two dense layers.
+        head: ``scalar``, ``quadratic`` or ``reconstruction``, see :class:`ibc.nn.EnergyHead`.
+        num_outputs: of a quadratic head.
+        proposal: whether a second head predicts an action from the observation alone. The energy then sees actions
+            relative to it. It is trained by a loss of its own (:class:`ibc.losses.MSE`).
+        spectral_norm: bound the Lipschitz constant of every dense layer of the head.
+        density: a proposal density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first
+            candidates.
     """
 
     def __init__(
         self,
-        spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        num_residuals: int = 0,
-        self_consistent: bool = False,
+        width: int = 256,
+        num_blocks: int = 1,
+        head: str = "reconstruction",
+        num_outputs: int = 32,
         proposal: bool = False,
         spectral_norm: bool = False,
-        density: Callable[[int, int], ConditionalDensity] | None = None,
+        density: ConditionalDensity | None = None,
     ) -> None:
-        super().__init__(spec, encoder)
+        super().__init__(encoder)
+        self.width = width
+        self.num_blocks = num_blocks
+        self.head_kind = head
+        self.num_outputs = num_outputs
+        self.has_proposal = proposal
+        self.spectral_norm = spectral_norm
+        self.density = density
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`NetworkEnergy`."""
+        super().build(spec)
+        features = self.encoder.feature_size
         self.head = EnergyHead(
-            self.encoder.feature_size,
+            features,
             spec.action_size,
-            width=width,
-            num_blocks=num_blocks,
-            num_residuals=num_residuals,
-            self_consistent=self_consistent,
-            normed=spectral_norm,
+            width=self.width,
+            num_blocks=self.num_blocks,
+            kind=self.head_kind,
+            num_outputs=self.num_outputs,
+            normed=self.spectral_norm,
         )
         self.proposal = (
-            ResidualMLP(
-                self.encoder.feature_size, spec.action_size, width=width, num_blocks=num_blocks
-            )
-            if proposal
+            ResidualMLP(features, spec.action_size, width=self.width, num_blocks=self.num_blocks)
+            if self.has_proposal
             else None
         )
-        self.density = (
-            None if density is None else density(self.encoder.feature_size, spec.action_size)
-        )
+        if self.density is not None:
+            self.density.build(features, spec.action_size)
 
     def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
         """See :class:`NetworkEnergy`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ibc.energies.base import Energy, EnergyFn
 from ibc.energies.box import Box
+from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.nn.densities import BoundDensity
 from ibc.spec import Obs, Spec
@@ -34,9 +34,21 @@ class NetworkEnergy(Energy):
         bounds: the unit cube of actions.
     """
 
-    def __init__(self, spec: Spec, encoder: Callable[[Spec], ObsEncoder]) -> None:
+    bounds: ActionBounds
+
+    def __init__(self, encoder: ObsEncoder | None = None) -> None:
         super().__init__()
-        self.encoder = encoder(spec)
+        self.encoder = ObsEncoder() if encoder is None else encoder
+
+    def build(self, spec: Spec) -> None:
+        """Make the networks for a task; called once, by the policy that is given the energy.
+
+        Raises:
+            UserError: it belongs to another policy.
+        """
+        if hasattr(self, "bounds"):
+            raise UserError(f"this {type(self).__name__} is part of another policy already")
+        self.encoder.build(spec)
         self.bounds = ActionBounds(spec.action_size)
 
     def limits(self) -> Box:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -41,37 +40,48 @@ class NoiseConditionedEnergy(NetworkEnergy):
     of the finest level.
 
     Args:
-        spec, encoder, width, num_blocks, num_residuals: as for :class:`MLPEnergy`.
-        min_std, max_std, num_levels: the levels, in equal ratios.
+        encoder, width, num_blocks, head, num_outputs: as for :class:`MLPEnergy`.
+        min_std, max_std, num_levels: the noise levels sigma, in equal ratios, in the unit cube.
+
+    Raises:
+        ValueError: levels that do not increase, or fewer than two.
     """
 
     def __init__(
         self,
-        spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        num_residuals: int = 0,
+        width: int = 256,
+        num_blocks: int = 1,
+        head: str = "quadratic",
+        num_outputs: int = 32,
         min_std: float = 0.01,
         max_std: float = 1.0,
         num_levels: int = 10,
     ) -> None:
-        super().__init__(spec, encoder)
+        super().__init__(encoder)
         if not 0 < min_std < max_std or num_levels < 2:
             raise ValueError(
                 f"needs 0 < min_std < max_std and two levels, got {min_std}, {max_std}, {num_levels}"
             )
-        self.min_std, self.max_std = min_std, max_std
+        self.width = width
+        self.num_blocks = num_blocks
+        self.head_kind = head
+        self.num_outputs = num_outputs
+        self.min_std, self.max_std, self.num_levels = min_std, max_std, num_levels
         ratio = (min_std / max_std) ** (1 / (num_levels - 1))
-        self.levels = tuple(max_std * ratio**i for i in range(num_levels))
+        self.sigmas = tuple(max_std * ratio**i for i in range(num_levels))
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`NetworkEnergy`."""
+        super().build(spec)
         self.head = EnergyHead(
             self.encoder.feature_size + 1 + 2 * WAVES,
             spec.action_size,
-            width=width,
-            num_blocks=num_blocks,
-            num_residuals=num_residuals,
-            self_consistent=False,
+            width=self.width,
+            num_blocks=self.num_blocks,
+            kind=self.head_kind,
+            num_outputs=self.num_outputs,
             normed=False,
         )
 
@@ -93,7 +103,7 @@ class BoundNoiseConditioned:
     def __init__(self, energy: NoiseConditionedEnergy, features: Float[Tensor, "B F"]) -> None:
         self.energy = energy
         self.features = features
-        self.levels = energy.levels
+        self.levels = energy.sigmas
         self.weights = energy.head.weights()
 
     def at(self, std: Float[Tensor, "B 1"], /) -> BoundEnergy:

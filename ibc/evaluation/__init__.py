@@ -1,1 +1,10 @@
 """Closed-loop evaluation: rollouts, metrics, videos and reports."""
+
+from ibc.evaluation.evaluate import Evaluation, evaluate
+from ibc.evaluation.record import record_video
+
+__all__ = [
+    "Evaluation",
+    "evaluate",
+    "record_video",
+]

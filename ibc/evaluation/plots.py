@@ -10,7 +10,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ibc.control import PolicyActor
+from ibc.checkpoint import Checkpoint
+from ibc.control import Controller
 from ibc.data.dataset import window_index
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.rollout import rollout
@@ -18,7 +19,6 @@ from ibc.policies import ImplicitPolicy
 from ibc.random import PerEpisodeRandom
 from ibc.samplers import Candidates
 from ibc.spec import Obs
-from ibc.training.checkpoint import Checkpoint
 from ibc.training.loggers import read_metrics
 
 #: Points along each side of the energy map.
@@ -54,7 +54,7 @@ def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Fig
     env = Environment(EnvConfig.from_mapping(checkpoint.config["env"]))
     spec, bounds = policy.spec, policy.bounds
     device = bounds.center.device
-    (episode,) = rollout([env], PolicyActor(policy), [seed], obs_horizon=spec.obs_horizon)
+    (episode,) = rollout([env], Controller(policy), [seed])
     env.close()
     moments = np.linspace(0, len(episode) - 1, MOMENTS).astype(np.int64)
     figure = Figure(figsize=(3.1 * MOMENTS, 3.2), layout="constrained")

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ibc.checkpoint import Checkpoint
 from ibc.evaluation.plots import energy_map, learning_curve, png
 from ibc.files import write_atomically
 from ibc.policies import ImplicitPolicy, Policy
-from ibc.training.checkpoint import Checkpoint
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2430; }
@@ -30,21 +30,21 @@ def write_report(
     run_dir: Path,
     policy: Policy,
     checkpoint: Checkpoint,
-    figures: dict[str, Any],
+    metrics: dict[str, Any],
     video: bytes | None,
 ) -> None:
     """Write the page."""
     config = checkpoint.config
-    low, high = figures["success_rate_ci95"]
-    latency = figures["policy_latency_ms"]
-    about = figures["about"]
+    low, high = metrics["success_rate_ci95"]
+    latency = metrics["policy_latency_ms"]
+    about = metrics["about"]
     title = f"{config['name']}: {config['policy_name']} policy"
     cards = [
-        (f"{figures['success_rate']:.1%}", f"success, 95 % interval {low:.1%} to {high:.1%}"),
-        (f"{figures['return_mean']:.2f}", "mean return"),
+        (f"{metrics['success_rate']:.1%}", f"success, 95 % interval {low:.1%} to {high:.1%}"),
+        (f"{metrics['return_mean']:.2f}", "mean return"),
         (
             f"{latency['median']:.1f} ms",
-            f"median latency for {figures['num_envs']} environments at once; "
+            f"median latency for {metrics['num_envs']} environments at once; "
             f"p95 {latency['p95']:.1f} ms",
         ),
         (f"{about['training_seconds']:.0f} s", f"training, on {about['processor']}"),
@@ -53,7 +53,7 @@ def write_report(
         section("Learning curve", image(png(learning_curve(run_dir)), "loss over gradient steps"))
     ]
     if isinstance(policy, ImplicitPolicy):
-        landscape = energy_map(policy, checkpoint, figures["first_seed"])
+        landscape = energy_map(policy, checkpoint, metrics["first_seed"])
         text = (
             "Dark is low. The star is the action that was chosen, dots are what the search ended with. "
             "Dimensions that are not shown are held at the chosen action; colors are logarithmic."
@@ -71,8 +71,8 @@ def write_report(
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f'<p class="sub">{html.escape(figures["env_id"])}, {figures["num_episodes"]} episodes on '
-        f'held-out seeds from {figures["first_seed"]}</p><div class="cards">'
+        f'<p class="sub">{html.escape(metrics["env_id"])}, {metrics["num_episodes"]} episodes on '
+        f'held-out seeds from {metrics["first_seed"]}</p><div class="cards">'
         + "".join(
             f'<div class="card"><b>{b}</b><span>{html.escape(s)}</span></div>' for b, s in cards
         )

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import Component
 from ibc.energies import Energy, EnergyFn
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
@@ -19,7 +20,7 @@ from ibc.spec import Batch, Obs
 Metrics = dict[str, Tensor]
 
 
-class Loss(ABC):
+class Loss(Component, ABC):
     """A training objective."""
 
     @abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -29,9 +31,9 @@ class BatchedMLP(nn.Module):
 
     def forward(self, h: Float[Tensor, "D R W"]) -> Float[Tensor, "D R O"]:
         """Row r of network d's inputs to its outputs."""
-        return self.only(slice(None), h)
+        return self.slice(builtins.slice(None), h)
 
-    def only(self, which: slice, h: Float[Tensor, "K R W"]) -> Float[Tensor, "K R O"]:
+    def slice(self, which: builtins.slice, h: Float[Tensor, "K R W"]) -> Float[Tensor, "K R O"]:
         """The same for a part of the networks."""
         for first in range(0, len(self.inner), 2):
             second = first + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -32,7 +32,7 @@ class DeepSetsEncoder(ObsEncoder):
     Args:
         set_width: of the two layers of the network of a thing; each set gives ``2 * set_width + 1`` features, the last
             of them the share of places that are taken.
-        spec, image_encoder, sqrt_std, noise_std, random_shift_pixels: as for :class:`ObsEncoder`.
+        image_encoder, sqrt_std, noise_std, random_shift_pixels: as for :class:`ObsEncoder`.
 
     Raises:
         UserError: no width.
@@ -40,46 +40,53 @@ class DeepSetsEncoder(ObsEncoder):
 
     def __init__(
         self,
-        spec: Spec,
+        image_encoder: ImageEncoder | None = None,
         *,
-        image_encoder: Callable[[int], ImageEncoder],
-        set_width: int,
+        set_width: int = 128,
         sqrt_std: bool = False,
         noise_std: float = 0.0,
         random_shift_pixels: int = 0,
     ) -> None:
         if set_width < 1:
             raise UserError(f"set_width={set_width}; it must be at least 1")
-        set_names = sorted(
+        super().__init__(
+            image_encoder,
+            sqrt_std=sqrt_std,
+            noise_std=noise_std,
+            random_shift_pixels=random_shift_pixels,
+            num_gates=0,
+        )
+        self.set_width = set_width
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`ObsEncoder`."""
+        self.set_names = sorted(
             name
             for name, field in spec.obs.items()
             if len(field.shape) == 2
             and name + MASK in spec.obs
             and spec.obs[name + MASK].shape == field.shape[:1]
         )
-        in_sets = {*set_names, *(name + MASK for name in set_names)}
-        super().__init__(
-            replace(spec, obs={n: field for n, field in spec.obs.items() if n not in in_sets}),
-            image_encoder=image_encoder,
-            sqrt_std=sqrt_std,
-            noise_std=noise_std,
-            random_shift_pixels=random_shift_pixels,
+        in_sets = {*self.set_names, *(name + MASK for name in self.set_names)}
+        super().build(
+            replace(spec, obs={n: field for n, field in spec.obs.items() if n not in in_sets})
         )
-        self.set_names = set_names
-        sizes = [spec.obs[name].shape[1] for name in set_names]
-        self.set_normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
-        rest = self.feature_size
+        sizes = [spec.obs[name].shape[1] for name in self.set_names]
+        self.set_normalizers = nn.ModuleList(
+            Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes
+        )
+        rest, width = self.feature_size, self.set_width
         self.each = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(spec.obs_horizon * size + rest, set_width),
+                nn.Linear(spec.obs_horizon * size + rest, width),
                 nn.ReLU(),
-                nn.Linear(set_width, set_width),
+                nn.Linear(width, width),
                 nn.ReLU(),
             )
             for size in sizes
         )
         initialize(self.each)
-        self.feature_size = rest + len(set_names) * (2 * set_width + 1)
+        self.feature_size = rest + len(self.set_names) * (2 * width + 1)
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalizers from all observations of a data set, those of sets from the things that exist."""

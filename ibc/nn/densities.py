@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ibc.component import Component
 from ibc.nn.action_bounds import ActionBounds
 from ibc.nn.mlp import ResidualMLP
 from ibc.random import RandomSource
@@ -21,8 +22,12 @@ MIN_STD, MAX_STD = 1e-3, 10.0
 WIDER = 1.5
 
 
-class ConditionalDensity(nn.Module, ABC):
+class ConditionalDensity(Component, nn.Module, ABC):
     """A density of unit-cube actions given an observation's features."""
+
+    @abstractmethod
+    def build(self, feature_size: int, action_size: int) -> None:
+        """Make parameters and buffers for F features and A action numbers."""
 
     def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
         """One pass over demonstrated actions before any gradient; most densities need none."""
@@ -62,8 +67,8 @@ class UniformDensity(ConditionalDensity):
     low: Tensor
     high: Tensor
 
-    def __init__(self, feature_size: int, action_size: int) -> None:
-        super().__init__()
+    def build(self, feature_size: int, action_size: int) -> None:
+        """See :class:`ConditionalDensity`."""
         self.register_buffer("low", -torch.ones(action_size))
         self.register_buffer("high", torch.ones(action_size))
 
@@ -93,8 +98,8 @@ class GaussianDensity(ConditionalDensity):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, feature_size: int, action_size: int) -> None:
-        super().__init__()
+    def build(self, feature_size: int, action_size: int) -> None:
+        """See :class:`ConditionalDensity`."""
         self.register_buffer("mean", torch.zeros(action_size))
         self.register_buffer("std", torch.ones(action_size))
 
@@ -120,22 +125,19 @@ class GaussianDensity(ConditionalDensity):
 class MixtureDensity(ConditionalDensity):
     """A mixture of diagonal Gaussians (Bishop 1994), whose parameters are a network's outputs."""
 
-    def __init__(
-        self,
-        feature_size: int,
-        action_size: int,
-        *,
-        num_components: int,
-        width: int,
-        num_blocks: int,
-    ) -> None:
+    def __init__(self, *, num_components: int = 8, width: int = 128, num_blocks: int = 1) -> None:
         super().__init__()
         self.num_components = num_components
+        self.width = width
+        self.num_blocks = num_blocks
+
+    def build(self, feature_size: int, action_size: int) -> None:
+        """See :class:`ConditionalDensity`."""
         self.network = ResidualMLP(
             feature_size,
-            num_components * (1 + 2 * action_size),
-            width=width,
-            num_blocks=num_blocks,
+            self.num_components * (1 + 2 * action_size),
+            width=self.width,
+            num_blocks=self.num_blocks,
         )
 
     def log_prob(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
@@ -11,10 +12,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from ibc.component import Component
 from ibc.device import reduced_precision
+from ibc.errors import UserError
 from ibc.nn.mlp import initialize
 from ibc.nn.normalizer import BackgroundNormalizer, Normalizer
-from ibc.nn.vision.conv import ImageEncoder, random_shift, stack_frames
+from ibc.nn.vision.conv import ConvMaxPool, ImageEncoder, random_shift, stack_frames
 from ibc.spec import Obs, Spec
 
 #: Numbers in a learned vector.
@@ -23,37 +26,57 @@ VECTOR_SIZE = 16
 NEGLIGIBLE = 1e-4
 
 
-class ObsEncoder(nn.Module):
+class ObsEncoder(Component, nn.Module):
     """All of an observation as one feature vector.
 
     Vector observations are standardized and flattened over time; each image, less the background of the data, goes
-    through an encoder of its own, built by ``image_encoder(channels)``. Names are taken in sorted order.
+    through an image encoder of its own. Names are taken in sorted order. :meth:`build` makes the networks.
 
-    ``noise_std`` shakes standardized vectors in training mode: what a demonstrator decides within a hair's breadth, a
-    policy must also decide where its own small errors have led it.
+    Args:
+        image_encoder: encodes the images of one camera; copied for each camera. :class:`ConvMaxPool` if None.
+        sqrt_std: divide vectors by the square root of their standard deviation (the official code's choice for D4RL).
+        noise_std: standard deviation of Gaussian noise on standardized vectors, in training mode.
+        random_shift_pixels: images are moved by up to that many pixels, in training mode, all frames of a window alike.
+        num_gates: :class:`GatedFeatures` of vectors and image features, in addition to these.
+        num_distance_features: learned vectors whose lengths and angles the gates see.
 
-    ``random_shift_pixels`` moves each picture by up to that many pixels, in training mode, all frames of an observation alike.
+    Attributes:
+        feature_size: F, known once it is built.
 
-    ``num_gates`` adds that many :class:`GatedFeatures` of vectors and image features together, whose gates also see
-    the lengths of ``num_distance_features`` learned vectors, and the angles between them.
+    Raises:
+        ValueError: distance features without gates.
     """
+
+    feature_size: int
 
     def __init__(
         self,
-        spec: Spec,
+        image_encoder: ImageEncoder | None = None,
         *,
-        image_encoder: Callable[[int], ImageEncoder],
         sqrt_std: bool = False,
         noise_std: float = 0.0,
         random_shift_pixels: int = 0,
-        num_gates: int = 0,
+        num_gates: int = 128,
         num_distance_features: int = 0,
     ) -> None:
         super().__init__()
         if num_distance_features and not num_gates:
-            raise ValueError("learned vectors are seen by gates only: num_gates must be at least 1")
+            raise ValueError("num_distance_features needs num_gates of at least 1, which see them")
+        self._template = (ConvMaxPool() if image_encoder is None else image_encoder,)
+        self.sqrt_std = sqrt_std
         self.noise_std = noise_std
         self.random_shift_pixels = random_shift_pixels
+        self.num_gates = num_gates
+        self.num_distance_features = num_distance_features
+
+    def build(self, spec: Spec) -> None:
+        """Make the networks for the observations of a task.
+
+        Raises:
+            UserError: it has been built for another policy.
+        """
+        if hasattr(self, "feature_size"):
+            raise UserError(f"this {type(self).__name__} is part of another policy already")
         # Names are the environment's and may not be those of modules, so parts are kept by position.
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
@@ -61,16 +84,19 @@ class ObsEncoder(nn.Module):
         self.pictures = nn.ModuleList(
             BackgroundNormalizer(spec.obs[name].shape) for name in self.image_names
         )
-        self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=sqrt_std) for size in sizes)
-        self.image_encoders = nn.ModuleList(
-            image_encoder(spec.obs_horizon * spec.obs[name].shape[-1]) for name in self.image_names
-        )
+        self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes)
+        encoders = [copy.deepcopy(self._template[0]) for _ in self.image_names]
         size = spec.obs_horizon * sum(sizes)
-        for encoder in self.image_encoders:
-            assert isinstance(encoder, ImageEncoder)
+        for name, encoder in zip(self.image_names, encoders, strict=True):
+            encoder.build(spec.obs_horizon * spec.obs[name].shape[-1])
             size += encoder.feature_size
-        self.gated = GatedFeatures(size, num_gates, num_distance_features) if num_gates else None
-        self.feature_size = size + num_gates
+        self.image_encoders = nn.ModuleList(encoders)
+        self.gated = (
+            GatedFeatures(size, self.num_gates, self.num_distance_features)
+            if self.num_gates
+            else None
+        )
+        self.feature_size = size + self.num_gates
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalizers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""

@@ -8,8 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ibc.errors import UserError
 from ibc.nn.mlp import ResidualBlock, initialize
 from ibc.nn.spectral_norm import spectral_norm
+
+#: What an energy is made of; see :class:`EnergyHead`.
+HEADS = ("scalar", "quadratic", "reconstruction")
 
 
 class EnergyHead(nn.Module):
@@ -18,13 +22,23 @@ class EnergyHead(nn.Module):
     The search for an action evaluates thousands of candidates against one observation; only the action's half of the
     first layer and the blocks are paid for each of them.
 
-    With ``num_residuals = 0`` the energy is the network's one output, as in the papers. Otherwise the network gives a
-    vector r of that length and the energy is ``|r|^2 / 2``: bounded below, with a quadratic minimum wherever r
-    vanishes, at one action or at several. With ``self_consistent`` that vector is ``a - f(o, a)``, f being the network:
-    energy is low where the network gives back the action it is given. It starts as a bowl around zero and contains
-    regression, for which f ignores the action, so it learns fast in hundreds of dimensions.
+    Kinds of heads:
 
-    The module holds the weights; :class:`HeadWeights` holds the mathematics, ``ibc.nn.head_kernels`` the speed.
+    - ``scalar``: the network's one output, as in the papers.
+    - ``quadratic``: ``|r|^2 / 2`` of ``num_outputs`` outputs r: bounded below, with a quadratic minimum wherever r
+      vanishes, at one action or at several.
+    - ``reconstruction``: ``|a - f(o, a)|^2 / 2``, f being the network: low where the network returns its input. It
+      starts as a quadratic around zero and contains regression, for which f ignores the action, so it learns fast in
+      hundreds of dimensions.
+
+    Args:
+        feature_size, action_size: F and A.
+        width, num_blocks: of the residual MLP.
+        kind, num_outputs: see above.
+        normed: whether dense layers are spectrally normalized.
+
+    Raises:
+        UserError: an unknown kind.
     """
 
     def __init__(
@@ -34,17 +48,19 @@ class EnergyHead(nn.Module):
         *,
         width: int,
         num_blocks: int,
-        num_residuals: int,
-        self_consistent: bool,
+        kind: str,
+        num_outputs: int,
         normed: bool,
     ) -> None:
         super().__init__()
-        self.num_residuals = action_size if self_consistent else num_residuals
-        self.self_consistent = self_consistent
+        if kind not in HEADS:
+            raise UserError(f"head={kind}; allowed: {', '.join(HEADS)}")
+        self.kind = kind
+        sizes = {"scalar": 1, "quadratic": num_outputs, "reconstruction": action_size}
         self.dense_features = nn.Linear(feature_size, width)
         self.dense_action = nn.Linear(action_size, width, bias=False)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(num_blocks))
-        self.dense_out = nn.Linear(width, max(1, self.num_residuals))
+        self.dense_out = nn.Linear(width, sizes[kind])
         initialize(self)
         if normed:
             spectral_norm(self)
@@ -58,8 +74,7 @@ class EnergyHead(nn.Module):
             blocks += [first.weight, first.bias, second.weight, second.bias]
         return HeadWeights(
             (self.dense_action.weight, *blocks, self.dense_out.weight, self.dense_out.bias),
-            self.num_residuals,
-            self.self_consistent,
+            self.kind,
         )
 
 
@@ -68,8 +83,7 @@ class HeadWeights:
     """An energy head as plain tensors: the action's layer, four a block, and the output layer's two."""
 
     tensors: tuple[Tensor, ...]
-    num_residuals: int
-    self_consistent: bool
+    kind: str
 
     @property
     def action(self) -> Float[Tensor, "W A"]:
@@ -97,9 +111,9 @@ class HeadWeights:
         for w1, b1, w2, b2 in self.blocks:
             h = h + F.linear(F.relu(F.linear(F.relu(h), w1, b1)), w2, b2)
         out = F.linear(h, *self.out)
-        if self.self_consistent:
+        if self.kind == "reconstruction":
             out = action - out
-        return 0.5 * out.square().sum(-1) if self.num_residuals else out.squeeze(-1)
+        return 0.5 * out.square().sum(-1) if self.kind != "scalar" else out.squeeze(-1)
 
     def gradient(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
@@ -112,10 +126,10 @@ class HeadWeights:
             before.append((h > 0, inner > 0))
             h = h + F.linear(F.relu(inner), w2, b2)
         weight, bias = self.out
-        if self.self_consistent:
+        if self.kind == "reconstruction":
             residual = action - F.linear(h, weight, bias)
             gradient = -residual @ weight
-        elif self.num_residuals:
+        elif self.kind == "quadratic":
             gradient = F.linear(h, weight, bias) @ weight
         else:
             gradient = weight.expand_as(h)
@@ -124,4 +138,4 @@ class HeadWeights:
         ):
             gradient = gradient + (((gradient @ w2) * inner_open) @ w1) * h_open
         through = gradient @ self.action
-        return through + residual if self.self_consistent else through
+        return through + residual if self.kind == "reconstruction" else through

@@ -34,27 +34,26 @@ class FlowDensity(ConditionalDensity):
     """
 
     def __init__(
-        self,
-        feature_size: int,
-        action_size: int,
-        *,
-        num_layers: int,
-        num_bins: int,
-        width: int,
-        num_blocks: int,
+        self, *, num_layers: int = 4, num_bins: int = 8, width: int = 64, num_blocks: int = 1
     ) -> None:
         super().__init__()
-        self.size = action_size
+        self.num_layers = num_layers
         self.num_bins = num_bins
+        self.width = width
+        self.num_blocks = num_blocks
+
+    def build(self, feature_size: int, action_size: int) -> None:
+        """See :class:`ConditionalDensity`."""
+        self.size = action_size
         # The derivatives at both ends are one, so that there are as many inner ones as bins less one.
         self.layers = nn.ModuleList(
             ResidualMLP(
                 feature_size + action_size,
-                action_size * (3 * num_bins - 1),
-                width=width,
-                num_blocks=num_blocks,
+                action_size * (3 * self.num_bins - 1),
+                width=self.width,
+                num_blocks=self.num_blocks,
             )
-            for _ in range(num_layers)
+            for _ in range(self.num_layers)
         )
 
     def log_prob(

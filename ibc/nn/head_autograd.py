@@ -28,7 +28,7 @@ class HeadEnergy(torch.autograd.Function):
         energy, storage = kernel.forward(context, action)
         ctx.save_for_backward(context, action, *weights.tensors)
         ctx.kernel, ctx.storage = kernel, storage
-        ctx.form = weights.num_residuals, weights.self_consistent
+        ctx.kind = weights.kind
         return energy
 
     @staticmethod
@@ -54,7 +54,7 @@ def _plain_backward(
         if not create_graph:
             inputs = [tensor.detach().requires_grad_() for tensor in inputs]
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        energy = HeadWeights(tuple(inputs[2:]), *ctx.form).energy(inputs[0], inputs[1])
+        energy = HeadWeights(tuple(inputs[2:]), ctx.kind).energy(inputs[0], inputs[1])
         found = torch.autograd.grad(
             energy, [inputs[i] for i in wanted], upstream, create_graph=create_graph
         )

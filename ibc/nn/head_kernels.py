@@ -67,8 +67,7 @@ class HeadKernel:
     def __init__(self, weights: HeadWeights, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.full = weights.action.dtype
-        self.num_residuals = weights.num_residuals
-        self.self_consistent = weights.self_consistent
+        self.kind = weights.kind
         self.action = weights.action.detach()
         self.out_weight, self.out_bias = (tensor.detach() for tensor in weights.out)
         self.blocks = [tuple(t.detach().to(dtype) for t in block) for block in weights.blocks]
@@ -245,10 +244,10 @@ class HeadKernel:
         """The output layer, or what the action differs from it by."""
         out = self.scratch("out", (len(hidden), len(self.out_bias)), self.full)
         torch.addmm(self.out_bias, self._full(hidden, "h32"), self.out_weight.t(), out=out)
-        return torch.sub(action, out, out=out) if self.self_consistent else out
+        return torch.sub(action, out, out=out) if self.kind == "reconstruction" else out
 
     def _energy_of(self, tape: Tape, into: Float[Tensor, "b n"]) -> None:
-        if not self.num_residuals:
+        if self.kind == "scalar":
             into.copy_(tape.residual.view(into.shape))
             return
         squares = self.scratch("squares", tape.residual.shape, self.full)
@@ -257,9 +256,9 @@ class HeadKernel:
 
     def _to_output(self, tape: Tape, upstream: Float[Tensor, "R 1"]) -> Float[Tensor, "R K"]:
         """Gradient with respect to the output layer's result."""
-        if not self.num_residuals:
+        if self.kind == "scalar":
             return upstream
-        sign = -1.0 if self.self_consistent else 1.0
+        sign = -1.0 if self.kind == "reconstruction" else 1.0
         return tape.residual * (sign * upstream)
 
     def _backward(self, tape: Tape, upstream: Float[Tensor, "R 1"], sums: Sums | None) -> None:
@@ -297,6 +296,6 @@ class HeadKernel:
         """From the first layer's result to the action."""
         g = self._full(self.scratch("g", tape.hidden.shape, self.dtype), "h32")
         gradient = g @ self.action
-        if self.self_consistent:
+        if self.kind == "reconstruction":
             gradient.add_(tape.residual * upstream)
         into.copy_(gradient.view(into.shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from jaxtyping import Float
@@ -22,30 +21,33 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        spec, image_encoder, sqrt_std, noise_std, num_gates, num_distance_features: as for :class:`ObsEncoder`, of one step.
+        image_encoder, sqrt_std, noise_std, num_gates, num_distance_features: as for :class:`ObsEncoder`, of one step.
     """
 
     def __init__(
         self,
-        spec: Spec,
+        image_encoder: ImageEncoder | None = None,
         *,
-        image_encoder: Callable[[int], ImageEncoder],
-        hidden_size: int,
+        hidden_size: int = 128,
         sqrt_std: bool = False,
         noise_std: float = 0.0,
         num_gates: int = 0,
         num_distance_features: int = 0,
     ) -> None:
         super().__init__(
-            replace(spec, obs_horizon=1),
-            image_encoder=image_encoder,
+            image_encoder,
             sqrt_std=sqrt_std,
             noise_std=noise_std,
             num_gates=num_gates,
             num_distance_features=num_distance_features,
         )
-        self.recurrent = nn.GRU(self.feature_size, hidden_size, batch_first=True)
-        self.feature_size = hidden_size
+        self.hidden_size = hidden_size
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`ObsEncoder`."""
+        super().build(replace(spec, obs_horizon=1))
+        self.recurrent = nn.GRU(self.feature_size, self.hidden_size, batch_first=True)
+        self.feature_size = self.hidden_size
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """See :class:`ObsEncoder`."""

@@ -1,13 +1,17 @@
 """Policies: they act."""
 
 from ibc.policies.base import Policy
-from ibc.policies.baselines.categorical import CategoricalPolicy
-from ibc.policies.baselines.cvae import CVAEPolicy
-from ibc.policies.baselines.diffusion import DiffusionPolicy
-from ibc.policies.baselines.explicit import MDNPolicy, MSEPolicy
-from ibc.policies.baselines.nearest import NearestNeighborPolicy
+from ibc.policies.baselines import (
+    CategoricalPolicy,
+    CVAEPolicy,
+    DiffusionPolicy,
+    MDNPolicy,
+    MSEPolicy,
+    NearestNeighborPolicy,
+)
 from ibc.policies.composed import ComposedPolicy
 from ibc.policies.implicit import ImplicitPolicy
+from ibc.policies.loading import load_policy
 from ibc.policies.modes import Answers, distinct_answers, doubt
 
 __all__ = [
@@ -23,4 +27,5 @@ __all__ = [
     "Policy",
     "distinct_answers",
     "doubt",
+    "load_policy",
 ]

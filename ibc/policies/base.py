@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ibc.checkpoint import Checkpoint, save_checkpoint
+from ibc.component import Component, describe
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.random import RandomSource
 from ibc.spec import Batch, Obs, Spec
@@ -30,7 +33,7 @@ class Statistics(Protocol):
         ...
 
 
-class Policy(nn.Module, ABC):
+class Policy(Component, nn.Module, ABC):
     """Maps observations to actions, both in environment units."""
 
     def __init__(self, spec: Spec) -> None:
@@ -49,6 +52,17 @@ class Policy(nn.Module, ABC):
         """Action chunks for a batch of observation windows; items do not influence one another."""
         flat = self.act_flat(obs, rng)
         return flat.view(len(flat), self.spec.action_horizon, self.spec.action_dim)
+
+    def save(self, path: str | Path) -> None:
+        """Write a file that :func:`ibc.load_policy` reads, whole or not at all.
+
+        Raises:
+            UserError: it cannot be written, or a part of the policy cannot be described.
+        """
+        save_checkpoint(
+            Path(path),
+            Checkpoint(policy=describe(self), spec=self.spec, weights=self.state_dict()),
+        )
 
     def report(self) -> dict[str, Float[Tensor, " B"]]:
         """What there is to say about the last decisions of :meth:`act`; nothing by default."""

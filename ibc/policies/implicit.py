@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, HasStart, NetworkEnergy
+from ibc.energies import EnergyFn, HasStart, MLPEnergy, NetworkEnergy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.policies.captured import CapturedSearch
+from ibc.policies.default_sampler import default_sampler
 from ibc.random import RandomSource
 from ibc.samplers import Candidates, Sampler, uniform_proposal
 from ibc.spec import Obs, Spec
@@ -38,21 +38,22 @@ class ImplicitPolicy(Policy):
     def __init__(
         self,
         spec: Spec,
+        energy: NetworkEnergy | None = None,
+        sampler: Sampler | None = None,
         *,
-        energy: Callable[[Spec], NetworkEnergy],
-        sampler: Sampler,
         init_std: float | None = None,
         warm_start_fraction: float = 0.0,
     ) -> None:
         super().__init__(spec)
-        self.energy = energy(spec)
-        self.sampler = sampler
+        self.energy = MLPEnergy() if energy is None else energy
+        self.energy.build(spec)
+        self.sampler = default_sampler(self.energy) if sampler is None else sampler
         self.init_std = init_std
         self.warm_start_fraction = warm_start_fraction
         self._captured = CapturedSearch(self._search)
         if init_std is not None and getattr(self.energy, "proposal", None) is None:
             raise UserError(
-                "network.init_std needs an energy with a proposal: network.proposal=true"
+                "policy.init_std needs policy.energy.proposal=true: an energy that predicts where to start"
             )
 
     @property
@@ -86,7 +87,7 @@ class ImplicitPolicy(Policy):
         proposal = energy.proposal if isinstance(energy, HasStart) else None
         if proposal is None:
             raise UserError(
-                "this energy has no proposal, and so not a direct prediction; choose network.proposal=true"
+                "this energy has no proposal, and so not a direct prediction; choose policy.energy.proposal=true"
             )
         return proposal.squeeze(1)
 

@@ -5,6 +5,7 @@ from ibc.samplers.autoregressive_dfo import AutoregressiveDFO
 from ibc.samplers.base import Candidates, Sampler, uniform_proposal
 from ibc.samplers.chain import Chain
 from ibc.samplers.dfo import DFO
+from ibc.samplers.gradient_descent import GradientDescent
 from ibc.samplers.hmc import HMC
 from ibc.samplers.langevin import IBCLangevin
 from ibc.samplers.mala import MALA
@@ -21,6 +22,7 @@ __all__ = [
     "AutoregressiveDFO",
     "Candidates",
     "Chain",
+    "GradientDescent",
     "IBCLangevin",
     "Modes",
     "Sampler",

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ibc.component import Component
 from ibc.energies.base import EnergyFn
 from ibc.nn.action_bounds import ActionBounds
 from ibc.random import RandomSource
@@ -36,7 +37,7 @@ class Candidates:
         return self.lowest(1).action[:, 0]
 
 
-class Sampler(ABC):
+class Sampler(Component, ABC):
     """Moves candidates towards low energy.
 
     A sampler holds no network, no observation and no dimension: the same object proposes negatives in training and

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from ibc.component import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.errors import UserError
 from ibc.losses import Loss
 from ibc.policies import Policy
+from ibc.progress import Progress
 from ibc.random import BatchRandom
+from ibc.training.default_loss import default_loss
 
 #: Gradients are scaled down to this norm: one unlucky batch must not undo a thousand good ones.
 MAX_GRADIENT_NORM = 10.0
@@ -32,45 +36,76 @@ class Trainer:
     """Takes a policy through ``num_steps`` gradient steps on a data set.
 
     Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all
-    random generators are saved, so an interrupted run ends with the same weights as one left alone.
+    random generators are saved, so an interrupted run ends with the same weights as one that was not interrupted.
 
     Args:
-        policy: fitted to the data already.
-        loss: the objective.
+        policy: untrained. Its normalizers and bounds are set from the data here.
         dataset: the examples.
-        optimizer: called with the parameters.
-        batch_size, num_steps, warmup_steps: of the run.
-        keyframe_oversampling: how many times more often than others the demonstrator's changes of mind are shown.
+        loss: the objective; :func:`ibc.training.default_loss.default_loss` if None.
+        optimizer: called with the parameters; Adam at a learning rate of 2e-3 if None.
+        batch_size, num_steps: of the run.
+        warmup_steps: in which the learning rate rises; it falls by a cosine afterwards.
+        keyframe_oversampling: times more often that steps at which the action jumps are shown.
         seed: of data order and noise.
+
+    Attributes:
+        step: gradient steps taken.
+        seconds: that they took.
     """
 
     def __init__(
         self,
-        *,
         policy: Policy,
-        loss: Loss,
         dataset: WindowDataset,
-        optimizer: Callable[..., torch.optim.Optimizer],
-        batch_size: int,
-        num_steps: int,
-        warmup_steps: int,
-        keyframe_oversampling: int,
-        seed: int,
+        *,
+        loss: Loss | None = None,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        batch_size: int = 512,
+        num_steps: int = 6000,
+        warmup_steps: int = 300,
+        keyframe_oversampling: int = 10,
+        seed: int = 0,
     ) -> None:
         self.policy = policy
-        self.loss = loss
+        self.policy.fit(dataset)
+        self.loss = default_loss(policy) if loss is None else loss
         self.dataset = dataset
         self.num_steps = num_steps
         self.warmup_steps = warmup_steps
-        self.optimizer = optimizer(policy.parameters())
+        self.make_optimizer = partial(torch.optim.Adam, lr=2e-3) if optimizer is None else optimizer
+        self.optimizer: torch.optim.Optimizer = call(
+            self.make_optimizer, "optimizer", policy.parameters()
+        )
         self.base_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.indices = ShuffledIndices(
-            len(dataset), batch_size, seed, often=dataset.keyframes(), repeats=keyframe_oversampling
+            len(dataset),
+            batch_size,
+            seed,
+            oversample=dataset.keyframes(),
+            repeats=keyframe_oversampling,
         )
         device = next(policy.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
         self.step = 0
         self.seconds = 0.0
+
+    def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
+        """Take all remaining steps, with progress; returns the policy, ready to act.
+
+        Args:
+            on_step: called after each step with its metrics (a logger).
+
+        Raises:
+            UserError: the loss does not fit the policy, or training diverged.
+        """
+        progress = Progress("training", self.num_steps, "step", initial=self.step)
+        while self.step < self.num_steps:
+            metrics = self.train_step()
+            if on_step is not None:
+                on_step(metrics)
+            progress.advance(f"loss {metrics['loss']:.4f}")
+        progress.close()
+        return self.policy.eval()
 
     def dry_run(self) -> None:
         """Try the loss on one batch, so that what cannot work is known before anything is written.
@@ -130,7 +165,7 @@ class Trainer:
             },
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`.
 
         Raises:

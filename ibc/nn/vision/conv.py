@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from ibc.component import Component
 from ibc.nn.vision.spatial_softmax import SpatialSoftmax
 
 
@@ -20,10 +23,14 @@ def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC 
     return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-class ImageEncoder(nn.Module):
-    """Base of the image encoders: maps standardized pictures (B, C, H, W) to (B, ``feature_size``)."""
+class ImageEncoder(Component, nn.Module, ABC):
+    """Base of the image encoders: maps standardized images (B, C, H, W) to (B, ``feature_size``)."""
 
     feature_size: int
+
+    @abstractmethod
+    def build(self, channels: int) -> None:
+        """Make the networks, and set ``feature_size``; ``channels`` is C, of all frames of a window together."""
 
 
 class ConvMaxPool(ImageEncoder):
@@ -32,13 +39,17 @@ class ConvMaxPool(ImageEncoder):
     The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
     """
 
-    def __init__(self, channels: int, *, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
+    def __init__(self, *, widths: Sequence[int] = (32, 64, 128, 256)) -> None:
         super().__init__()
-        sizes = (channels, *widths)
+        self.widths = tuple(widths)
+
+    def build(self, channels: int) -> None:
+        """See :class:`ImageEncoder`."""
+        sizes = (channels, *self.widths)
         self.convs = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
         )
-        self.feature_size = widths[-1]
+        self.feature_size = self.widths[-1]
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Pooling rounds up, so that a picture of any size survives it."""
@@ -59,7 +70,6 @@ class ConvSpatialSoftmax(ImageEncoder):
     weights that located it: attention with one query a channel.
 
     Args:
-        channels: of the picture, all frames together.
         width: channels of the maps. The first convolution has filters of 8 x 8, every four pixels, as in Mnih et al.
             2015: in the same time two narrower strides of two learn less.
         num_blocks: residual blocks of two convolutions behind it.
@@ -68,20 +78,26 @@ class ConvSpatialSoftmax(ImageEncoder):
 
     def __init__(
         self,
-        channels: int,
         *,
         width: int = 32,
         num_blocks: int = 1,
         num_values: int = 8,
     ) -> None:
         super().__init__()
+        self.width = width
+        self.num_blocks = num_blocks
+        self.num_values = num_values
+
+    def build(self, channels: int) -> None:
+        """See :class:`ImageEncoder`."""
+        width = self.width
         self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
         self.convs = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * num_blocks)
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(2 * self.num_blocks)
         )
-        self.what = nn.Conv2d(width, num_values, 1)
+        self.what = nn.Conv2d(width, self.num_values, 1)
         self.where = SpatialSoftmax()
-        self.feature_size = (2 + num_values) * width
+        self.feature_size = (2 + self.num_values) * width
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Pictures of any size and side ratio."""
@@ -108,17 +124,21 @@ class EquivariantSpatialSoftmax(ImageEncoder):
     holds in all. Maps are as large as the picture, which :class:`ConvSpatialSoftmax` saves.
 
     Args:
-        channels: of the picture, all frames together.
         width: channels of the maps.
         num_layers: convolutions with filters of 5 x 5.
     """
 
-    def __init__(self, channels: int, *, width: int = 16, num_layers: int = 3) -> None:
+    def __init__(self, *, width: int = 16, num_layers: int = 3) -> None:
         super().__init__()
-        sizes = (channels, *[width] * num_layers)
+        self.width = width
+        self.num_layers = num_layers
+
+    def build(self, channels: int) -> None:
+        """See :class:`ImageEncoder`."""
+        sizes = (channels, *[self.width] * self.num_layers)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 5) for i, o in itertools.pairwise(sizes))
         self.where = SpatialSoftmax()
-        self.feature_size = 2 * width
+        self.feature_size = 2 * self.width
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Pictures of any size; their background, which is zero, goes on around them."""

@@ -1,1 +1,17 @@
-"""Explicit policies to compare with."""
+"""Policies to compare with: they act without an energy."""
+
+from ibc.policies.baselines.categorical import CategoricalPolicy
+from ibc.policies.baselines.cvae import CVAEPolicy
+from ibc.policies.baselines.diffusion import DiffusionPolicy
+from ibc.policies.baselines.mdn import MDNPolicy
+from ibc.policies.baselines.mse import MSEPolicy
+from ibc.policies.baselines.nearest import NearestNeighborPolicy
+
+__all__ = [
+    "CVAEPolicy",
+    "CategoricalPolicy",
+    "DiffusionPolicy",
+    "MDNPolicy",
+    "MSEPolicy",
+    "NearestNeighborPolicy",
+]

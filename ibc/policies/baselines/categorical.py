@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -30,16 +28,18 @@ class CategoricalPolicy(Policy):
     def __init__(
         self,
         spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        num_bins: int,
+        width: int = 256,
+        num_blocks: int = 1,
+        num_bins: int = 64,
         temperature: float = 1.0,
     ) -> None:
         super().__init__(spec)
-        self.encoder = encoder(spec)
+        self.encoder = ObsEncoder() if encoder is None else encoder
+        self.encoder.build(spec)
         self.bounds = ActionBounds(spec.action_size)
+        self.num_blocks = num_blocks
         self.width, self.num_bins, self.temperature = width, num_bins, temperature
         size = spec.action_size
         self.dense_features = nn.Linear(self.encoder.feature_size, size * width)
@@ -79,7 +79,7 @@ class CategoricalPolicy(Policy):
             given = context[:, j]
             if columns:
                 given = given + torch.cat(columns, -1) @ weight[j, :j]
-            logits = self.heads.only(slice(j, j + 1), given.unsqueeze(0))[0]
+            logits = self.heads.slice(slice(j, j + 1), given.unsqueeze(0))[0]
             cdf = torch.softmax((logits / self.temperature).double(), -1).cumsum(-1)
             draw = torch.searchsorted(cdf, uniform[:, j : j + 1].contiguous() * cdf[:, -1:])
             index = draw.clamp_(max=self.num_bins - 1).to(given.dtype)

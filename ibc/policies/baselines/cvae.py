@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.nn import ObsEncoder, ResidualMLP
-from ibc.policies.baselines.explicit import ExplicitPolicy
+from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
 
@@ -28,16 +27,16 @@ class CVAEPolicy(ExplicitPolicy):
     def __init__(
         self,
         spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        dropout: float,
-        latent_size: int,
+        width: int = 256,
+        num_blocks: int = 1,
+        dropout: float = 0.0,
+        latent_size: int = 16,
     ) -> None:
         super().__init__(
             spec,
-            encoder=encoder,
+            encoder,
             in_size=latent_size,
             out_size=spec.action_size,
             width=width,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn import ObsEncoder
-from ibc.policies.baselines.explicit import ExplicitPolicy
+from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
 
@@ -34,18 +33,18 @@ class DiffusionPolicy(ExplicitPolicy):
     def __init__(
         self,
         spec: Spec,
+        encoder: ObsEncoder | None = None,
         *,
-        encoder: Callable[[Spec], ObsEncoder],
-        width: int,
-        num_blocks: int,
-        dropout: float,
+        width: int = 256,
+        num_blocks: int = 1,
+        dropout: float = 0.0,
         num_levels: int = 100,
         num_steps: int = 10,
         eta: float = 0.0,
     ) -> None:
         super().__init__(
             spec,
-            encoder=encoder,
+            encoder,
             in_size=spec.action_size + 1 + 2 * WAVES,
             out_size=spec.action_size,
             width=width,
@@ -64,8 +63,8 @@ class DiffusionPolicy(ExplicitPolicy):
         time = (level.float() + 1).unsqueeze(-1).to(noisy) / self.num_levels
         angle = math.pi * time * torch.arange(1, WAVES + 1, device=noisy.device)
         seen = torch.cat([features, noisy, time, angle.sin(), angle.cos()], -1)
-        rng: Tensor = self.network(seen)
-        return rng
+        predicted: Tensor = self.network(seen)
+        return predicted
 
     def noise_error_unit(
         self, obs: Obs, unit_action: Float[Tensor, "B A"], rng: RandomSource

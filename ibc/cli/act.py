@@ -1,0 +1,61 @@
+"""What commands on a checkpoint share: its policy and environment, with what the command line changes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc.checkpoint import Checkpoint, load_checkpoint
+from ibc.cli.compose import composed
+from ibc.cli.config import Config, offer
+from ibc.errors import UserError
+from ibc.policies import Policy
+from ibc.policies.loading import build_policy
+
+
+def prepare(overrides: Sequence[str]) -> None:
+    """Offer policy, sampler and environment of the checkpoint to the configuration, which overrides then change."""
+    given = [text.partition("=")[2] for text in overrides if text.startswith("checkpoint=")]
+    policy: dict[str, Any] = {}
+    env: dict[str, Any] = {"id": "???"}
+    if given:
+        path = given[-1].strip("\"'").partition(",")[0]
+        checkpoint = load_checkpoint(Path(path).expanduser())
+        policy = dict(checkpoint.policy)
+        env = {"id": "???", **checkpoint.config.get("env", {})}
+    sampler = policy.pop("sampler", None)
+    offer("policy", "checkpoint", policy, "policy")
+    offer("sampler", "checkpoint", sampler or {}, "policy.sampler" if sampler else "policy")
+    offer("env", "checkpoint", env, "env")
+
+
+def load_for_command(config: Config, device: torch.device) -> tuple[Checkpoint, Policy]:
+    """The checkpoint of a command, with the command's environment, and its policy.
+
+    With ``config["compose"]`` it searches that composition instead of its own energy.
+
+    Raises:
+        UserError: the checkpoint is damaged, names other code, or would import a module for its environment unasked.
+    """
+    checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
+    env = config["env"]
+    module, colon, _ = str(env["id"]).partition(":")
+    is_own = env["id"] == checkpoint.config.get("env", {}).get("id")
+    if colon and is_own and module not in config["trust"]:
+        raise UserError(
+            f"the checkpoint's environment would import '{module}'; if you trust it: trust=[{module}]"
+        )
+    policy = build_policy(checkpoint, device, trust=config["trust"], description=config["policy"])
+    if config["compose"] is not None:
+        policy = composed(policy, config["compose"], device, trust=config["trust"])
+    return replace(checkpoint, config={**checkpoint.config, "env": env}), policy
+
+
+def num_execute_steps(config: Config, checkpoint: Checkpoint) -> int | None:
+    """The actions of a chunk that are executed: of the command, else as in training."""
+    chosen: int | None = config["num_execute_steps"]
+    return chosen if chosen is not None else checkpoint.config.get("num_execute_steps")

@@ -1,0 +1,141 @@
+"""The loop around a policy: history of observations, queue of actions, random numbers of each episode."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibc.control.actor import Actor
+from ibc.control.policy_actor import PolicyActor
+from ibc.data.dataset import window_index
+from ibc.errors import UserError
+from ibc.policies import Policy
+from ibc.spec import PREVIOUS_ACTION, NumpyObs, ObsField
+
+
+@dataclass
+class _Episode:
+    """What is remembered of one episode: the latest observations, the actions to come, the last one decided."""
+
+    history: deque[NumpyObs]
+    queue: deque[NDArray[np.float32]] = field(default_factory=deque)
+    previous: NDArray[np.float32] | None = None
+
+
+class Controller:
+    """Acts step by step, on a robot or in an environment.
+
+    The policy sees the last ``obs_horizon`` observations; before there are as many, the first one stands in for those
+    that are missing. Its action chunk is executed, or the first ``num_execute_steps`` actions of it, before it is asked
+    again. Beside the observations it is given the last action of its previous chunk, as observation
+    ``previous_action`` (1, D), NaN at first: warm starts and limits on changes of the action use it.
+
+    Args:
+        policy: a policy, or any :class:`ibc.control.Actor`, such as an expert.
+        num_execute_steps: actions of a chunk that are executed; all of them if None.
+        obs_horizon: observations in a window, for an actor that is no policy.
+
+    Attributes:
+        latencies: seconds of each call of the policy.
+
+    Raises:
+        UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | Actor,
+        *,
+        num_execute_steps: int | None = None,
+        obs_horizon: int = 1,
+    ) -> None:
+        self.fields: Mapping[str, ObsField] = {}
+        if isinstance(policy, Policy):
+            spec = policy.spec
+            obs_horizon, self.fields = spec.obs_horizon, spec.obs
+            if num_execute_steps is not None and num_execute_steps > spec.action_horizon:
+                raise UserError(
+                    f"num_execute_steps={num_execute_steps}; the policy's chunks have {spec.action_horizon} actions"
+                )
+            policy = PolicyActor(policy)
+        if num_execute_steps is not None and num_execute_steps < 1:
+            raise UserError(f"num_execute_steps={num_execute_steps}; it must be at least 1")
+        self.actor = policy
+        self.num_execute_steps = num_execute_steps
+        self.obs_horizon = obs_horizon
+        self.latencies: list[float] = []
+        self._episodes: dict[int, _Episode] = {}
+
+    def reset(self, seed: int = 0, *, env_index: int = 0) -> None:
+        """Begin an episode: forget observations and actions, and restart the random numbers from ``seed``."""
+        self._episodes[env_index] = _Episode(deque(maxlen=self.obs_horizon))
+        self.actor.reset(env_index, seed)
+
+    def step(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
+        """The action (D,) for an observation ``{name: (*shape)}``, environment units, images uint8 (H, W, C).
+
+        Raises:
+            UserError: ``reset`` was not called, or the observation is not what the policy was trained on.
+        """
+        return self.step_many({0: _checked(obs, self.fields)})[0]
+
+    def step_many(self, obs: Mapping[int, NumpyObs]) -> dict[int, NDArray[np.float32]]:
+        """The next action of several environments, by their index; the policy is asked once for all that need it.
+
+        Raises:
+            UserError: ``reset`` was not called for one of them.
+        """
+        for index, seen in obs.items():
+            if index not in self._episodes:
+                raise UserError("call reset() before the first step of an episode")
+            self._episodes[index].history.append(seen)
+        asked = [index for index in obs if not self._episodes[index].queue]
+        if asked:
+            self._decide(asked)
+        return {index: self._episodes[index].queue.popleft() for index in obs}
+
+    def _decide(self, env_indices: list[int]) -> None:
+        windows = [self._window(self._episodes[index]) for index in env_indices]
+        obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        start = time.perf_counter()
+        chunks = self.actor.act(env_indices, obs)
+        self.latencies.append(time.perf_counter() - start)
+        for index, chunk in zip(env_indices, chunks, strict=True):
+            executed = chunk[: self.num_execute_steps]
+            self._episodes[index].queue.extend(executed)
+            self._episodes[index].previous = executed[-1]
+
+    def _window(self, episode: _Episode) -> NumpyObs:
+        history = list(episode.history)
+        index = window_index(np.array(len(history) - 1), self.obs_horizon)
+        window = {name: np.stack([history[i][name] for i in index]) for name in history[0]}
+        if isinstance(self.actor, PolicyActor):
+            unknown = np.full(self.actor.policy.spec.action_dim, np.nan, dtype=np.float32)
+            previous = unknown if episode.previous is None else episode.previous
+            window = {PREVIOUS_ACTION: previous[None], **window}
+        return window
+
+
+def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs:
+    checked: NumpyObs = {}
+    for name, expected in fields.items():
+        if name not in obs:
+            raise UserError(f"the policy needs observation '{name}'; it was given {', '.join(obs)}")
+        array = np.asarray(obs[name])
+        if array.shape != expected.shape:
+            raise UserError(
+                f"observation '{name}' has shape {array.shape}; the policy was trained on {expected.shape}"
+            )
+        if expected.dtype == "uint8" and array.dtype != np.uint8:
+            raise UserError(f"observation '{name}' is {array.dtype}; images are uint8 (H, W, C)")
+        checked[name] = array.astype(expected.dtype)
+        if not np.isfinite(checked[name]).all():
+            raise UserError(f"observation '{name}' is not finite")
+    others = {name: np.asarray(value) for name, value in obs.items() if name not in fields}
+    return {**others, **checked}

@@ -1,0 +1,225 @@
+"""Data sets of demonstrations for training: read, compared with the environment, cut into windows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ibc.data.dataset import WindowDataset
+from ibc.data.episode import Episode
+from ibc.data.formats import read_episodes
+from ibc.data.layouts import fit_layout
+from ibc.data.transforms import keep_best, reweight_by_return, temporal_subsample
+from ibc.environment import Environment
+from ibc.errors import NoDataError, UserError
+from ibc.spec import ObsField, Spec
+
+#: Without an environment, the limits of actions are their range in the data and this part of it on either side.
+ACTION_MARGIN = 0.1
+#: Part of all action numbers that may lie outside of the environment's limits; more means other units.
+MAX_OUTSIDE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which part of a data set is learned from, and how.
+
+    Attributes:
+        obs_names: observations to use; None for all.
+        episode_length: steps after which episodes ended, for D4RL files that do not tell.
+        keep_best: fraction of the episodes, those of highest return.
+        return_temperature: see :func:`ibc.data.transforms.reweight_by_return`.
+        frame_skip: recorded steps that become one (:func:`ibc.data.transforms.temporal_subsample`).
+    """
+
+    obs_names: Sequence[str] | None = None
+    episode_length: int | None = None
+    keep_best: float | None = None
+    return_temperature: float | None = None
+    frame_skip: int = 1
+
+    def __post_init__(self) -> None:
+        if self.frame_skip < 1:
+            raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
+
+
+def load_dataset(
+    path: str | Path,
+    *,
+    obs_horizon: int = 2,
+    action_horizon: int = 1,
+    env: Environment | None = None,
+    selection: Selection | None = None,
+    device: str | torch.device = "cpu",
+) -> WindowDataset:
+    """The demonstrations at ``path``, in any format of ``ibc.data.formats``, as training windows.
+
+    Args:
+        path: a file or folder.
+        obs_horizon: To, observations that the policy sees at once.
+        action_horizon: Ta, actions that it predicts at once.
+        env: holds shapes, limits and names against the data; without one they are taken from the data, and actions
+            are limited to their range with a margin.
+        selection: what is used of the data; everything if None.
+        device: where vectors are kept.
+
+    Raises:
+        UserError: the data cannot be read, or differs from the environment.
+    """
+    selection = Selection() if selection is None else selection
+    episodes = load_episodes(Path(path), selection, env)
+    limits = _limits_of_data(episodes) if env is None else (env.action_low, env.action_high)
+    fields = (
+        {n: ObsField(a.shape[1:], str(a.dtype)) for n, a in episodes[0].obs.items()}
+        if env is None
+        else env.obs_fields
+    )
+    spec = make_spec(episodes, fields, limits, obs_horizon, action_horizon)
+    about = manifest(Path(path), episodes)
+    return WindowDataset(episodes, spec, torch.device(device), about=about)
+
+
+def load_episodes(
+    path: Path, selection: Selection, env: Environment | None = None
+) -> list[Episode]:
+    """All episodes, laid out as the environment's, with the chosen observations alone.
+
+    Raises:
+        UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
+    """
+    episodes = list(read_episodes(path, episode_length=selection.episode_length))
+    first = _shapes(episodes[0])
+    for number, episode in enumerate(episodes):
+        if _shapes(episode) != first:
+            raise UserError(
+                f"{path}, episode {number}: shapes {_shapes(episode)} differ from {first} before"
+            )
+    if env is not None:
+        episodes = fit_layout(episodes, env.obs_fields, env.config.id)
+    if selection.obs_names is not None:
+        episodes = _with_obs(episodes, selection.obs_names, path)
+    if env is not None:
+        check_matches(episodes, env)
+    if selection.keep_best is not None:
+        episodes = keep_best(episodes, selection.keep_best)
+    if selection.return_temperature is not None:
+        episodes = reweight_by_return(episodes, selection.return_temperature)
+    return [one for e in episodes for one in temporal_subsample(e, selection.frame_skip)]
+
+
+def make_spec(
+    episodes: Sequence[Episode],
+    fields: dict[str, ObsField],
+    limits: tuple[NDArray[np.float32], NDArray[np.float32]],
+    obs_horizon: int,
+    action_horizon: int,
+) -> Spec:
+    """The specification of a task from its data, its observation fields and its action limits (D,)."""
+    low, high = limits
+    return Spec(
+        obs={name: fields[name] for name in episodes[0].obs},
+        obs_horizon=obs_horizon,
+        action_dim=episodes[0].action.shape[1],
+        action_horizon=action_horizon,
+        action_low=tuple(float(x) for x in low),
+        action_high=tuple(float(x) for x in high),
+    )
+
+
+def check_matches(episodes: Sequence[Episode], env: Environment) -> None:
+    """Hold the data against the environment.
+
+    Single numbers beyond the action space are clipped later; where most are, the units are others. Human demonstrations
+    of the door leave it in four steps of five, by a third of its range at most.
+
+    Raises:
+        UserError: naming the observation or the action dimension in which they differ.
+    """
+    for name, array in episodes[0].obs.items():
+        field = ObsField(array.shape[1:], str(array.dtype))
+        expected = env.obs_fields.get(name)
+        if expected is None:
+            raise UserError(
+                f"the data has an observation '{name}', {env.config.id} has "
+                f"{', '.join(env.obs_fields)}; choose with data.obs_names"
+            )
+        if field != expected:
+            raise UserError(
+                f"observation '{name}' is {field.dtype} {field.shape} in the data and "
+                f"{expected.dtype} {expected.shape} in {env.config.id}"
+            )
+    action_dim = episodes[0].action.shape[1]
+    if action_dim != len(env.action_low):
+        raise UserError(
+            f"the data has {action_dim}-D actions, {env.config.id} takes {len(env.action_low)}-D"
+        )
+    action = np.concatenate([episode.action for episode in episodes])
+    margin = 1e-3 * np.maximum(1.0, np.abs(action))  # rounding
+    outside = (action < env.action_low - margin) | (action > env.action_high + margin)
+    if outside.mean() > MAX_OUTSIDE:
+        raise UserError(
+            f"{outside.mean():.0%} of the data's actions, from {action.min():.3g} to {action.max():.3g}, are outside "
+            f"{env.config.id}'s {env.action_low.min():.3g} to {env.action_high.max():.3g}: other units?"
+        )
+
+
+def find_data(path: Path, search: Sequence[str]) -> Path:
+    """The path itself, or where it is found below one of the ``search`` folders.
+
+    Raises:
+        NoDataError: it is in none of them.
+    """
+    path = path.expanduser()
+    if path.is_absolute() or path.exists():
+        return path
+    places = [Path(folder).expanduser() for folder in search]
+    for place in places:
+        if (place / path).exists():
+            return place / path
+    raise NoDataError(
+        f"no demonstrations at {path}; looked in {', '.join(str(p) for p in [Path(), *places])}"
+    )
+
+
+def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:
+    """What a checkpoint says of its data: where from, how much, and a hash of every number used."""
+    digest = hashlib.sha256()
+    for episode in episodes:
+        for name in sorted(episode.obs):
+            digest.update(np.ascontiguousarray(episode.obs[name]).data)
+        digest.update(np.ascontiguousarray(episode.action).data)
+    return {
+        "path": path.name,
+        "num_episodes": len(episodes),
+        "num_steps": sum(len(episode) for episode in episodes),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list[Episode]:
+    have = episodes[0].obs
+    if not names:
+        raise UserError(f"data.obs_names is empty; {path} has {', '.join(have)}")
+    unknown = sorted(set(names) - set(have))
+    if unknown:
+        raise UserError(f"{path} has no observation {', '.join(unknown)}; it has {', '.join(have)}")
+    return [replace(e, obs={name: e.obs[name] for name in names}) for e in episodes]
+
+
+def _limits_of_data(episodes: Sequence[Episode]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    action = np.concatenate([episode.action for episode in episodes])
+    low, high = action.min(0), action.max(0)
+    margin = ACTION_MARGIN * (high - low)
+    return low - margin, high + margin
+
+
+def _shapes(episode: Episode) -> dict[str, tuple[int, ...]]:
+    shapes = {name: array.shape[1:] for name, array in sorted(episode.obs.items())}
+    return {**shapes, "action": episode.action.shape[1:]}

@@ -1,0 +1,90 @@
+"""Demonstrations of an environment's expert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ibc.component import construct, find
+from ibc.control import Actor, Controller, FunctionExpert
+from ibc.data import DemonstrationWriter, Episode
+from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
+from ibc.evaluation.metrics import is_success
+from ibc.evaluation.rollout import rollout
+from ibc.progress import track
+
+
+def make_expert(description: object) -> Actor:
+    """An expert from its description, from the dotted name of a function of an observation, or from that function.
+
+    Raises:
+        UserError: it is neither an actor nor a function.
+    """
+    made = description
+    if isinstance(description, str):
+        made = find(description)
+        if isinstance(made, type):
+            made = made()
+    elif isinstance(description, Mapping):
+        made = construct(description, "env.expert")
+    if isinstance(made, Actor):
+        return made
+    if callable(made):
+        return FunctionExpert(made)
+    raise UserError(
+        f"env.expert is a {type(made).__name__}; it must be a function of an observation, or have reset and act"
+    )
+
+
+def collect_demonstrations(
+    env: Mapping[str, Any], path: Path, *, num_episodes: int, first_seed: int, num_envs: int
+) -> None:
+    """Roll the expert out on consecutive seeds until ``num_episodes`` episodes have succeeded.
+
+    An interrupted collection is continued. Values of ``env.demo_overrides`` hold here and not in evaluation:
+    demonstrations may have to be more exact than what counts as success.
+
+    Raises:
+        UserError: the environment has no expert, or ``path`` exists.
+    """
+    if env.get("expert") is None:
+        raise UserError(
+            f"environment {env['id']} has no expert; give demonstrations by data.path=..."
+        )
+    env = {**env, **(env.get("demo_overrides") or {})}
+    env_config = EnvConfig.from_mapping(env)
+    envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
+    expert = make_expert(env["expert"])
+    writer = DemonstrationWriter(
+        path,
+        env_id=env_config.id,
+        observation_space=envs[0].observation_space,
+        action_space=envs[0].gym_env.action_space,
+        about={"env": env, "first_seed": first_seed},
+    )
+    failures = 0
+    next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
+    wanted = num_episodes - len(writer)
+    seeds = range(next_seed, next_seed + 10 * wanted + 100)
+
+    def successes() -> Iterator[Episode]:
+        nonlocal failures
+        for episode in rollout(envs, Controller(expert), seeds):
+            if is_success(episode, env_config.success_when):
+                yield episode
+            else:
+                failures += 1
+
+    if wanted > 0:
+        for episode, _ in zip(
+            track(successes(), "collecting", wanted, "episode"), range(wanted), strict=False
+        ):
+            writer.append(episode)
+    if len(writer) < num_episodes:
+        raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
+    writer.close()
+    for one in envs:
+        one.close()
+    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")

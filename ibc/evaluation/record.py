@@ -1,0 +1,68 @@
+"""Videos of a policy in closed loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ibc.control import Controller
+from ibc.environment import EnvConfig, Environment
+from ibc.evaluation.evaluate import env_config
+from ibc.evaluation.metrics import is_success
+from ibc.evaluation.rollout import rollout
+from ibc.evaluation.term_images import Watched, beside
+from ibc.evaluation.video import Frame, caption, encode_mp4
+from ibc.policies import ComposedPolicy, Policy
+
+
+def record_video(
+    policy: Policy,
+    env: str | Mapping[str, Any] | EnvConfig,
+    *,
+    seeds: Sequence[int],
+    num_execute_steps: int | None = None,
+) -> bytes:
+    """One episode after another as the content of an MP4 file, each with its outcome in the last frames.
+
+    Beside a composed policy's episode stand the energies of all terms over the action plane, decision by decision.
+
+    Args:
+        policy, env, num_execute_steps: as for :func:`ibc.evaluation.evaluate.evaluate`.
+        seeds: of the resets.
+
+    Raises:
+        UserError: the environment cannot be made or rendered.
+    """
+    config = env_config(env)
+    environment = Environment(config, render=True)
+    frames: list[Frame] = []
+    raw: list[Frame] = []
+    watched = Watched(policy) if isinstance(policy, ComposedPolicy) else None
+    controller = Controller(
+        policy if watched is None else watched, num_execute_steps=num_execute_steps
+    )
+    executed = num_execute_steps or policy.spec.action_horizon
+    for seed in seeds:
+        raw.clear()
+        if watched is not None:
+            watched.pictures.clear()
+        (episode,) = rollout(
+            [environment], controller, [seed], on_step=lambda e: raw.append(e.render())
+        )
+        if watched is not None:
+            decisions = np.arange(len(raw)) // executed
+            raw[:] = [
+                beside(frame, watched.pictures[min(int(k), len(watched.pictures) - 1)])
+                for frame, k in zip(raw, decisions, strict=True)
+            ]
+        outcome = "success" if is_success(episode, config.success_when) else "failure"
+        frames += [
+            caption(frame, f"{config.id}  seed {seed}  t = {t / environment.fps:.1f} s")
+            for t, frame in enumerate(raw)
+        ]
+        frames += [caption(raw[-1], f"{config.id}  seed {seed}  {outcome}")] * int(environment.fps)
+    fps = environment.fps
+    environment.close()
+    return encode_mp4(frames, fps)
