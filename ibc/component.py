@@ -13,7 +13,7 @@ import importlib
 import inspect
 from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ _PLAIN = (str, int, float, bool, type(None))
 class Component:
     """Base of everything that a configuration can name: it remembers the arguments of its constructor."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Record the arguments."""
         self = super().__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
@@ -62,7 +62,8 @@ class Component:
             return recorded
         current = getattr(self, name)
         is_part = isinstance(current, nn.Module) and not isinstance(current, Component)
-        return recorded if is_part else current
+        is_switch = isinstance(recorded, bool) and not isinstance(current, bool)
+        return recorded if is_part or is_switch else current
 
 
 def describe(value: Any) -> Any:
@@ -212,10 +213,24 @@ def check_trusted(config: object, trusted: Collection[str]) -> None:
     elif isinstance(config, list | tuple):
         for item in config:
             check_trusted(item, trusted)
+    refuse_interpolations(config)
+
+
+def refuse_interpolations(config: object) -> None:
+    """Refuse strings that Hydra would resolve, which may call functions, in text from a file.
+
+    Raises:
+        UserError: naming the string.
+    """
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            refuse_interpolations(key)
+            refuse_interpolations(value)
+    elif isinstance(config, list | tuple):
+        for item in config:
+            refuse_interpolations(item)
     elif isinstance(config, str) and "${" in config:
-        raise UserError(
-            f"configuration holds an interpolation, '{config}', where values are expected"
-        )
+        raise UserError(f"the file holds an interpolation, '{config}', where values are expected")
 
 
 def _check_target(target: str, trusted: Collection[str]) -> None:

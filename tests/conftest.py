@@ -31,6 +31,12 @@ def one_thread():
     torch.manual_seed(0)
 
 
+def built(module, *args):
+    """A component whose networks have been made."""
+    module.build(*args)
+    return module
+
+
 @pytest.fixture
 def spec():
     """A task with every kind of observation, chunks and history."""

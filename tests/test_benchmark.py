@@ -13,7 +13,7 @@ from ibc_envs.d4rl.kitchen import ELEMENT
 
 from benchmarks.studies import study
 from benchmarks.tables.pages import table
-from ibc.cli.collect import check_actions, load_demonstrations
+from ibc.cli.collect import check_actions
 from ibc.cli.config import compose
 from ibc.cli.inspect import describe, inspect
 from ibc.d4rl import find_task

@@ -12,10 +12,12 @@ from ibc_envs.bimanual_sweep.places import in_bowls, lost, on_scoop, on_tray
 from ibc_envs.bimanual_sweep.scene import BLADE_LENGTH, BOWLS, PIECE_RADIUS, SLOPE
 from ibc_envs.bimanual_sweep.simulation import Simulation
 
-from ibc.cli.collect import collect_demonstrations
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
+from ibc.component import construct
+from ibc.control import Controller
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment
+from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.metrics import summarize
 from ibc.evaluation.rollout import rollout
 
@@ -247,7 +249,7 @@ class TestTask:
     def test_a_disturbance_is_carried_out_and_not_recorded(self, tmp_path):
         """What is stored is the expert's answer to what is observed, not what the scoops did."""
         env = compose("collect", ["env=bimanual_sweep", "data.path=x"])["env"]
-        assert env["collection"]["disturbance"] > 0
+        assert env["demo_overrides"]["disturbance"] > 0
         collect_demonstrations(env, tmp_path / "demos", num_episodes=1, first_seed=0, num_envs=1)
         (episode,) = read_episodes(tmp_path / "demos")
         for t in (0, 20, 60):
@@ -262,8 +264,8 @@ class TestExpert:
     def figures(self, seeds, *overrides):
         config = compose("collect", ["env=bimanual_sweep", "data.path=x", *overrides])["env"]
         envs = [Environment(EnvConfig.from_mapping(config)) for _ in range(4)]
-        expert = build(config["expert"], "expert")
-        return summarize(list(rollout(envs, expert, seeds, obs_horizon=1)), "last", [0.1])
+        expert = construct(config["expert"], "expert")
+        return summarize(list(rollout(envs, Controller(expert), seeds)), "last", [0.1])
 
     def test_it_brings_them_in_evenly(self):
         figures = self.figures(range(4))

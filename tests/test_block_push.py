@@ -15,11 +15,13 @@ from ibc_envs.block_push.scene import ARMS, DT, RIM, SUBSTEPS, WORKSPACE, Scene
 from ibc_envs.block_push.simulation import Simulation
 from ibc_envs.block_push.tasks import BlockPushEnv
 
-from ibc.cli.collect import collect_demonstrations
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
+from ibc.component import construct
+from ibc.control import Controller
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
+from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.rollout import rollout
 
@@ -282,7 +284,7 @@ class TestObservation:
 def success_of_expert(task, seeds, *overrides):
     env = config(task, *overrides)
     envs = [Environment(EnvConfig.from_mapping(env)) for _ in range(4)]
-    episodes = rollout(envs, build(env["expert"], "expert"), seeds, obs_horizon=1)
+    episodes = rollout(envs, Controller(construct(env["expert"], "expert")), seeds)
     return np.mean([is_success(episode, env["success_when"]) for episode in episodes])
 
 
@@ -320,7 +322,7 @@ class TestExpert:
     def test_all_four_ways_are_shown(self):
         """Which block moves first, and to which zone it goes."""
         env, seen = make("block_push_multimodal"), set()
-        expert = build(config("block_push_multimodal")["expert"], "expert")
+        expert = construct(config("block_push_multimodal")["expert"], "expert")
         for seed in range(24):
             obs, info = env.reset(seed=seed)
             expert.reset(0, seed)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from test_energies import make_obs
 
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
 from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_graph
+from ibc.policies.loading import make_policy
 from ibc.random import BatchRandom
 from ibc.samplers import Candidates
 
@@ -120,7 +121,7 @@ def test_searches_of_a_policy_can_be_recorded(sampler, spec):
     """On the CPU, by the stand-in: they ask for the same noise each time and keep no state between calls."""
     overrides = ["policy=implicit", f"sampler={sampler}", "network.width=16", "env=particle"]
     config = compose("train", overrides)
-    policy = build(config["policy"], "policy")(spec=spec).eval()
+    policy = make_policy(config["policy"], spec).eval()
     recorder = Recorder()
     captured = CapturedSearch(policy.search, recorder)
     for seed in range(2):

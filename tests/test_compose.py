@@ -9,6 +9,7 @@ from conftest import ROOT
 from ibc_envs.particle.env import control_step
 from test_energies import make_energy
 
+from ibc.checkpoint import load_checkpoint
 from ibc.cli.compose import composed
 from ibc.cli.config import compose
 from ibc.constraints import (
@@ -31,10 +32,10 @@ from ibc.energies import AllOf, AnyOf, Box, Energy, Not, action_gradient, low_pr
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible
+from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
 from ibc.samplers import Candidates
 from ibc.spec import ObsField, Spec
-from ibc.training.checkpoint import build_policy, load_checkpoint
 
 BATCH, COUNT = 3, 40
 BODY = {"stiffness": 10.0, "damping": 5.0, "substep": 0.005, "substeps": 10}

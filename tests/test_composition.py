@@ -15,6 +15,7 @@ from benchmarks.composition.study import CASES, compose_study
 from benchmarks.envs.particle_corridor import CorridorExpert, distance_to_corridor
 from benchmarks.envs.particle_obstacles import CLEARANCE
 from benchmarks.tables.composition import TITLES, composition_table
+from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import compose
 from ibc.constraints import (
     AccelerationLimit,
@@ -27,15 +28,16 @@ from ibc.constraints import (
     Trajectory,
     WaypointGuided,
 )
+from ibc.control import Controller
 from ibc.energies import AllOf, AnyOf, Box, action_gradient
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ComposedPolicy, Policy, distinct_answers, doubt
 from ibc.policies.implicit import ActionBounds
+from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
 from ibc.samplers import Candidates, IBCLangevin
-from ibc.training.checkpoint import build_policy, load_checkpoint
 
 
 def target(*rows):
@@ -217,7 +219,7 @@ class TestEnvironments:
 
     def test_the_wanderer_stays_in_the_corridor(self):
         env = Environment(EnvConfig(id="ParticleCorridor-v0", kwargs={"goals": False}))
-        for episode in rollout([env], CorridorExpert(), range(3), obs_horizon=1):
+        for episode in rollout([env], Controller(CorridorExpert()), range(3)):
             assert episode.success.all()
 
     def test_the_wanderer_prefers_nothing(self):
@@ -233,7 +235,7 @@ class TestEnvironments:
     def test_progress_is_told_and_goes_on_from_anywhere(self):
         env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
         under_way = 0
-        for episode in rollout([env], ParticleExpert(), range(20), obs_horizon=1):
+        for episode in rollout([env], Controller(ParticleExpert()), range(20)):
             summarize_reports = episode.obs["reached_first"][:, 0]
             assert (np.diff(summarize_reports) >= 0).all()
             under_way += summarize_reports[0] == 1

@@ -1,15 +1,21 @@
 """Every YAML is composed and built, so that none can name what does not exist."""
 
+import inspect
+
 import pytest
 from conftest import ROOT
 
-from ibc.cli.config import build, check_targets, compose
+from ibc.cli.config import compose
+from ibc.component import check_trusted, construct, describe, trusted_packages
 from ibc.energies import Energy
 from ibc.errors import UserError
 from ibc.losses import InfoNCE, Loss
-from ibc.policies import Policy
+from ibc.policies import ImplicitPolicy, Policy
+from ibc.policies.default_sampler import default_sampler
+from ibc.policies.loading import make_policy
 from ibc.samplers import Sampler
 from ibc.spec import ObsField, Spec
+from ibc.training import Trainer, default_loss
 
 
 def names(group):
@@ -39,60 +45,65 @@ def test_experiment(name, policy, small_spec):
     task = ["task=pen-human"] if name.startswith("d4rl") else []
     config = compose("train", [f"experiment={name}", f"policy={policy}", *task])
     assert config["policy_name"] == policy
-    assert isinstance(build(config["policy"], "policy")(spec=small_spec), Policy)
-    assert isinstance(build(config["loss"], "loss"), Loss)
-    build(config["optimizer"], "optimizer")
-
-
-@pytest.mark.parametrize("name", names("protocol"))
-def test_protocol(name):
-    """Every task or experiment of a protocol is one that a training run can be composed for."""
-    config = compose("study", [f"protocol={name}"])
-    assert config["protocol_name"] == name
-    assert config["seeds"] == [0, 1, 2]
-    for task, overrides in config["tasks"].items():
-        run = compose("train", [f"experiment={config['name']}", f"task={task}", *overrides])
-        assert run["evaluation"]["num_episodes"] == 100
-        assert run["task"] == task
-    for experiment in config["experiments"]:
-        for policy in config["policies"]:
-            run = compose("train", [f"experiment={experiment}", f"policy={policy}"])
-            assert run["name"] == experiment  # and so pretrained/ and results/ are named after it
-            assert run["evaluation"]["num_episodes"] == 100
-    assert set(config["published"]) <= set(config["experiments"])
+    assert isinstance(make_policy(config["policy"], small_spec), Policy)
+    assert isinstance(construct(config["loss"], "loss"), Loss)
+    construct(config["optimizer"], "optimizer")
 
 
 @pytest.mark.parametrize("name", names("encoder"))
 def test_encoder(name, small_spec):
-    policy = build(train_config(f"encoder={name}")["policy"], "policy")(spec=small_spec)
+    policy = make_policy(train_config(f"encoder={name}")["policy"], small_spec)
     assert isinstance(policy.energy, Energy)
 
 
 @pytest.mark.parametrize("name", names("sampler"))
 def test_sampler(name):
-    assert isinstance(build(train_config(f"sampler={name}")["sampler"], "sampler"), Sampler)
+    assert isinstance(
+        construct(train_config(f"sampler={name}")["policy"]["sampler"], "sampler"), Sampler
+    )
 
 
 @pytest.mark.parametrize("name", names("negatives"))
 def test_negatives(name):
-    loss = build(train_config(f"negatives={name}")["loss"], "loss")
+    loss = construct(train_config("loss=info_nce", f"negatives={name}")["loss"], "loss")
     assert isinstance(loss, InfoNCE)
     assert loss.negatives
 
 
-@pytest.mark.parametrize("name", names("energy_loss"))
+@pytest.mark.parametrize("name", names("loss"))
 def test_loss(name):
-    assert isinstance(build(train_config(f"energy_loss={name}")["loss"], "loss"), Loss)
+    assert isinstance(construct(train_config(f"loss={name}")["loss"], "loss"), Loss)
 
 
-def test_a_changed_value_changes_the_object():
+def test_one_address_changes_the_object():
     """A setting that is read and then ignored would show here."""
-    sampler = build(train_config("sampler=langevin")["sampler"], "sampler").samplers[0]
-    assert sampler.noise_std == 1.0
-    changed = build(
-        train_config("sampler=langevin", "+sampler.samplers.0.noise_std=0.25")["sampler"], "sampler"
-    )
-    assert changed.samplers[0].noise_std == 0.25
+    config = train_config("policy=implicit_langevin", "policy.sampler.samplers.0.num_candidates=7")
+    assert construct(config["policy"]["sampler"], "sampler").samplers[0].num_candidates == 7
+    config = train_config("sampler=dfo", "policy.sampler.num_candidates=64")
+    assert construct(config["policy"]["sampler"], "sampler").num_candidates == 64
+
+
+def test_python_defaults_are_the_default_recipe(small_spec):
+    """``ImplicitPolicy(spec)`` and ``ibc train`` without choices are the same policy, loss and training."""
+    config = train_config()
+    policy = ImplicitPolicy(small_spec)
+    assert describe(policy) == describe(make_policy(config["policy"], small_spec))
+    assert describe(default_loss(policy)) == describe(construct(config["loss"], "loss"))
+    defaults = inspect.signature(Trainer).parameters
+    assert {key: defaults[key].default for key in config["trainer"]} == config["trainer"]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in names("policy") if n not in ("implicit_langevin", "implicit_few_demos")]
+)
+def test_default_loss_is_that_of_the_recipe(name, small_spec):
+    config = train_config(f"policy={name}")
+    policy = make_policy(config["policy"], small_spec)
+    assert describe(default_loss(policy)) == describe(construct(config["loss"], "loss"))
+    if isinstance(policy, ImplicitPolicy) and name != "implicit_ranked":
+        chosen = describe(policy.sampler)
+        if name != "implicit_proposal":
+            assert describe(default_sampler(policy.energy)) == chosen
 
 
 def test_experiment_values_survive_in_front_of_defaults():
@@ -101,8 +112,8 @@ def test_experiment_values_survive_in_front_of_defaults():
     assert config["trainer"]["num_steps"] == 7
 
 
-class TestAllowList:
-    """A checkpoint carries configuration, so it must not be able to name other people's code."""
+class TestTrust:
+    """A checkpoint carries a description, so it must not be able to name other people's code."""
 
     @pytest.mark.parametrize(
         "target",
@@ -111,38 +122,53 @@ class TestAllowList:
             "builtins.eval",
             "subprocess.Popen",
             "torch.load",
-            "ibc.cli.config.os.system",
+            "ibc.component.importlib.import_module",
             "ibc.device.subprocess.Popen",
-            "ibc.cli.train.torch.load",
+            "ibc.policies.loading.load_checkpoint",
             "ibc.cli.config.hydra.utils.instantiate",
             "ibcx.Thing",
             "ibc",
             "ibc.environment.Environment",
-            "ibc.policies.base.nn.Linear",
+            "ibc.policies.loading.Checkpoint",
+            "functools.partial",
         ],
     )
-    def test_refused(self, target):
-        with pytest.raises(UserError, match="allowed are ibc.policies, ibc.energies"):
-            build({"_target_": target}, "thing")
+    def test_refused_in_a_file(self, target):
+        with pytest.raises(UserError, match="it may name classes of ibc.policies"):
+            construct({"_target_": target}, "thing", trusted=trusted_packages())
+
+    def test_the_refusal_names_the_key_to_set(self):
+        with pytest.raises(UserError, match=r"trust=\[my_package\]"):
+            check_trusted({"_target_": "my_package.Encoder"}, trusted_packages())
 
     def test_refused_however_deep(self):
         nested = {"_target_": "ibc.samplers.Chain", "samplers": [{"x": {"_target_": "os.system"}}]}
         with pytest.raises(UserError, match=r"os\.system"):
-            check_targets(nested)
+            check_trusted(nested, trusted_packages())
 
     def test_functions_are_refused(self):
         """Only classes are components; a function could have effects on being called."""
-        with pytest.raises(UserError, match="allowed"):
-            build({"_target_": "ibc.training.checkpoint.write_atomically", "path": "x"}, "thing")
+        with pytest.raises(UserError, match="may name"):
+            check_trusted({"_target_": "ibc.losses.info_nce"}, trusted_packages())
+
+    def test_interpolations_are_refused(self):
+        with pytest.raises(UserError, match="interpolation"):
+            check_trusted(
+                {"_target_": "ibc.samplers.DFO", "x": "${oc.env:HOME}"}, trusted_packages()
+            )
+
+    def test_what_the_user_writes_may_name_anything(self):
+        assert construct({"_target_": "fractions.Fraction", "numerator": 3}, "thing") == 3
 
     def test_missing_names_are_explained(self):
         with pytest.raises(UserError, match="does not exist"):
-            build({"_target_": "ibc.samplers.Nonsense"}, "sampler")
+            construct({"_target_": "ibc.samplers.Nonsense"}, "sampler")
 
     def test_wrong_arguments_are_explained(self):
         with pytest.raises(UserError, match="cannot build sampler") as error:
-            build({"_target_": "ibc.samplers.DFO", "num_candidate": 3}, "sampler")
+            construct({"_target_": "ibc.samplers.DFO", "num_candidate": 3}, "sampler")
         assert "\n" not in str(error.value)
 
-    def test_optimizers_are_allowed(self):
-        build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-3}, "optimizer")
+    def test_optimizers_are_trusted(self):
+        adam = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-3}
+        construct(adam, "optimizer", trusted=trusted_packages())

@@ -295,7 +295,7 @@ class TestKeyframes:
         assert dataset.keyframes().tolist() == [2, 7]
 
     def test_are_shown_more_often(self):
-        indices = ShuffledIndices(10, 14, seed=0, often=torch.tensor([3, 7]), repeats=2)
+        indices = ShuffledIndices(10, 14, seed=0, oversample=torch.tensor([3, 7]), repeats=2)
         counts = torch.bincount(indices(5), minlength=10)
         assert counts.tolist() == [1, 1, 1, 3, 1, 1, 1, 3, 1, 1]
 

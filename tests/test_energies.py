@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from conftest import built
 from torch import nn
 
 from ibc.energies import MLPEnergy, action_gradient
@@ -13,22 +14,17 @@ from ibc.spec import ObsField, Spec
 
 BATCH, COUNT = 3, 5
 VARIANTS = [
-    {"num_residuals": 0, "spectral_norm": False},
-    {"num_residuals": 4, "spectral_norm": False},
-    {"self_consistent": True},
-    {"self_consistent": True, "proposal": True},
-    {"num_residuals": 0, "spectral_norm": True},
+    {"head": "scalar"},
+    {"head": "quadratic", "num_outputs": 4},
+    {"head": "reconstruction"},
+    {"head": "reconstruction", "proposal": True},
+    {"head": "scalar", "spectral_norm": True},
 ]
 
 
 def make_energy(spec, image_encoder=ConvMaxPool, **kwargs):
-    return MLPEnergy(
-        spec,
-        encoder=lambda s: ObsEncoder(s, image_encoder=image_encoder),
-        width=16,
-        num_blocks=2,
-        **kwargs,
-    )
+    encoder = ObsEncoder(image_encoder(), num_gates=0)
+    return built(MLPEnergy(encoder, width=16, num_blocks=2, **kwargs), spec)
 
 
 def make_obs(spec, batch=BATCH):
@@ -124,12 +120,7 @@ def test_every_parameter_receives_a_gradient(spec, image_encoder, kwargs):
 
 def test_weights_and_biases_start_at_the_same_spread(vector_spec):
     """N(0, 0.05) for both: with zero biases all kinks of the energy would meet in the center of the box."""
-    wide = MLPEnergy(
-        vector_spec,
-        encoder=lambda s: ObsEncoder(s, image_encoder=ConvMaxPool),
-        width=512,
-        num_blocks=1,
-    )
+    wide = built(MLPEnergy(width=512, head="scalar"), vector_spec)
     for module in wide.head.modules():
         if isinstance(module, nn.Linear) and module.out_features > 1:
             assert module.weight.std().item() == pytest.approx(0.05, rel=0.1)
@@ -199,9 +190,7 @@ class TestGatedFeatures:
         )
 
     def test_every_parameter_receives_a_gradient(self, vector_spec):
-        encoder = ObsEncoder(
-            vector_spec, image_encoder=ConvMaxPool, num_gates=3, num_distance_features=3
-        )
+        encoder = built(ObsEncoder(num_gates=3, num_distance_features=3), vector_spec)
         features = encoder(make_obs(vector_spec))
         assert features.shape == (BATCH, encoder.feature_size)
         features.square().sum().backward()
@@ -209,7 +198,7 @@ class TestGatedFeatures:
 
     def test_vectors_without_gates_would_go_unseen(self, vector_spec):
         with pytest.raises(ValueError, match="num_gates"):
-            ObsEncoder(vector_spec, image_encoder=ConvMaxPool, num_distance_features=2)
+            ObsEncoder(num_gates=0, num_distance_features=2)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 6), (4, 3)])
@@ -226,7 +215,7 @@ def test_spatial_softmax_knows_rows_from_columns(row, column):
 @pytest.mark.parametrize("size", [(1, 1), (7, 30), (96, 96)])
 @pytest.mark.parametrize("encoder", [ConvMaxPool, ConvSpatialSoftmax])
 def test_image_encoders_take_any_size(encoder, size):
-    module = encoder(6)
+    module = built(encoder(), 6)
     assert module(torch.randn(2, 6, *size)).shape == (2, module.feature_size)
 
 

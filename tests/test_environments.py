@@ -11,7 +11,9 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from ibc_envs.particle import ParticleEnv, ParticleExpert
 from ibc_envs.particle.env import GOAL_DISTANCE
 
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
+from ibc.component import construct
+from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
@@ -76,7 +78,7 @@ def test_the_particle_expert_always_succeeds(n_dim):
     """The ceiling of the task is 100 % in every dimension."""
     config, parsed = env_config("particle", f"env.n_dim={n_dim}")
     envs = [Environment(parsed) for _ in range(10)]
-    episodes = rollout(envs, build(config["expert"], "expert"), range(50), obs_horizon=1)
+    episodes = rollout(envs, Controller(construct(config["expert"], "expert")), range(50))
     assert all(is_success(episode, "last") for episode in episodes)
 
 
@@ -208,7 +210,7 @@ class TestAnyEnvironment:
             def act(self, env_indices, obs):
                 return np.zeros((len(env_indices), 1, 4), np.float32)
 
-        (episode,) = rollout([Environment(config)], Nothing(), [0], obs_horizon=1)
+        (episode,) = rollout([Environment(config)], Controller(Nothing()), [0])
         return episode
 
     def test_success_by_key(self):

@@ -4,20 +4,22 @@ import itertools
 
 import pytest
 import torch
+from conftest import built
 from test_energies import make_obs
 from test_losses import rng
 from test_policies import CPU, config_of, row_noise
 
-from ibc.cli.config import build
+from ibc.checkpoint import Checkpoint
+from ibc.component import describe
 from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import NeighborRegression
-from ibc.nn import ConvMaxPool, ObsEncoder, RecurrentEncoder
+from ibc.nn import ObsEncoder, RecurrentEncoder
 from ibc.policies import CategoricalPolicy, DiffusionPolicy
 from ibc.policies.baselines.diffusion import cosine_schedule
+from ibc.policies.loading import build_policy, make_policy
 from ibc.spec import Batch, ObsField, Spec
-from ibc.training.checkpoint import Checkpoint, build_policy
 
 
 @pytest.fixture
@@ -26,13 +28,13 @@ def dataset(spec, episodes):
 
 
 def make(name, spec, dataset, *overrides):
-    policy = build(config_of(name, *overrides)["policy"], "policy")(spec=spec)
+    policy = make_policy(config_of(name, *overrides)["policy"], spec)
     policy.fit(dataset)
     return policy.eval()
 
 
-def small_encoder(spec):
-    return ObsEncoder(spec, image_encoder=ConvMaxPool)
+def small_encoder():
+    return ObsEncoder(num_gates=0)
 
 
 def vector_spec(size):
@@ -50,9 +52,7 @@ class TestNearest:
 
     def test_its_memory_is_in_the_checkpoint(self, spec, dataset):
         policy = make("nearest", spec, dataset)
-        saved = Checkpoint(
-            config=config_of("nearest"), spec=spec, policy=policy.state_dict(), trainer=None, about={}
-        )  # fmt: skip
+        saved = Checkpoint(policy=describe(policy), spec=spec, weights=policy.state_dict())
         obs = make_obs(spec)
         again = build_policy(saved, CPU)
         assert len(again.memory) == len(dataset)
@@ -61,7 +61,7 @@ class TestNearest:
     def test_learned_weights_leave_out_what_does_not_matter(self, dataset):
         """Of two components one decides the action and the other, larger one, is noise."""
         spec = vector_spec(1)
-        policy = build(config_of("nearest")["policy"], "policy")(spec=spec)
+        policy = make_policy(config_of("nearest")["policy"], spec)
         optimizer = torch.optim.Adam(policy.parameters(), lr=0.05)
         for i in range(120):
             source = rng(i)
@@ -85,7 +85,7 @@ class TestCategorical:
     def policy(self, size=2, bins=5):
         torch.manual_seed(0)
         policy = CategoricalPolicy(
-            vector_spec(size), encoder=small_encoder, width=16, num_blocks=1, num_bins=bins
+            vector_spec(size), encoder=small_encoder(), width=16, num_blocks=1, num_bins=bins
         ).eval()
         for parameter in policy.parameters():
             parameter.data.mul_(5)
@@ -122,7 +122,7 @@ class TestCategorical:
 class TestVariational:
     def test_the_bound_is_below_the_likelihood(self, spec, dataset):
         """Against the likelihood by many draws from the prior."""
-        policy = make("variational", spec, dataset, "policy.latent_size=2")
+        policy = make("cvae", spec, dataset, "policy.latent_size=2")
         batch = dataset.batch(torch.arange(4))
         right = policy.bounds.to_unit(batch.action)
         with torch.no_grad():
@@ -150,7 +150,7 @@ class TestDiffusion:
     def test_what_it_is_trained_on_has_the_exact_predictor_as_its_optimum(self):
         """Error of ``scale`` times the exact prediction: its mean square is least at one."""
         policy = Exact(
-            vector_spec(1), encoder=small_encoder, width=4, num_blocks=1, dropout=0.0
+            vector_spec(1), encoder=small_encoder(), width=4, num_blocks=1, dropout=0.0
         ).eval()  # fmt: skip
         source, obs = rng(), {"state": torch.zeros(50_000, 1, 2)}
         unit, exact = 0.3 + 0.2 * source.normal(50_000, 1), policy.predict_noise
@@ -170,7 +170,7 @@ class TestDiffusion:
     @pytest.mark.parametrize(("steps", "eta"), [(200, 1.0), (200, 0.0)])
     def test_with_the_exact_noise_it_draws_from_the_data(self, steps, eta):
         policy = Exact(
-            vector_spec(1), encoder=small_encoder, width=4, num_blocks=1, dropout=0.0,
+            vector_spec(1), encoder=small_encoder(), width=4, num_blocks=1, dropout=0.0,
             num_levels=200, num_steps=steps, eta=eta,
         ).eval()  # fmt: skip
         policy.bounds.unit_low.fill_(-9.0)
@@ -194,13 +194,13 @@ class TestDiffusion:
         assert keep[-1] < 0.01
 
     def test_too_many_steps(self, spec, dataset):
-        with pytest.raises(ValueError, match="between 1 and num_levels"):
+        with pytest.raises(UserError, match="between 1 and num_levels"):
             make("diffusion", spec, dataset, "policy.num_steps=101")
 
 
 class TestRecurrentEncoder:
     def encoder(self, spec):
-        return RecurrentEncoder(spec, image_encoder=ConvMaxPool, hidden_size=7).eval()
+        return built(RecurrentEncoder(hidden_size=7), spec).eval()
 
     def test_order_of_history_matters(self, spec):
         encoder, obs = self.encoder(spec), make_obs(spec)

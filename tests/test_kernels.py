@@ -10,9 +10,9 @@ from ibc.nn.head_kernels import HeadKernel
 from ibc.nn.workers import in_parallel
 
 FORMS = [
-    {"num_residuals": 0, "self_consistent": False},
-    {"num_residuals": 5, "self_consistent": False},
-    {"num_residuals": 0, "self_consistent": True},
+    {"kind": "scalar", "num_outputs": 1},
+    {"kind": "quadratic", "num_outputs": 5},
+    {"kind": "reconstruction", "num_outputs": 1},
 ]
 #: Observations and candidates: one block, several observations a block, one observation in several blocks.
 SHAPES = [(3, 5), (9, 7), (2, 300)]

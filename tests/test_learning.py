@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from ibc.cli.config import compose
-from ibc.cli.train import make_trainer, train_in
+from ibc.cli.train import train_in
+from ibc.component import construct
 from ibc.data import Episode, WindowDataset
+from ibc.policies.loading import make_policy
 from ibc.random import PerEpisodeRandom
 from ibc.spec import ObsField, Spec
+from ibc.training import Trainer
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
@@ -31,7 +34,7 @@ def two_answers(count=400):
 
 
 @pytest.mark.parametrize(
-    ("policy", "picks_one"), [("implicit", True), ("mdn", True), ("mse", False)]
+    ("policy", "picks_one"), [("implicit_info_nce", True), ("mdn", True), ("mse", False)]
 )
 def test_two_answers(policy, picks_one):
     """The point of implicit policies: an answer that was demonstrated, not the mean of both."""
@@ -47,13 +50,18 @@ def test_two_answers(policy, picks_one):
     overrides = [
         f"policy={policy}",
         "env=particle",
-        "negatives=mixed",
         "trainer.num_steps=1500",
         "trainer.warmup_steps=50",
         "trainer.batch_size=64",
         "network.width=64",
     ]
-    trainer = make_trainer(compose("train", overrides), spec, dataset, CPU)
+    config = compose("train", overrides)
+    trainer = Trainer(
+        make_policy(config["policy"], spec),
+        dataset,
+        loss=construct(config["loss"], "loss"),
+        **config["trainer"],
+    )
     for _ in range(trainer.num_steps):
         trainer.train_step()
     obs = {"state": torch.randn(100, 1, 3)}

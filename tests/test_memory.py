@@ -30,7 +30,7 @@ from ibc.nn.head_autograd import HeadEnergy
 from ibc.nn.head_kernels import HeadKernel
 
 head = EnergyHead(
-    6, 3, width=32, num_blocks=2, num_residuals=5, self_consistent=False, normed=False
+    6, 3, width=32, num_blocks=2, kind="quadratic", num_outputs=5, normed=False
 )
 optimizer = torch.optim.Adam(head.parameters())
 context, action = torch.randn(16, 1, 32), torch.randn(16, 17, 3)
@@ -47,7 +47,8 @@ def work():
 
 ACTION = """
 import numpy as np
-from ibc.training.checkpoint import build_policy, load_checkpoint
+from ibc.policies.loading import build_policy
+from ibc.checkpoint import load_checkpoint
 from ibc.control import PolicyActor
 
 

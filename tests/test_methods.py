@@ -1,4 +1,4 @@
-"""Ways to train an energy, on problems whose optimum can be written down; contracts over configs/energy_loss."""
+"""Ways to train an energy, on problems whose optimum can be written down; contracts over configs/loss."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from test_policies import config_of
 from test_samplers import meters
 from torch import nn
 
-from ibc.cli.config import build
+from ibc.component import construct
 from ibc.data import WindowDataset
 from ibc.energies import (
     AutoregressiveEnergy,
@@ -50,6 +50,7 @@ from ibc.nn import (
 )
 from ibc.nn.flow import LIMIT, spline
 from ibc.nn.vision.conv import ConvMaxPool
+from ibc.policies.loading import make_policy
 from ibc.samplers import HMC, IBCLangevin
 from ibc.spec import Batch, ObsField, Spec
 
@@ -61,9 +62,9 @@ STEPS = IBCLangevin(num_candidates=8, num_iterations=5, step_init=0.1, step_fina
 
 def make_policy(spec, dataset, name, *overrides):
     config = config_of(name, *overrides)
-    policy = build(config["policy"], "policy")(spec=spec)
+    policy = make_policy(config["policy"], spec)
     policy.fit(dataset)
-    return policy.train(), build(config["loss"], "loss")
+    return policy.train(), construct(config["loss"], "loss")
 
 
 def silent_after(policy, loss, dataset):
@@ -83,7 +84,7 @@ def dataset(spec, episodes):
 def test_every_loss_reaches_every_parameter(name, spec, dataset):
     proposal = ["network.proposal=true"] if "proposal" in name else []
     # Residual outputs: of a plain one, gradients with respect to actions do not know the last biases.
-    options = ["network.num_residuals=4", f"energy_loss={name}", *proposal]
+    options = ["network.num_residuals=4", f"loss={name}", *proposal]
     policy, loss = make_policy(spec, dataset, "implicit", *options)
     assert silent_after(policy, loss, dataset) == []
 

@@ -13,6 +13,7 @@ from ibc.cli.config import compose
 from ibc.cli.evaluate import evaluate
 from ibc.cli.record import record
 from ibc.cli.train import train
+from ibc.control import Controller
 from ibc.data import DemonstrationWriter
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.rollout import rollout
@@ -58,8 +59,6 @@ QUICK = [
     "debug=quick",
     "run_dir=run",
     "network.width=32",
-    "sampler=dfo",
-    "sampler.num_candidates=64",
 ]
 
 
@@ -82,7 +81,7 @@ def dots(tmp_path, monkeypatch):
         action_space=env.gym_env.action_space,
         about={},
     )
-    for episode in rollout([env], DotExpert(), range(30), obs_horizon=1):
+    for episode in rollout([env], Controller(DotExpert()), range(30)):
         assert episode.success.all()
         writer.append(episode)
     writer.close()
@@ -136,8 +135,8 @@ def test_pretrained_policies_act(path, tmp_path):
     assert path.stat().st_size <= 3_000_000
     overrides = [f"checkpoint={path}", "num_episodes=1", f"output={tmp_path}/figures.json"]
     if "particle" not in path.stem:
-        overrides.append("+env.max_episode_steps=5")
+        overrides.append("env.max_episode_steps=5")
     if path.stem == "particle_corridor":
-        overrides.append("env.id=benchmarks.envs:ParticleCorridor-v0")
+        overrides.append("trust=[benchmarks.envs]")
     evaluate(compose("evaluate", overrides))
     assert json.loads((tmp_path / "figures.json").read_text())["num_episodes"] == 1

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import built
 
 from ibc.nn import ConvSpatialSoftmax, EquivariantSpatialSoftmax
 from ibc.nn.normalizer import BackgroundNormalizer
@@ -54,7 +55,7 @@ def test_frames_of_a_stack_share_the_background():
 
 def test_a_peak_also_says_what_is_there():
     """Two maps that peak at the same place and differ in another channel have the same place and other values."""
-    encoder = ConvSpatialSoftmax(1, width=4, num_blocks=1, num_values=2)
+    encoder = built(ConvSpatialSoftmax(width=4, num_blocks=1, num_values=2), 1)
     encoder.strided.weight.data.zero_()
     for conv in encoder.convs:
         conv.weight.data.zero_()
@@ -70,7 +71,7 @@ def test_a_peak_also_says_what_is_there():
 
 def test_coordinates_are_channels_of_the_picture():
     """Two coordinate planes beside the picture, as published, without a copy of the picture."""
-    encoder = ConvSpatialSoftmax(3, num_blocks=0)
+    encoder = built(ConvSpatialSoftmax(num_blocks=0), 3)
     picture = torch.randn(2, 3, 20, 28)
     y, x = torch.meshgrid(torch.linspace(-1, 1, 20), torch.linspace(-1, 1, 28), indexing="ij")
     planes = torch.stack([x, y]).expand(2, -1, -1, -1)
@@ -98,7 +99,7 @@ def test_a_shift_moves_every_picture_by_itself_and_repeats_its_border():
 
 def test_what_moves_moves_all_its_peaks_as_much():
     """At the border as in the middle, for any weights."""
-    encoder = EquivariantSpatialSoftmax(3, width=4)
+    encoder = built(EquivariantSpatialSoftmax(width=4), 3)
     encoder.where.log_temperature.data.fill_(-3.0)
     thing = torch.randn(3, 4, 4)
     picture = torch.zeros(3, 3, 30, 22)

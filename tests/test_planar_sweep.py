@@ -11,7 +11,9 @@ from ibc_envs.planar_sweep import PlanarSweepExpert
 from ibc_envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
 from ibc_envs.planar_sweep.simulation import HALF_SIDE, PIECE_RADIUS, STICK_LENGTH, Simulation
 
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
+from ibc.component import construct
+from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import summarize
@@ -160,7 +162,7 @@ class TestExpert:
     def episodes(self, seeds, *overrides):
         config = compose("collect", ["env=planar_sweep", "data.path=x", *overrides])["env"]
         envs = [Environment(EnvConfig.from_mapping(config)) for _ in range(4)]
-        return list(rollout(envs, build(config["expert"], "expert"), seeds, obs_horizon=1))
+        return list(rollout(envs, Controller(construct(config["expert"], "expert")), seeds))
 
     def test_it_sweeps_all_in_and_the_evaluation_says_so(self):
         figures = summarize(self.episodes(range(20)), "last", [0.1])
@@ -219,7 +221,7 @@ class TestReport:
                 return np.zeros((len(env_indices), 1, 1), np.float32)
 
         env = Environment(EnvConfig(id="TestTelling-v0", report=report))
-        return list(rollout([env], Nothing(), range(2), obs_horizon=1))
+        return list(rollout([env], Controller(Nothing()), range(2)))
 
     def test_any_number_of_any_environment(self):
         figures = summarize(self.run("count"), "last", [0.1])

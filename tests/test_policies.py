@@ -6,20 +6,22 @@ import torch
 from conftest import ROOT, random_episode
 from test_energies import make_obs
 
-from ibc.cli.config import build, compose
+from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ibc.cli.config import compose
+from ibc.component import construct, describe
 from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
 from ibc.policies import MDNPolicy
+from ibc.policies.loading import build_policy, make_policy
 from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, Sampler
 from ibc.samplers.base import score
-from ibc.training.checkpoint import Checkpoint, build_policy, load_checkpoint, save_checkpoint
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
-SMALL = ["network.width=16", "sampler=dfo", "sampler.num_candidates=64", "env=particle"]
+SMALL = ["network.width=16", "env=particle"]
 CPU = torch.device("cpu")
 
 
@@ -39,7 +41,7 @@ def dataset(spec, episodes):
 
 @pytest.fixture
 def policy(name, spec, dataset):
-    policy = build(config_of(name)["policy"], "policy")(spec=spec)
+    policy = make_policy(config_of(name)["policy"], spec)
     policy.fit(dataset)
     return policy
 
@@ -64,14 +66,14 @@ def test_an_item_does_not_depend_on_its_neighbors(policy, spec):
 
 
 def test_one_training_step_reaches_every_parameter(policy, name, dataset):
-    loss = build(config_of(name)["loss"], "loss")
+    loss = construct(config_of(name)["loss"], "loss")
     value, metrics = loss(policy.train(), dataset.batch(torch.arange(8)), generator())
     value.backward()
     assert torch.isfinite(value)
     assert all(torch.isfinite(metric) for metric in metrics.values())
     silent = [n for n, p in policy.named_parameters() if p.grad is None or not p.grad.any()]
     # An InfoNCE loss cannot see a constant added to the energy, which is what this one parameter is.
-    assert silent in ([], ["energy.head.dense_out.bias"])
+    assert silent in ([], ["energy.head.dense_out.bias"])  # of a scalar head
 
 
 def generator():
@@ -80,9 +82,7 @@ def generator():
 
 def test_a_checkpoint_is_enough_to_act(policy, name, spec, tmp_path):
     path = tmp_path / "checkpoint.pt"
-    saved = Checkpoint(
-        config=config_of(name), spec=spec, policy=policy.state_dict(), trainer=None, about={}
-    )
+    saved = Checkpoint(policy=describe(policy), spec=spec, weights=policy.state_dict())
     save_checkpoint(path, saved)
     loaded = load_checkpoint(path)
     assert loaded.spec == spec
@@ -117,7 +117,7 @@ def test_moves_to_another_device(policy, spec):
 
 def test_temperature_of_a_mixture_sharpens_its_weights_and_nothing_else(spec, episodes):
     """Weights to the power of 1 / T, renewed to sum to one."""
-    policy = build(config_of("mdn")["policy"], "policy")(spec=spec)
+    policy = make_policy(config_of("mdn")["policy"], spec)
     policy.fit(WindowDataset(episodes, spec, CPU))
     obs = make_obs(spec)
     log_weight, *rest = policy.eval().mixture(obs)
@@ -133,7 +133,7 @@ def test_mixture_density_stays_finite_on_repeated_data(spec, width):
     """Identical targets pull a component's deviation to zero; larger networks get there faster."""
     dataset = WindowDataset([random_episode(spec, 6, 0)], spec, CPU)
     config = config_of("mdn", f"network.width={width}", "network.num_blocks=2")
-    policy = build(config["policy"], "policy")(spec=spec)
+    policy = make_policy(config["policy"], spec)
     policy.fit(dataset)
     assert isinstance(policy, MDNPolicy)
     optimizer = torch.optim.Adam(policy.parameters(), lr=3e-3)
@@ -166,10 +166,10 @@ def test_a_loss_says_what_it_needs(policy, dataset, loss, need):
 class TestProposal:
     """A search that starts where a second head says."""
 
-    OPTIONS = ("network.proposal=true", "network.init_std=0.05")
+    OPTIONS = ("policy.energy.proposal=true", "policy.init_std=0.05")
 
     def make(self, spec, dataset, *overrides):
-        policy = build(config_of("implicit", *overrides)["policy"], "policy")(spec=spec)
+        policy = make_policy(config_of("implicit", *overrides)["policy"], spec)
         policy.fit(dataset)
         return policy.eval()
 
@@ -201,10 +201,10 @@ class TestProposal:
         assert all(p.grad.any() for p in policy.energy.proposal.parameters())
 
     def test_without_one(self, spec, dataset):
-        with pytest.raises(UserError, match=r"network\.proposal=true"):
-            self.make(spec, dataset, "network.init_std=0.1")
+        with pytest.raises(UserError, match=r"policy\.energy\.proposal=true"):
+            self.make(spec, dataset, "policy.init_std=0.1")
         policy = self.make(spec, dataset)
-        with pytest.raises(UserError, match=r"network\.proposal=true"):
+        with pytest.raises(UserError, match=r"policy\.energy\.proposal=true"):
             MSE()(policy, dataset.batch(torch.arange(4)), BatchRandom(torch.Generator()))
 
 
@@ -219,8 +219,8 @@ class Still(Sampler):
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_warm_search_starts_at_the_previous_action(share, spec, dataset):
-    settings = config_of("implicit", f"network.warm_start_fraction={share}")["policy"]
-    policy = build(settings, "policy")(spec=spec)
+    settings = config_of("implicit", f"policy.warm_start_fraction={share}")["policy"]
+    policy = make_policy(settings, spec)
     policy.fit(dataset)
     policy.sampler = Still()
     previous = torch.tensor([[[0.3, -0.4]], [[torch.nan, torch.nan]]])

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from ibc.cli.config import build, compose
-from ibc.control import PolicyActor
+from ibc.cli.config import compose
+from ibc.control import Controller
 from ibc.data import WindowDataset
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval
 from ibc.evaluation.rollout import rollout
 from ibc.evaluation.video import caption, encode_mp4
+from ibc.policies.loading import make_policy
 from ibc.spec import Spec
 
 CPU = torch.device("cpu")
@@ -33,8 +34,13 @@ def random_policy(config, horizon):
         action_low=(0.0, 0.0),
         action_high=(1.0, 1.0),
     )
-    overrides = ["env=particle", "sampler=dfo", "sampler.num_candidates=32", "network.width=8"]
-    return build(compose("train", overrides)["policy"], "policy")(spec=spec)
+    overrides = [
+        "env=particle",
+        "sampler=dfo",
+        "policy.sampler.num_candidates=32",
+        "network.width=8",
+    ]
+    return make_policy(compose("train", overrides)["policy"], spec)
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
@@ -43,7 +49,7 @@ def test_outcomes_do_not_depend_on_the_number_of_environments(particle, horizon)
 
     def courses(num_envs):
         envs = [Environment(particle) for _ in range(num_envs)]
-        return list(rollout(envs, PolicyActor(policy), range(50, 57), obs_horizon=2))
+        return list(rollout(envs, Controller(policy), range(50, 57)))
 
     for alone, together in zip(courses(1), courses(3), strict=True):
         assert alone.seed == together.seed
@@ -54,7 +60,7 @@ def test_episodes_come_in_the_order_of_the_seeds(particle):
     policy = random_policy(particle, 1)
     seeds = [9, 4, 7, 1]
     envs = [Environment(particle) for _ in range(2)]
-    episodes = list(rollout(envs, PolicyActor(policy), seeds, obs_horizon=2))
+    episodes = list(rollout(envs, Controller(policy), seeds))
     assert [episode.seed for episode in episodes] == seeds
     for episode in episodes:
         fresh = Environment(particle)
@@ -75,7 +81,7 @@ def test_the_actor_sees_the_windows_that_training_shows(particle):
             return np.full((1, 1, 2), 0.3, np.float32)
 
     env = Environment(particle)
-    (episode,) = rollout([env], Recorder(), [5], obs_horizon=3)
+    (episode,) = rollout([env], Controller(Recorder(), obs_horizon=3), [5])
     spec = Spec(
         obs=env.obs_fields,
         obs_horizon=3,
@@ -101,7 +107,7 @@ def test_action_chunks_are_carried_out_to_their_end(particle):
             calls.append(len(calls))
             return np.linspace(0, 1, 4, dtype=np.float32).repeat(2).reshape(1, 4, 2)
 
-    (episode,) = rollout([Environment(particle)], Chunks(), [0], obs_horizon=1)
+    (episode,) = rollout([Environment(particle)], Controller(Chunks()), [0])
     assert len(calls) == 13  # 50 steps, 4 at a time
     np.testing.assert_allclose(episode.action[:5, 0], [0, 1 / 3, 2 / 3, 1, 0], atol=1e-6)
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from ibc.cli.config import build, compose
+from ibc.cli.config import compose
+from ibc.component import construct
 from ibc.energies import action_gradient
 from ibc.nn import ActionBounds
 from ibc.random import BatchRandom, PerEpisodeRandom
@@ -17,7 +18,7 @@ SCALES = (1.0, 10.0, 100.0)
 
 def sampler_from_config(name):
     config = compose("evaluate", ["checkpoint=x", f"sampler={name}"])
-    return build(config["sampler"], "sampler")
+    return construct(config["sampler"], "sampler")
 
 
 def generators(count, seed=0):

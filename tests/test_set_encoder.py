@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from conftest import built
 
 from ibc.errors import UserError
-from ibc.nn import ConvMaxPool, DeepSetsEncoder, ObsEncoder
+from ibc.nn import DeepSetsEncoder, ObsEncoder
 from ibc.spec import ObsField, Spec
 
 N, HORIZON = 7, 2
@@ -35,7 +36,7 @@ def make_obs(batch=4):
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    made = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).eval()
+    made = built(DeepSetsEncoder(set_width=16), SPEC).eval()
     # As fitted, with a shift: padding must not come to matter by standardization.
     made.fit({name: value.flatten(0, 1) + (name == "pieces") for name, value in make_obs().items()})
     return made
@@ -89,7 +90,7 @@ def test_pooling_by_hand(encoder):
 
 
 def test_statistics_are_those_of_what_exists():
-    encoder = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=4)
+    encoder = built(DeepSetsEncoder(set_width=4), SPEC)
     obs = {name: value.flatten(0, 1) for name, value in make_obs().items()}
     encoder.fit(obs)
     there = np.concatenate(
@@ -100,22 +101,20 @@ def test_statistics_are_those_of_what_exists():
 
 
 def test_every_weight_learns():
-    encoder = DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=16).train()
+    encoder = built(DeepSetsEncoder(set_width=16), SPEC).train()
     encoder(make_obs()).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
 
 
 def test_a_set_alone_and_none_at_all():
-    alone = DeepSetsEncoder(
-        spec_of(things=(N, 3), things_mask=(N,)), image_encoder=ConvMaxPool, set_width=5
-    )
+    alone = built(DeepSetsEncoder(set_width=5), spec_of(things=(N, 3), things_mask=(N,)))
     obs = {"things": torch.randn(2, HORIZON, N, 3), "things_mask": torch.ones(2, HORIZON, N)}
     assert alone(obs).shape == (2, 11)
     # A matrix without a mask is one vector.
-    none = DeepSetsEncoder(spec_of(matrix=(N, 3)), image_encoder=ConvMaxPool, set_width=5)
+    none = built(DeepSetsEncoder(set_width=5), spec_of(matrix=(N, 3)))
     assert none({"matrix": torch.randn(2, HORIZON, N, 3)}).shape == (2, HORIZON * N * 3)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(UserError, match="at least 1"):
-        DeepSetsEncoder(SPEC, image_encoder=ConvMaxPool, set_width=0)
+        built(DeepSetsEncoder(set_width=0), SPEC)

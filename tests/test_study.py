@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.studies import command, study
 from benchmarks.tables.pages import write_tables
+from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import compose
 from ibc.errors import UserError
-from ibc.training.checkpoint import load_checkpoint
 from ibc.training.loggers import read_metrics
 
 OVERRIDES = (

@@ -10,10 +10,10 @@ import time
 import pytest
 import torch
 
+from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import compose
 from ibc.cli.train import prepare, train
 from ibc.errors import Interrupted, UserError
-from ibc.training.checkpoint import load_checkpoint
 from ibc.training.loggers import read_metrics
 from ibc.training.run_folder import run_folder
 
@@ -35,14 +35,13 @@ def tiny(*overrides):
             "network.width=16",
             "network.num_blocks=1",
             "video=false",
-            "sampler.num_iterations=4",
             *overrides,
         ],
     )
 
 
 def weights(path):
-    return load_checkpoint(path).policy
+    return load_checkpoint(path).weights
 
 
 def assert_equal(first, second):
@@ -184,7 +183,7 @@ def test_wandb_offline_asks_for_nothing(in_tmp, monkeypatch):
 def test_the_loss_of_an_untrained_energy_is_chance(in_tmp):
     """And it falls: the cheapest sign that gradients point the right way."""
     wider = ["network.width=64", "optimizer.lr=3e-3", "trainer.num_steps=400"]
-    wider.append("energy_loss=info_nce")
+    wider.append("loss=info_nce")
     trainer, _ = prepare(in_tmp, tiny(*wider), CPU)
     first = trainer.train_step()
     assert first["info_nce"] == pytest.approx(first["chance"], rel=0.05)

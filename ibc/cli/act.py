@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,28 @@ import torch
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.compose import composed
 from ibc.cli.config import Config, offer
+from ibc.component import refuse_interpolations
+from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.policies.loading import build_policy
+
+#: Keys of an environment that can be overridden whether the checkpoint has them or not.
+_ENV_KEYS = ("max_episode_steps", "success_key", "success_return", "success_when")
 
 
 def prepare(overrides: Sequence[str]) -> None:
     """Offer policy, sampler and environment of the checkpoint to the configuration, which overrides then change."""
     given = [text.partition("=")[2] for text in overrides if text.startswith("checkpoint=")]
     policy: dict[str, Any] = {}
-    env: dict[str, Any] = {"id": "???"}
+    env: dict[str, Any] = {f.name: f.default for f in fields(EnvConfig) if f.name in _ENV_KEYS}
+    env |= {"id": "???", "report": []}
     if given:
         path = given[-1].strip("\"'").partition(",")[0]
         checkpoint = load_checkpoint(Path(path).expanduser())
+        refuse_interpolations([checkpoint.policy, checkpoint.config.get("env")])
         policy = dict(checkpoint.policy)
-        env = {"id": "???", **checkpoint.config.get("env", {})}
+        env |= checkpoint.config.get("env", {})
     sampler = policy.pop("sampler", None)
     offer("policy", "checkpoint", policy, "policy")
     offer("sampler", "checkpoint", sampler or {}, "policy.sampler" if sampler else "policy")

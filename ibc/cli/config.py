@@ -208,9 +208,7 @@ def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CO
     GlobalHydra.instance().clear()  # a command may compose the configurations of others
     search = [f"hydra.searchpath=[file://{CONFIG_DIR}]"] if config_dir != CONFIG_DIR else []
     with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-        config = hydra.compose(config_name, [*search, *overrides])
-        _refuse_unused(config, overrides)
-        return plain(config)
+        return plain(hydra.compose(config_name, [*search, *overrides]))
 
 
 def offer(group: str, name: str, content: Mapping[str, Any], package: str) -> None:

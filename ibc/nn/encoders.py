@@ -48,6 +48,7 @@ class ObsEncoder(Component, nn.Module):
     """
 
     feature_size: int
+    image_encoder: ImageEncoder
 
     def __init__(
         self,
@@ -62,7 +63,8 @@ class ObsEncoder(Component, nn.Module):
         super().__init__()
         if num_distance_features and not num_gates:
             raise ValueError("num_distance_features needs num_gates of at least 1, which see them")
-        self._template = (ConvMaxPool() if image_encoder is None else image_encoder,)
+        # A template, copied in build: no part of this module, whose weights it does not hold.
+        self.__dict__["image_encoder"] = image_encoder or ConvMaxPool()
         self.sqrt_std = sqrt_std
         self.noise_std = noise_std
         self.random_shift_pixels = random_shift_pixels
@@ -85,7 +87,7 @@ class ObsEncoder(Component, nn.Module):
             BackgroundNormalizer(spec.obs[name].shape) for name in self.image_names
         )
         self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes)
-        encoders = [copy.deepcopy(self._template[0]) for _ in self.image_names]
+        encoders = [copy.deepcopy(self.image_encoder) for _ in self.image_names]
         size = spec.obs_horizon * sum(sizes)
         for name, encoder in zip(self.image_names, encoders, strict=True):
             encoder.build(spec.obs_horizon * spec.obs[name].shape[-1])

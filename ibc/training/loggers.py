@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
 
-class Logger(Protocol):
+class Logger(ABC):
     """Takes metrics by gradient step."""
 
+    @abstractmethod
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Record figures of one step."""
-        ...
+        """Record the metrics of one step."""
 
+    @abstractmethod
     def close(self) -> None:
-        """Nothing more will come."""
-        ...
+        """Finish; nothing more is logged."""
 
 
-class JsonlLogger:
+class JsonlLogger(Logger):
     """One JSON object a line in ``metrics.jsonl``: the record of a run."""
 
     def __init__(self, run_dir: Path, resume_step: int) -> None:
@@ -45,7 +46,7 @@ class JsonlLogger:
         self._file.close()
 
 
-class WandbLogger:
+class WandbLogger(Logger):
     """Weights & Biases; offline by default, so that nobody is asked for an account."""
 
     def __init__(self, run_dir: Path, config: dict[str, Any], *, project: str, mode: str) -> None:
