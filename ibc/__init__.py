@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ibc.energies import NoiseConditionedEnergy as NoiseConditionedEnergy
     from ibc.energies import Not as Not
     from ibc.errors import UserError as UserError
+    from ibc.evaluation import collect_demonstrations as collect_demonstrations
     from ibc.evaluation import evaluate as evaluate
     from ibc.evaluation import record_video as record_video
     from ibc.losses import Loss as Loss
@@ -67,7 +68,7 @@ _EXPORTS = {
         "Not",
     ),
     "errors": ("UserError",),
-    "evaluation": ("evaluate", "record_video"),
+    "evaluation": ("collect_demonstrations", "evaluate", "record_video"),
     "losses": ("Loss",),
     "nn": ("ImageEncoder", "ObsEncoder"),
     "policies": (

@@ -41,7 +41,7 @@ class WindowDataset:
         self,
         episodes: Sequence[Episode],
         spec: Spec,
-        device: torch.device,
+        device: torch.device | str = "cpu",
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.spec = spec

@@ -39,12 +39,25 @@ def make_expert(description: object) -> Actor:
 
 
 def collect_demonstrations(
-    env: Mapping[str, Any], path: Path, *, num_episodes: int, first_seed: int, num_envs: int
+    env: Mapping[str, Any],
+    path: str | Path,
+    *,
+    num_episodes: int,
+    first_seed: int = 0,
+    num_envs: int = 16,
 ) -> None:
     """Roll the expert out on consecutive seeds until ``num_episodes`` episodes have succeeded.
 
     An interrupted collection is continued. Values of ``env.demo_overrides`` hold here and not in evaluation:
     demonstrations may have to be more exact than what counts as success.
+
+    Args:
+        env: configuration of the environment (:class:`ibc.environment.EnvConfig`) with its ``expert``: a function of
+            an observation ``{name: (*shape)}`` that returns an action (D,), or an :class:`ibc.control.Actor`.
+        path: of the data set, which does not exist yet.
+        num_episodes: successful ones to store.
+        first_seed: of the resets.
+        num_envs: environments at once.
 
     Raises:
         UserError: the environment has no expert, or ``path`` exists.
@@ -58,11 +71,11 @@ def collect_demonstrations(
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
     writer = DemonstrationWriter(
-        path,
+        Path(path),
         env_id=env_config.id,
         observation_space=envs[0].observation_space,
         action_space=envs[0].gym_env.action_space,
-        about={"env": env, "first_seed": first_seed},
+        about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
     )
     failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
@@ -88,3 +101,11 @@ def collect_demonstrations(
     for one in envs:
         one.close()
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+
+
+def _name(expert: object) -> object:
+    """What the data set says of its expert: the configuration, or the name of the class or function."""
+    if isinstance(expert, str | Mapping):
+        return expert
+    found = expert if callable(expert) and hasattr(expert, "__qualname__") else type(expert)
+    return f"{found.__module__}.{found.__qualname__}"
