@@ -13,7 +13,7 @@ import importlib
 import inspect
 from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -34,15 +34,17 @@ TRUSTED = (
 #: Packages that announce an entry point of this group are trusted like this one.
 PLUGINS = "ibc.plugins"
 
+T = TypeVar("T", bound="Component")
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
 class Component:
     """Base of everything that a configuration can name: it remembers the arguments of its constructor."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Record the arguments."""
-        self = super().__new__(cls)
+        self: T = object.__new__(cls)
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
         bound = inspect.Signature(parameters).bind_partial(*args, **kwargs)
         bound.apply_defaults()
@@ -66,7 +68,7 @@ class Component:
         return recorded if is_part or is_switch else current
 
 
-def describe(value: Any) -> Any:
+def describe(value: Any) -> Any:  # noqa: PLR0911  one return for each kind of value
     """The description of a component, or of plain containers of components.
 
     Raises:

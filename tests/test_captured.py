@@ -116,7 +116,7 @@ def test_a_cuda_graph_replays_the_search():
         torch.testing.assert_close(captured(obs, ours, "kind").action, search(obs, theirs).action)
 
 
-@pytest.mark.parametrize("sampler", ["dfo", "langevin", "descent", "dfo_langevin"])
+@pytest.mark.parametrize("sampler", ["dfo", "ibc_langevin", "gradient_descent", "dfo_then_descent"])
 def test_searches_of_a_policy_can_be_recorded(sampler, spec):
     """On the CPU, by the stand-in: they ask for the same noise each time and keep no state between calls."""
     overrides = ["policy=implicit", f"sampler={sampler}", "network.width=16", "env=particle"]

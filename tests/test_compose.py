@@ -27,7 +27,7 @@ from ibc.constraints import (
     SpeedLimit,
     StayWithin,
 )
-from ibc.control import PolicyActor
+from ibc.control import Controller
 from ibc.energies import AllOf, AnyOf, Box, Energy, Not, action_gradient, low_precision
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, MSEPolicy
@@ -507,17 +507,17 @@ class TestPolicy:
             seen.append(obs["previous_action"].clone())
             return action[..., 0] - 10.0
 
-        actor = PolicyActor(
+        controller = Controller(
             ComposedPolicy(policy, AllOf(policy.energy, Custom(record), ActionRateLimit(0.1)))
         )
-        actor.reset(0, seed=7)
-        obs = {name: array.numpy() for name, array in particle_obs(1).items()}
-        first = actor.act([0], obs)
+        controller.reset(7)
+        obs = {name: array[0, -1].numpy() for name, array in particle_obs(1).items()}
+        first = controller.step(obs)
         assert seen[-1].isnan().all()
-        second = actor.act([0], obs)
-        np.testing.assert_array_equal(seen[-1][0], first[0])
+        second = controller.step(obs)
+        np.testing.assert_array_equal(seen[-1][0, 0], first)
         assert np.linalg.norm(second - first) < 0.2
-        assert [set(report) for report in actor.reports[7]] == [
+        assert [set(report) for report in controller.actor.reports[7]] == [
             {"feasible", "MLPEnergy", "Custom", "ActionRateLimit"}
         ] * 2
 
@@ -538,21 +538,20 @@ def test_several_policies_share_one_weight(policy):
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "configs/compose").glob("*.yaml")))
 def test_every_yaml(name, policy):
     path = ROOT / "pretrained/particle_2d.pt"
-    overrides = ["checkpoint=x", f"compose={name}"]
-    if name.endswith(("_policies", "_policy", "committee")):
+    overrides = [f"checkpoint={path}", f"compose={name}"]
+    if name == "policies":
         overrides.append(f"compose.other={path}")
     config = compose("evaluate", overrides)["compose"]
     found = composed(policy, config, torch.device("cpu"))
     assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(p.stem for p in (ROOT / "configs/compose/model").glob("*.yaml"))
-)
-def test_every_forward_model(name, policy):
-    overrides = ["checkpoint=x", "compose=avoid_disk", f"compose/model={name}"]
-    overrides += ["compose.model.position=pos_agent", "compose.radius=0.15"]
-    found = composed(policy, compose("evaluate", overrides)["compose"], torch.device("cpu"))
+@pytest.mark.parametrize("operation", ["all", "any", "not"])
+def test_every_operation(operation, policy):
+    path = ROOT / "pretrained/particle_2d.pt"
+    overrides = [f"checkpoint={path}", "compose=policies", f"compose.other={path}"]
+    config = compose("evaluate", [*overrides, f"compose.operation={operation}"])["compose"]
+    found = composed(policy, config, torch.device("cpu"))
     assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
 
 

@@ -15,6 +15,7 @@ from ibc.losses import (
     UniformNegatives,
     info_nce,
 )
+from ibc.losses.negatives import Negatives
 from ibc.nn import ActionBounds
 from ibc.random import BatchRandom
 from ibc.samplers import IBCLangevin
@@ -104,10 +105,11 @@ class TestNeighborNegatives:
     def test_negatives_around_the_answer_itself_would_be_biased(self):
         """Why there is a shaken center: without it the middle of the set gives the answer away."""
 
-        def lopsided(energy, positive, bounds, rng):
-            return positive + rng.normal(len(positive), 8, 1)
+        class Lopsided(Negatives):
+            def __call__(self, energy, positive, bounds, rng):
+                return positive + rng.normal(len(positive), 8, 1)
 
-        stiffness = fitted_stiffness(InfoNCE(negatives=[lopsided]), data_std=0.7)
+        stiffness = fitted_stiffness(InfoNCE(negatives=[Lopsided()]), data_std=0.7)
         assert abs(stiffness * 0.7**2 - 1) > 0.2
 
     def test_positive_and_negatives_are_equally_far_from_the_center(self):

@@ -17,8 +17,8 @@ SCALES = (1.0, 10.0, 100.0)
 
 
 def sampler_from_config(name):
-    config = compose("evaluate", ["checkpoint=x", f"sampler={name}"])
-    return construct(config["sampler"], "sampler")
+    config = compose("train", ["env=particle", f"sampler={name}"])
+    return construct(config["policy"]["sampler"], "sampler")
 
 
 def generators(count, seed=0):
@@ -184,7 +184,7 @@ def test_a_constant_changes_no_action():
     bounds = (
         meters().double()
     )  # in float32 the constant would eat the last digits that rank candidates
-    sampler = sampler_from_config("dfo_langevin")
+    sampler = sampler_from_config("dfo_then_descent")
     energy = bowl(bounds, torch.tensor([0.4, 0.1]), 2.0)
     plain = search(sampler, energy, bounds)
     shifted = search(sampler, lambda a: energy(a) + 1000.0, bounds)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +15,29 @@ class InvalidEpisode(ValueError):
     """An episode whose parts do not fit together, or hold numbers that are not finite."""
 
 
-@runtime_checkable
-class Frames(Protocol):
-    """Pictures (N, H, W, C) uint8, in memory or not (``ibc.data.stored_frames``)."""
+class Frames(ABC):
+    """Images (N, H, W, C) uint8 that are not in memory (``ibc.data.stored_frames``)."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     ndim: int
 
     @property
+    @abstractmethod
     def nbytes(self) -> int:
         """Bytes that they take in memory."""
-        ...
 
+    @abstractmethod
     def __len__(self) -> int:
         """The number of frames."""
-        ...
 
+    @abstractmethod
     def __getitem__(self, key: Any) -> Any:
         """One frame, several, or for a slice pictures of the same kind."""
-        ...
 
+    @abstractmethod
     def __array__(self) -> NDArray[Any]:
         """All of them, in memory."""
-        ...
 
 
 #: Observations of an episode, ``{name: (T + 1, *shape)}``; pictures may still be in their file.

@@ -20,7 +20,7 @@ from ibc.data.hdf5 import is_lost, pieces
 from ibc.errors import UserError
 
 
-class StoredFrames:
+class StoredFrames(Frames):
     """Frames (N, H, W, C) uint8 of one episode in an HDF5 file, each compressed by itself.
 
     Indexing reads what is asked for and nothing else; a slice is another view of the file. That all frames are there

@@ -13,8 +13,8 @@ from ibc.energies.bound_composition import BoundComposition
 from ibc.energies.box import Box
 from ibc.energies.composition import AllOf, AnyOf, Not
 from ibc.energies.mlp import BoundEnergy, MLPEnergy
-from ibc.energies.network import HasStart, NetworkEnergy
-from ibc.energies.noise_conditioned import HasLevels, NoiseConditionedEnergy
+from ibc.energies.network import NetworkEnergy
+from ibc.energies.noise_conditioned import BoundNoiseConditioned, NoiseConditionedEnergy
 from ibc.energies.typical_set import TypicalSet
 
 __all__ = [
@@ -23,13 +23,12 @@ __all__ = [
     "AutoregressiveEnergy",
     "BoundComposition",
     "BoundEnergy",
+    "BoundNoiseConditioned",
     "Box",
     "Energy",
     "EnergyFn",
     "HasFeasible",
-    "HasLevels",
     "HasPrefix",
-    "HasStart",
     "MLPEnergy",
     "NetworkEnergy",
     "NoiseConditionedEnergy",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,18 +11,7 @@ from ibc.energies.base import Energy, EnergyFn
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.densities import BoundDensity
 from ibc.spec import Obs, Spec
-
-
-@runtime_checkable
-class HasStart(Protocol):
-    """An :class:`EnergyFn` that may know where a search should start."""
-
-    #: The predicted action (B, 1, A) in the unit cube, or None.
-    proposal: Tensor | None
-    #: A density to draw the first candidates from, or None.
-    density: BoundDensity | None
 
 
 class NetworkEnergy(Energy):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.device import reduced_precision
-from ibc.energies.base import EnergyFn
 from ibc.energies.mlp import BoundEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import EnergyHead, ObsEncoder
@@ -18,18 +16,6 @@ from ibc.spec import Obs, Spec
 
 #: Waves in which the head sees the level.
 WAVES = 4
-
-
-@runtime_checkable
-class HasLevels(Protocol):
-    """An :class:`EnergyFn` that exists at several levels of noise."""
-
-    #: Standard deviations in the unit cube, the largest first.
-    levels: tuple[float, ...]
-
-    def at(self, std: Float[Tensor, "B 1"], /) -> EnergyFn:
-        """The energy at the given level of each item."""
-        ...
 
 
 class NoiseConditionedEnergy(NetworkEnergy):
@@ -98,23 +84,23 @@ class NoiseConditionedEnergy(NetworkEnergy):
 
 
 class BoundNoiseConditioned:
-    """A :class:`NoiseConditionedEnergy` with its observation bound; without a level, the finest."""
+    """A :class:`NoiseConditionedEnergy` with its observation bound; without a noise level, at the smallest."""
 
     def __init__(self, energy: NoiseConditionedEnergy, features: Float[Tensor, "B F"]) -> None:
         self.energy = energy
         self.features = features
-        self.levels = energy.sigmas
+        self.sigmas = energy.sigmas
         self.weights = energy.head.weights()
 
     def at(self, std: Float[Tensor, "B 1"], /) -> BoundEnergy:
-        """See :class:`HasLevels`."""
+        """The energy at the noise level (B, 1) of each item, in the unit cube."""
         seen = torch.cat([self.features, self.energy.level_features(std)], -1)
         context = self.energy.head.dense_features(seen).unsqueeze(1)
         return BoundEnergy(self.weights, self.energy.bounds, context, None, reduced_precision())
 
     def finest(self) -> BoundEnergy:
         """The energy at the last level."""
-        return self.at(self.features.new_full((len(self.features), 1), self.levels[-1]))
+        return self.at(self.features.new_full((len(self.features), 1), self.sigmas[-1]))
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """See :class:`EnergyFn`."""

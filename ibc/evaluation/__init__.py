@@ -6,6 +6,7 @@ from ibc.evaluation.record import record_video
 
 __all__ = [
     "Evaluation",
+    "collect_demonstrations",
     "evaluate",
     "record_video",
 ]

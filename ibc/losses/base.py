@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
-from ibc.energies import Energy, EnergyFn
+from ibc.energies import EnergyFn
 from ibc.errors import UserError
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
-from ibc.spec import Batch, Obs
+from ibc.spec import Batch
 
 #: What a loss reports beside its value: detached scalars by name.
 Metrics = dict[str, Tensor]
@@ -25,7 +24,7 @@ class Loss(Component, ABC):
 
     @abstractmethod
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """The scalar to be minimized and what is worth logging.
 
@@ -50,33 +49,20 @@ class Loss(Component, ABC):
             raise ValueError(f"{type(self).__name__} remembers nothing, and is given {list(state)}")
 
 
-@runtime_checkable
-class HasState(Protocol):
-    """A part that remembers something from one gradient step to the next."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What it remembers."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of :meth:`state_dict`."""
-        ...
-
-
-def collect_state(parts: Sequence[object]) -> dict[str, Tensor]:
+def collect_state(parts: Sequence[Any]) -> dict[str, Tensor]:
     """The memory of all parts that have one, under their positions."""
     return {
         f"{i}.{name}": value
         for i, part in enumerate(parts)
-        if isinstance(part, HasState)
+        if hasattr(part, "state_dict")
         for name, value in part.state_dict().items()
     }
 
 
-def restore_state(parts: Sequence[object], state: dict[str, Tensor]) -> None:
+def restore_state(parts: Sequence[Any], state: dict[str, Tensor]) -> None:
     """The inverse of :func:`collect_state`."""
     for i, part in enumerate(parts):
-        if isinstance(part, HasState):
+        if hasattr(part, "state_dict"):
             mine = {
                 name.partition(".")[2]: value
                 for name, value in state.items()
@@ -85,38 +71,18 @@ def restore_state(parts: Sequence[object], state: dict[str, Tensor]) -> None:
             part.load_state_dict(mine)
 
 
-@runtime_checkable
-class HasEnergy(Protocol):
-    """A policy that acts by an energy."""
+def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
+    """``owner``, once it is known to have what a loss needs of it.
 
-    energy: Energy
+    Attributes are looked up on the object: a runtime protocol would not see the submodules of an ``nn.Module`` on
+    Python 3.12 and later.
 
-    @property
-    def bounds(self) -> ActionBounds:
-        """The map to the unit cube, and the search box."""
-        ...
-
-
-@runtime_checkable
-class HasPrediction(Protocol):
-    """A policy that predicts one action chunk directly."""
-
-    bounds: ActionBounds
-
-    def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
-        """The action chunk, in the unit cube."""
-        ...
-
-
-@runtime_checkable
-class HasLikelihood(Protocol):
-    """A policy with an explicit density."""
-
-    bounds: ActionBounds
-
-    def log_prob_unit(self, obs: Obs, unit_action: Float[Tensor, "B A"]) -> Float[Tensor, " B"]:
-        """Log density of action chunks, in the unit cube."""
-        ...
+    Raises:
+        UserError: it has no such attribute, or None.
+    """
+    if getattr(owner, attribute, None) is None:
+        raise mismatch(loss, owner, need)
+    return owner
 
 
 def mismatch(loss: Loss, policy: object, need: str) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import EnergyFn, action_gradient
-from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
+from ibc.losses.base import Loss, Metrics, collect_state, required, restore_state
 from ibc.losses.negatives import Negatives
 from ibc.losses.regularizers import Regularizer
 from ibc.nn import ActionBounds
@@ -63,11 +64,10 @@ class ContrastiveDivergence(Loss):
         self.regularizers = list(regularizers)
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         bounds = policy.bounds
         energy_fn = policy.energy.bind(batch.obs)
         positive = batch.action.unsqueeze(1)

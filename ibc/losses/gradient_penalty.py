@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import EnergyFn, action_gradient
+from ibc.losses.regularizers import Regularizer
 from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 
@@ -20,7 +21,7 @@ def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> F
     return (slope - margin).clamp(min=0).square().mean(-1)
 
 
-class GradientPenalty:
+class GradientPenalty(Regularizer):
     """Penalizes slopes above ``margin``, measured in the unit cube."""
 
     name = "gradient_penalty"

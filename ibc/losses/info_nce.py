@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import EnergyFn
-from ibc.losses.base import HasEnergy, Loss, Metrics, collect_state, mismatch, restore_state
+from ibc.losses.base import Loss, Metrics, collect_state, required, restore_state
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
 from ibc.losses.regularizers import Regularizer
@@ -54,11 +55,10 @@ class InfoNCE(Loss):
         self.regularizers = [*([gradient_penalty] if gradient_penalty else []), *regularizers]
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`. ``chance`` is the level of a policy that has learned nothing, ln(1 + N)."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         bounds = policy.bounds
         energy_fn = policy.energy.bind(batch.obs)
         positive = batch.action.unsqueeze(1)

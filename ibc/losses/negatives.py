@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import Component
 from ibc.energies import EnergyFn
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
@@ -16,10 +17,10 @@ from ibc.random import RandomSource
 from ibc.samplers import Sampler, uniform_proposal
 
 
-@runtime_checkable
-class Negatives(Protocol):
+class Negatives(Component, ABC):
     """Draws actions that stand against the demonstrated one."""
 
+    @abstractmethod
     def __call__(
         self,
         energy: EnergyFn,
@@ -28,10 +29,9 @@ class Negatives(Protocol):
         rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
         """Detached actions in environment units."""
-        ...
 
 
-class UniformNegatives:
+class UniformNegatives(Negatives):
     """Spread evenly over the search box: unbiased, and blind to detail in many dimensions."""
 
     def __init__(self, num: int) -> None:
@@ -48,7 +48,7 @@ class UniformNegatives:
         return uniform_proposal(len(positive), self.num, bounds, rng)
 
 
-class SampledNegatives:
+class SampledNegatives(Negatives):
     """What a sampler finds from an even spread: the actions the energy wrongly believes in (IBC paper, B.3).
 
     These are distributed by the energy itself, for which InfoNCE makes no correction (Singh et al. 2023, section 3).
@@ -78,7 +78,7 @@ class SampledNegatives:
         return found[:, : self.num]
 
 
-class NeighborNegatives:
+class NeighborNegatives(Negatives):
     """Neighbors of the demonstrated action, at every scale from the whole box to the precision wanted.
 
     A scale sigma is drawn log-uniformly for each example, then a center ``z = a + sigma * xi``, and the negatives as

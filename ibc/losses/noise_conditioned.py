@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, HasLevels, action_gradient
-from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.energies import BoundNoiseConditioned, EnergyFn, action_gradient
+from ibc.losses.base import Loss, Metrics, mismatch, required
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -25,19 +27,19 @@ class NoiseConditionedScoreMatching(Loss):
         self.floor = floor
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         energy_fn = policy.energy.bind(batch.obs)
-        if not isinstance(energy_fn, HasLevels):
+        sigmas = getattr(energy_fn, "sigmas", None)
+        if sigmas is None:
             raise mismatch(
                 self, policy.energy, "levels of noise (policy=implicit_noise_conditioned)"
             )
         bounds = policy.bounds
         right = bounds.to_unit(batch.action).unsqueeze(1)
-        high, low = energy_fn.levels[0], energy_fn.levels[-1]
+        high, low = sigmas[0], sigmas[-1]
         std = low * (high / low) ** rng.uniform(len(right), 1)
         shift = std.unsqueeze(1) * rng.normal(*right.shape)
         perturbed = bounds.from_unit(right + shift)
@@ -48,4 +50,4 @@ class NoiseConditionedScoreMatching(Loss):
 
     def density_temperature(self, energy: EnergyFn) -> float | None:
         """See :class:`Loss`; of the demonstrations blurred by the finest level (:class:`NoiseConditionedEnergy`)."""
-        return energy.levels[-1] ** 2 if isinstance(energy, HasLevels) else None
+        return energy.sigmas[-1] ** 2 if isinstance(energy, BoundNoiseConditioned) else None

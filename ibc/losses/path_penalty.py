@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ibc.energies import EnergyFn, action_gradient, low_precision
 from ibc.losses.gradient_penalty import GradientPenalty
+from ibc.losses.regularizers import Regularizer
 from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 from ibc.samplers import Sampler, uniform_proposal
@@ -30,7 +31,7 @@ class Recorder:
         return action_gradient(self.energy, action)
 
 
-class PathPenalty:
+class PathPenalty(Regularizer):
     """The gradient penalty at *all* steps of chains from an even spread, not only where they end.
 
     An energy that is tame where chains end can still be steep on the way, where a step then leads astray. (The official

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,28 +12,17 @@ from torch import Tensor
 
 from ibc.energies import EnergyFn
 from ibc.losses.base import (
-    HasEnergy,
     Loss,
     Metrics,
     collect_state,
     mismatch,
+    required,
     restore_state,
 )
 from ibc.losses.info_nce import info_nce
 from ibc.losses.negatives import Negatives
 from ibc.random import RandomSource
 from ibc.spec import Batch
-
-
-@runtime_checkable
-class HasConditionals(Protocol):
-    """An energy function that judges single dimensions given what comes before them."""
-
-    def conditionals(
-        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
-    ) -> Float[Tensor, "B M K A"]:
-        """``E_j(o, prefix_1..prefix_{j-1}, value_j)`` for each value in each dimension j; environment units."""
-        ...
 
 
 class PrefixInfoNCE(Loss):
@@ -54,19 +43,19 @@ class PrefixInfoNCE(Loss):
         self.temperature = temperature
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         energy_fn = policy.energy.bind(batch.obs)
-        if not isinstance(energy_fn, HasConditionals):
+        conditionals = getattr(energy_fn, "conditionals", None)
+        if conditionals is None:
             raise mismatch(self, policy.energy, "prefix energies (policy=implicit_autoregressive)")
         positive = batch.action.unsqueeze(1)
         sets = [draw(energy_fn, positive, policy.bounds, rng) for draw in self.negatives]
         sizes = [wrong.shape[1] for wrong in sets]
         values = torch.cat([positive, *sets], 1).unsqueeze(1)
-        energy = energy_fn.conditionals(positive, values)[:, 0].transpose(1, 2)
+        energy = conditionals(positive, values)[:, 0].transpose(1, 2)
         right, *wrong = torch.split(energy.flatten(0, 1), [1, *sizes], 1)
         terms = [info_nce(torch.cat([right, other], 1), self.temperature) for other in wrong]
         size = positive.shape[-1]

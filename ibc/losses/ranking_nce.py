@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, HasStart
-from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.energies import EnergyFn
+from ibc.losses.base import Loss, Metrics, mismatch, required
 from ibc.losses.info_nce import info_nce
+from ibc.nn.densities import BoundDensity
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -45,15 +47,15 @@ class RankingNCE(Loss):
         self.likelihood_weight = likelihood_weight
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         energy_fn = policy.energy.bind(batch.obs)
-        if not isinstance(energy_fn, HasStart) or energy_fn.density is None:
+        density: BoundDensity | None = getattr(energy_fn, "density", None)
+        if density is None:
             raise mismatch(self, policy.energy, "a proposal density (policy=implicit_ranked)")
-        bounds, proposal = policy.bounds, energy_fn.density
+        bounds, proposal = policy.bounds, density
         positive = bounds.to_unit(batch.action).unsqueeze(1)
         unit = torch.cat([positive, proposal.sample(self.num, rng)], 1)
         log_proposal = proposal.log_prob(unit)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import Component
 from ibc.energies import EnergyFn
 from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 
 
-@runtime_checkable
-class Regularizer(Protocol):
-    """A penalty on an energy at the actions a loss compares."""
+class Regularizer(Component, ABC):
+    """A penalty on an energy at the actions that a loss compares.
 
-    #: Under which the loss reports it.
+    Attributes:
+        name: under which the loss reports it.
+    """
+
     name: str
 
+    @abstractmethod
     def __call__(
         self,
         energy: EnergyFn,
@@ -27,10 +31,9 @@ class Regularizer(Protocol):
         rng: RandomSource,
     ) -> Float[Tensor, ""]:
         """The weighted penalty, differentiable in the energy's parameters."""
-        ...
 
 
-class EnergyMagnitude:
+class EnergyMagnitude(Regularizer):
     """``weight * mean E^2``: ties the level of energies, of which a difference knows nothing (Du and Mordatch 2019)."""
 
     name = "energy_magnitude"

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ibc.energies import EnergyFn
+from ibc.losses.negatives import Negatives
 from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 from ibc.samplers import Sampler, uniform_proposal
@@ -15,7 +16,7 @@ from ibc.samplers import Sampler, uniform_proposal
 SCATTER = 0x9E3779B1
 
 
-class ReplayedNegatives:
+class ReplayedNegatives(Negatives):
     """Each example's chains continue when it comes round again (Tieleman 2008; Du and Mordatch 2019, section 3).
 
     Short chains from an even spread never get far in many dimensions; continued, they do, at the price of being

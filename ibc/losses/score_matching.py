@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import action_gradient
-from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.losses.base import Loss, Metrics, required
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -38,11 +40,10 @@ class DenoisingScoreMatching(Loss):
         self.num = num
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         bounds = policy.bounds
         right = bounds.to_unit(batch.action).unsqueeze(1)
         count, _, size = right.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from ibc.energies import EnergyFn
 from ibc.energies.base import HasActionGradient
-from ibc.losses.base import HasEnergy, Loss, Metrics, mismatch
+from ibc.losses.base import Loss, Metrics, required
 from ibc.random import RandomSource
 from ibc.samplers import uniform_proposal
 from ibc.spec import Batch
@@ -38,11 +40,10 @@ class Unrolled(Loss):
         self.noise_std = noise_std
 
     def __call__(
-        self, policy: object, batch: Batch, rng: RandomSource
+        self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        if not isinstance(policy, HasEnergy):
-            raise mismatch(self, policy, "an energy")
+        policy = required(self, policy, "energy", "an energy")
         bounds, energy_fn = policy.bounds, policy.energy.bind(batch.obs)
         right = bounds.to_unit(batch.action).unsqueeze(1)
         unit = bounds.to_unit(uniform_proposal(len(right), self.num, bounds, rng))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,24 +18,11 @@ WARM_UPS = 3
 MOST_RECORDINGS = 8
 
 
-@runtime_checkable
-class Search(Protocol):
-    """What is recorded."""
-
-    def __call__(self, obs: Obs, rng: RandomSource) -> Candidates:
-        """All candidates that a search ends with."""
-        ...
-
-
-@runtime_checkable
-class Replay(Protocol):
-    """What was recorded, to be done again on the same memory."""
-
-    def __call__(self) -> None:
-        """Read the inputs where they lay, and write the outputs where they were."""
-        ...
-
-
+#: What is recorded: a search, called with observations and a source of random numbers.
+Search = Callable[[Obs, RandomSource], Candidates]
+#: Does what was recorded again, on the same memory.
+Replay = Callable[[], None]
+#: Records work: its results, and how it is replayed.
 Capture = Callable[[Callable[[], Candidates]], tuple[Candidates, Replay]]
 
 

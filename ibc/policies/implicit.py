@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, HasStart, MLPEnergy, NetworkEnergy
+from ibc.energies import EnergyFn, MLPEnergy, NetworkEnergy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
+from ibc.nn.densities import BoundDensity
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.policies.captured import CapturedSearch
 from ibc.policies.default_sampler import default_sampler
@@ -84,7 +85,7 @@ class ImplicitPolicy(Policy):
             UserError: it has none.
         """
         energy = self.energy.bind(obs)
-        proposal = energy.proposal if isinstance(energy, HasStart) else None
+        proposal: Tensor | None = getattr(energy, "proposal", None)
         if proposal is None:
             raise UserError(
                 "this energy has no proposal, and so not a direct prediction; choose policy.energy.proposal=true"
@@ -118,13 +119,15 @@ class ImplicitPolicy(Policy):
     ) -> Float[Tensor, "B N A"]:
         """The candidates that a search in ``bounds`` starts from; ``energy`` need be given only if ``guided``."""
         count = self.sampler.num_candidates
-        if isinstance(energy, HasStart) and energy.density is not None:
-            return bounds.from_unit(bounds.clamp_unit(energy.density.sample(count, rng)))
-        if not isinstance(energy, HasStart) or energy.proposal is None or self.init_std is None:
+        density: BoundDensity | None = getattr(energy, "density", None)
+        proposal: Tensor | None = getattr(energy, "proposal", None)
+        if density is not None:
+            return bounds.from_unit(bounds.clamp_unit(density.sample(count, rng)))
+        if proposal is None or self.init_std is None:
             return uniform_proposal(batch, count, bounds, rng)
         shift = self.init_std * rng.normal(batch, count, self.spec.action_size)
         shift[:, 0] = 0.0
-        return bounds.from_unit(bounds.clamp_unit(energy.proposal + shift))
+        return bounds.from_unit(bounds.clamp_unit(proposal + shift))
 
     def _warmed(
         self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], rng: RandomSource

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import EnergyFn, action_gradient
-from ibc.energies.noise_conditioned import HasLevels
 from ibc.errors import UserError
 from ibc.nn.action_bounds import ActionBounds
 from ibc.random import RandomSource
@@ -47,13 +46,14 @@ class AnnealedLangevin(Sampler):
         Raises:
             UserError: the energy has no levels.
         """
-        if not isinstance(energy, HasLevels):
+        sigmas, at = getattr(energy, "sigmas", None), getattr(energy, "at", None)
+        if sigmas is None or at is None:
             raise UserError(
                 "annealed Langevin needs an energy with levels of noise: policy=implicit_noise_conditioned"
             )
         unit = bounds.to_unit(init)
-        for level in energy.levels:
-            blurred = energy.at(unit.new_full((len(unit), 1), level))
+        for level in sigmas:
+            blurred = at(unit.new_full((len(unit), 1), level))
             for _ in range(self.steps_per_level):
                 slope = action_gradient(blurred, bounds.from_unit(unit)) * bounds.half_range
                 shake = math.sqrt(self.rate) * level * rng.normal(*unit.shape)
