@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.timing import benchmark
-from ibc.cli.config import main
+from benchmarks.config import main
+from benchmarks.timing.benchmark import benchmark
 
 if __name__ == "__main__":
     main(benchmark, "benchmark")

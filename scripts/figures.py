@@ -1,12 +1,12 @@
-"""Train on the small problems of the paper; write their pictures and results."""
+"""Train on the toys of the paper; write their results and images."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.toys.problems import small_problems
-from ibc.cli.config import main
+from benchmarks.config import main
+from benchmarks.toys.figures import figures
 
 if __name__ == "__main__":
-    main(small_problems, "figures")
+    main(figures, "figures")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.config import main
 from benchmarks.methods import methods
-from ibc.cli.config import main
 
 if __name__ == "__main__":
     main(methods, "methods")

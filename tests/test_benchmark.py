@@ -8,10 +8,10 @@ import h5py
 import minari
 import numpy as np
 import pytest
+from benchmarks.studies import study
 from conftest import ROOT
 from ibc_envs.d4rl.kitchen import ELEMENT
 
-from benchmarks.studies import study
 from benchmarks.tables.pages import table
 from ibc.cli.collect import check_actions
 from ibc.cli.config import compose

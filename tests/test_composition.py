@@ -1,22 +1,12 @@
-"""Planning by messages, several answers and doubt, obstacles, and the command that measures compositions."""
-
-import json
+"""Planning by messages, several modes and their OOD score, constraints together."""
 
 import ibc_envs  # noqa: F401
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from ibc_envs.particle import ParticleExpert
 from test_compose import BATCH, Gaussian
 
-from benchmarks.composition.committee import together
-from benchmarks.composition.study import CASES, compose_study
-from benchmarks.envs.particle_corridor import CorridorExpert, distance_to_corridor
-from benchmarks.envs.particle_obstacles import CLEARANCE
-from benchmarks.tables.composition import TITLES, composition_table
-from ibc.checkpoint import load_checkpoint
-from ibc.cli.config import compose
 from ibc.constraints import (
     AccelerationLimit,
     DeltaPositionControl,
@@ -28,14 +18,12 @@ from ibc.constraints import (
     Trajectory,
     WaypointGuided,
 )
-from ibc.control import Controller
 from ibc.energies import AllOf, AnyOf, Box, action_gradient
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
-from ibc.policies import ComposedPolicy, Policy, distinct_answers, doubt
+from ibc.policies import distinct_answers, doubt
 from ibc.policies.implicit import ActionBounds
-from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
 from ibc.samplers import Candidates, IBCLangevin
 
@@ -187,55 +175,11 @@ class TestTogether:
             torch.testing.assert_close(action_gradient(whole, action), gradient)
 
 
-class TestEnvironments:
-    def test_obstacles_keep_clear_of_start_and_goals(self):
-        env = Environment(EnvConfig(id="ParticleObstacles-v0", kwargs={"speed": 0.15}))
-        counts = set()
-        for seed in range(60):
-            obs = env.reset(seed)
-            present = 0
-            for k in (1, 2, 3):
-                center, velocity = obs[f"pos_obstacle_{k}"], obs[f"vel_obstacle_{k}"]
-                if center[0] < -5:
-                    continue
-                present += 1
-                for t in np.linspace(0, 75 * 0.05, 40):
-                    for name in ("agent", "first_goal", "second_goal"):
-                        gap = np.linalg.norm(center + t * velocity - obs[f"pos_{name}"]) - 0.1
-                        assert gap > CLEARANCE - 1e-3
-            counts.add(present)
-        assert counts >= {1, 2, 3}
-
-    def test_contact_is_noticed_between_steps(self):
-        env = Environment(EnvConfig(id="ParticleObstacles-v0", kwargs={"num_obstacles": 1}))
-        obs = env.reset(0)
-        towards = obs["pos_obstacle_1"] + 0.3 * (obs["pos_obstacle_1"] - obs["pos_agent"])
-        for _ in range(40):
-            obs, _, success, terminated, _ = env.step(towards)
-            if terminated:
-                break
-        assert obs["touched"] == 1
-        assert not success
-
-    def test_the_wanderer_stays_in_the_corridor(self):
-        env = Environment(EnvConfig(id="ParticleCorridor-v0", kwargs={"goals": False}))
-        for episode in rollout([env], Controller(CorridorExpert()), range(3)):
-            assert episode.success.all()
-
-    def test_the_wanderer_prefers_nothing(self):
-        """At rest in the corner it goes into either arm as often as their lengths say."""
-        one, expert = np.array([0.5, 0.5]), CorridorExpert()
-        expert.reset(0, 0)
-        obs = {"pos_agent": one, "vel_agent": 0 * one, "corner": one, "ends": np.array([0.8, 0.7])}
-        window = {name: value[None, None].astype(np.float32) for name, value in obs.items()}
-        points = np.stack([expert.act([0], window)[0, 0] for _ in range(400)])
-        x, y = (points - 0.5 > 0.06).mean(0)
-        assert x / y == pytest.approx(0.3 / 0.2, rel=0.25)
-
+class TestParticleProgress:
     def test_progress_is_told_and_goes_on_from_anywhere(self):
         env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
         under_way = 0
-        for episode in rollout([env], Controller(ParticleExpert()), range(20)):
+        for episode in rollout([env], ParticleExpert(), range(20), obs_horizon=1):
             summarize_reports = episode.obs["reached_first"][:, 0]
             assert (np.diff(summarize_reports) >= 0).all()
             under_way += summarize_reports[0] == 1
@@ -243,71 +187,3 @@ class TestEnvironments:
                 np.testing.assert_allclose(episode.action[0], episode.obs["pos_second_goal"][0])
             assert episode.success[-1]
         assert 4 <= under_way <= 16
-
-    def test_distance_to_the_corridor_by_hand(self):
-        corner, ends = np.array([0.5, 0.5]), np.array([0.9, 0.1])
-        points = np.array([[0.7, 0.5], [0.5, 0.2], [0.8, 0.3], [0.4, 0.5], [0.95, 0.5]])
-        found = distance_to_corridor(points, corner, ends)
-        np.testing.assert_allclose(found, [0.0, 0.0, 0.2, 0.1, 0.05], atol=1e-12)
-
-    def test_nothing_lies_on_the_block_or_the_target(self):
-        env = Environment(EnvConfig(id="BlockPushZone-v0"))
-        for seed in range(10):
-            obs = env.reset(seed)
-            for name in ("block_translation", "target_translation"):
-                assert np.linalg.norm(obs[name] - obs["zone"]) > 0.09
-
-
-class TestCommand:
-    def settings(self, tmp_path, *overrides):
-        return compose(
-            "compose_study",
-            [
-                "num_episodes=2",
-                f"output={tmp_path / 'out.json'}",
-                f"pretrained={ROOT / 'pretrained'}",
-                f"pictures={tmp_path}",
-                *overrides,
-            ],
-        )
-
-    def test_a_case_replaces_its_own_rows_and_no_others(self, tmp_path):
-        kept = {"rows": [{"variant": "kept"}], "about": {"commit": "earlier"}}
-        before = {"command": "", "cases": {"doubt": kept, "particle_8d": kept}}
-        (tmp_path / "out.json").write_text(json.dumps(before))
-        compose_study(self.settings(tmp_path, "cases=[particle_8d]"))
-        result = json.loads((tmp_path / "out.json").read_text())
-        assert result["cases"]["doubt"] == kept
-        rows = result["cases"]["particle_8d"]["rows"]
-        assert [row["variant"] for row in rows] == ["without", "soft", "hard"]
-        assert all(row["num_episodes"] == 2 for row in rows)
-        assert any("particle 8-D" in line for line in composition_table(result))
-
-    def test_an_unknown_case(self, tmp_path):
-        with pytest.raises(UserError, match="cases=nothing; allowed: particle_2d, .*doubt"):
-            compose_study(self.settings(tmp_path, "cases=[nothing]"))
-
-    def test_policies_together(self):
-        """Energies by their mean; actions, where there is nothing else, by theirs."""
-        checkpoint = load_checkpoint(ROOT / "pretrained/particle_2d.pt")
-        policy = build_policy(checkpoint, torch.device("cpu"))
-        obs = {name: torch.rand(2, 2, 2) for name in policy.spec.obs}
-        assert isinstance(together([policy, policy]), ComposedPolicy)
-
-        class Constant(Policy):
-            def __init__(self, value):
-                super().__init__(policy.spec)
-                self.value = value
-
-            def fit(self, dataset):
-                pass
-
-            def act_flat(self, obs, rng):
-                return torch.full((2, 2), self.value)
-
-        mean = together([Constant(0.0), Constant(0.6)])
-        rng = BatchRandom(torch.Generator().manual_seed(0))
-        torch.testing.assert_close(mean.act_flat(obs, rng), torch.full((2, 2), 0.3))
-
-    def test_every_case_has_a_title(self):
-        assert [case.__name__ for case in CASES] == list(TITLES)

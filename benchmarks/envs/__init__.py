@@ -3,12 +3,10 @@
 from gymnasium.envs.registration import register
 
 register(
-    id="ParticleObstacles-v0",
-    entry_point="benchmarks.envs.particle_obstacles:ParticleObstaclesEnv",
+    id="ParticleObstacles-v0", entry_point="benchmarks.envs.particle_obstacles:ParticleObstaclesEnv"
 )
 register(
-    id="ParticleCorridor-v0",
-    entry_point="benchmarks.envs.particle_corridor:ParticleCorridorEnv",
+    id="ParticleCorridor-v0", entry_point="benchmarks.envs.particle_corridor:ParticleCorridorEnv"
 )
 register(
     id="BlockPushZone-v0",

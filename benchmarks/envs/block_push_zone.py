@@ -1,6 +1,4 @@
-"""Pushing with a forbidden zone across the straight way."""
-
-from __future__ import annotations
+"""Pushing with a forbidden zone across the straight path."""
 
 from typing import Any
 
@@ -13,16 +11,16 @@ from numpy.typing import NDArray
 #: Radius of the zone (m), and by how much it grows for the tool's radius and for the block's half diagonal.
 ZONE_RADIUS, TOOL_RADIUS, BLOCK_RADIUS = 0.03, 0.005, 0.0283
 #: Block and target are at least so far apart (m), so that the zone, in the middle, is clear of both.
-LEAST_WAY = 0.22
-#: How far along the way the zone is, and how far beside it at most (m).
+MIN_LENGTH = 0.22
+#: How far along the path the zone is, and how far beside it at most (m).
 ALONG, ASIDE = (0.45, 0.55), 0.01
 
 
 class BlockPushZoneEnv(BlockPushEnv):
-    """Push the block into the target while neither it nor the rod enters a disk that lies across the straight way.
+    """Push the block into the target while neither it nor the rod enters a disk that lies across the straight path.
 
     Block and target are drawn as in :class:`BlockPushEnv`, 0.22 m or more apart; the disk's center is about in the
-    middle between them, 1 cm beside the way at most.
+    middle between them, 1 cm beside the path at most.
 
     Observation: that of :class:`BlockPushEnv`, ``zone`` (2,), m, and ``entered`` (1,): 1 once the rod, or the circle
     around the block, has overlapped the disk at the end of a step. Success: the block is in the target, and nothing
@@ -40,13 +38,13 @@ class BlockPushZoneEnv(BlockPushEnv):
     def _draw(self) -> tuple[Array, list[Array], list[Array]]:
         while True:
             rod, blocks, targets = super()._draw()
-            way = targets[0][:2] - blocks[0][:2]
-            if np.linalg.norm(way) >= LEAST_WAY:
+            path = targets[0][:2] - blocks[0][:2]
+            if np.linalg.norm(path) >= MIN_LENGTH:
                 break
-        aside = np.array([-way[1], way[0]]) / np.linalg.norm(way)
+        aside = np.array([-path[1], path[0]]) / np.linalg.norm(path)
         self._zone = (
             blocks[0][:2]
-            + self.np_random.uniform(*ALONG) * way
+            + self.np_random.uniform(*ALONG) * path
             + self.np_random.uniform(-ASIDE, ASIDE) * aside
         )
         return rod, blocks, targets

@@ -1,6 +1,4 @@
-"""The particle task in a corridor with a corner, and a demonstrator who knows the corridor but no goals."""
-
-from __future__ import annotations
+"""The particle task in a corridor with a corner, and a demonstrator that ignores goals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,8 +43,8 @@ def farthest_from_middle(
 ) -> Array:
     """How far (K,) from the middle line each of K set-points (K, 2) would lead within 0.8 s, if it were held."""
     state = np.stack([position, velocity])
-    way = np.einsum("ts,sd->td", BY_STATE, state) + BY_SETPOINT * setpoint[:, None]
-    farthest: Array = distance_to_corridor(way, corner, ends).max(1)
+    path = np.einsum("ts,sd->td", BY_STATE, state) + BY_SETPOINT * setpoint[:, None]
+    farthest: Array = distance_to_corridor(path, corner, ends).max(1)
     return farthest
 
 
@@ -69,9 +67,9 @@ class ParticleCorridorEnv(ParticleEnv):
     """Reach both goals in their order without leaving an L-shaped corridor.
 
     The start is drawn in the middle of one arm, both goals in that of the other, the first one nearer to the corner,
-    all of them 0.12 or more from it: the straight way leads through the wall. Reaching the second one ends the episode.
-    With ``goals=False`` episodes are short, success is to stay inside, and the particle starts anywhere, moving in any
-    way in which it can still stop inside.
+    all of them 0.12 or more from it: the straight path leads through the wall. Reaching the second one ends the episode.
+    With ``goals=False`` episodes are short, success is to stay inside, and the particle starts anywhere, at any
+    velocity from which it can still stop inside.
 
     Observation: that of :class:`ParticleEnv`, ``corner`` (2,), ``ends`` (2,), the x of one arm's end and the y of the
     other's, and ``left`` (1,): 1 once the particle has been more than 0.08 from the middle line.
@@ -167,14 +165,14 @@ class CorridorExpert:
     """Wanders in the corridor, wherever goals may be.
 
     At each step it draws a set-point evenly from all that lie in the corridor and would, if held, lead nowhere closer
-    to a wall than 0.02. So what it does says everything about the corridor, and nothing about where to go.
+    to a wall than 0.02. Its actions depend on the corridor alone, not on goals.
     """
 
     def __init__(self) -> None:
         self._rng: dict[int, np.random.Generator] = {}
 
     def reset(self, env_index: int, seed: int) -> None:
-        """A new episode begins in environment ``slot``."""
+        """A new episode begins in environment ``env_index``."""
         self._rng[env_index] = np.random.default_rng(seed)
 
     def act(

@@ -1,6 +1,4 @@
-"""The particle task with things in the way: disks in two dimensions, balls in more, some of them moving."""
-
-from __future__ import annotations
+"""The particle task with obstacles: disks in two dimensions, balls in more, some of them moving."""
 
 from typing import Any
 
@@ -11,9 +9,9 @@ from numpy.typing import NDArray
 
 #: No obstacle comes closer to start and goals than this (surface to point): 5 cm of it count as the goal.
 CLEARANCE = 0.08
-#: Control steps in an episode: a way round takes longer than the straight one.
+#: Control steps in an episode: a detour takes longer than the straight path.
 HORIZON = 75
-#: Seconds after which a straight way is half done, to the first goal and from there to the second.
+#: Seconds after which a straight path is half done, to the first goal and from there to the second.
 PASSING = (0.5, 1.75)
 #: How often a place is drawn until it is clear of start and goals; after that the obstacle is left out.
 TRIES = 200
@@ -27,9 +25,9 @@ class ParticleObstaclesEnv(ParticleEnv):
     """Reach both goals in their order without touching an obstacle.
 
     Between 1 and ``num_obstacles`` obstacles of one radius are drawn for each episode. The first lies across the
-    straight way to the first goal (or, by even chance, to the second), the second across the other one, a third
+    straight path to the first goal (or, by even chance, to the second), the second across the other one, a third
     anywhere. Each moves with chance one half if ``speed`` is positive, at a constant velocity with which it crosses
-    the way about when the particle would. Over the whole episode no surface comes closer to start and goals than 0.08.
+    the path about when the particle would. Over the whole episode no surface comes closer to start and goals than 0.08.
 
     Observation: that of :class:`ParticleEnv` with ``progress``; ``pos_obstacle_K`` and ``vel_obstacle_K`` (n_dim,) for
     K from 1, far away where there is none; ``touched`` (1,): 1 from the first contact on. Between two control steps
@@ -69,7 +67,7 @@ class ParticleObstaclesEnv(ParticleEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Obs, dict[str, Any]]:
-        """Draw the task, then what is in the way."""
+        """Draw the task, then the obstacles."""
         self._centers = np.full((self.num_obstacles, self.n_dim), ABSENT)
         self._velocities = np.zeros_like(self._centers)
         self._touched = False
@@ -100,10 +98,10 @@ class ParticleObstaclesEnv(ParticleEnv):
             if leg is None or attempt > TRIES // 2:
                 center, passing = self.np_random.random(self.n_dim), float(np.mean(PASSING))
             else:
-                way = self.np_random.uniform(0.3, 0.7)
+                fraction = self.np_random.uniform(0.3, 0.7)
                 aside = self.np_random.normal(size=self.n_dim)
                 aside *= self.radius / 2 * self.np_random.random() / np.linalg.norm(aside)
-                center = points[leg] + way * (points[leg + 1] - points[leg]) + aside
+                center = points[leg] + fraction * (points[leg + 1] - points[leg]) + aside
                 passing = PASSING[leg]
             velocity = np.zeros(self.n_dim)
             if self.speed > 0 and self.np_random.random() < 0.5:

@@ -1,81 +1,141 @@
-"""A table over the tasks of a benchmark: published results beside ours, and what could not be run."""
+"""Tables of studies and of single evaluations."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.results import Row, column_table, markdown
 from ibc.d4rl.published import PUBLISHED, Score
 from ibc.d4rl.tasks import find_task
 
+Columns = Mapping[str, Callable[[Row], str]]
+
+POLICY: Columns = {"policy": lambda row: row["policy"]}
+SUCCESS: Columns = {
+    "success": lambda row: f"{row['success_rate']:.1%}",
+    "95 % interval": lambda row: "{:.1%} to {:.1%}".format(*row["success_rate_ci95"]),
+}
+TRAINING: Columns = {
+    "training": lambda row: f"{sum(row['training_seconds']) / len(row['training_seconds']):.0f} s"
+}
+
+
+def study_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines of a study: its rows, and the command that made them."""
+    rows = result["rows"]
+    several = "tasks" in result or "experiments" in result
+    if "tasks" in result:
+        lines = task_table(result)
+    elif "experiments" in result:
+        lines = experiment_table(result)
+    else:
+        lines = policy_table(rows)
+    if not rows:
+        return [*lines, "", f"`{result['command']}`", ""]
+    first, about = rows[0], result["about"]
+    note = (
+        f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
+        f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
+        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. "
+    )
+    if not several:
+        note += (
+            "Milliseconds are the median for one decision for "
+            f"{first['num_envs']} environments at once. "
+        )
+    note += (
+        "Intervals pool the episodes of all training seeds; ± is the standard deviation between "
+        "training seeds."
+    )
+    return [*lines, "", note, ""]
+
+
+def policy_table(rows: Sequence[Row]) -> list[str]:
+    """A row a policy, trained by one experiment."""
+    returns: Columns = {"return": lambda row: f"{row['return_mean']:.2f}{spread(row, '.2f')}"}
+    time: Columns = {"ms per decision": lambda row: f"{row['policy_latency_ms']:.1f}"}
+    columns = {**POLICY, **reports(rows[:1]), **SUCCESS, **returns, **TRAINING, **time}
+    return column_table(columns, rows)
+
+
+def experiment_table(result: dict[str, Any]) -> list[str]:
+    """A row an experiment and policy, with its published success (%)."""
+    rows, published = result["rows"], result["published"]
+
+    def of_paper(row: Row) -> str:
+        value = published.get(row["task"], {}).get(row["policy"])
+        return "none" if value is None else f"{value:g}"
+
+    head: Columns = {"experiment": lambda row: row["task"], **POLICY, "published": of_paper}
+    return column_table({**head, **reports(rows), **SUCCESS, **TRAINING}, rows)
+
 
 def task_table(result: dict[str, Any]) -> list[str]:
-    """Markdown lines: a row a task, two columns a policy; none for a task without data and without published scores."""
+    """A row a task of D4RL, two columns a policy; none for a task without data and without published scores."""
     policies = list(dict.fromkeys(row["policy"] for row in result["rows"])) or ["implicit", "mse"]
     half = "_best_half" if result["experiment"] == "d4rl_best_half" else ""
-    head = ["task", *(f"{p}, {who}" for p in policies for who in ("published", "ours"))]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     by_task = {(row["task"], row["policy"]): row for row in result["rows"]}
     missing = {entry["task"]: entry["reason"] for entry in result["missing"]}
-    reasons = []
+    cells, reasons = [], []
     for task in result["tasks"]:
         published = PUBLISHED.get(find_task(task).name, {})
         if task in missing:
             if not any(policy + half in published for policy in policies):
                 continue
             reasons.append(f"- {missing[task]}")
-        cells = [task]
+        line = [task]
         for policy in policies:
-            cells.append(_published(published.get(policy + half)))
             row = by_task.get((task, policy))
-            cells.append(_ours(row) if row else "no data" if task in missing else "not run")
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", *reasons]
+            line.append(score_text(published.get(policy + half)))
+            line.append(task_text(row) if row else "no data" if task in missing else "not run")
+        cells.append(line)
+    head = ["task", *(f"{p}, {who}" for p in policies for who in ("published", "ours"))]
+    return [*markdown(head, cells), "", *reasons]
 
 
-def experiment_table(result: dict[str, Any]) -> list[str]:
-    """Markdown lines: a row an experiment and policy, and what is published of it (success, %)."""
-    summarize_reports = list(
-        dict.fromkeys(name for row in result["rows"] for name in row.get("report", {}))
-    )
-    head = [
-        "experiment",
-        "policy",
-        "published",
-        *summarize_reports,
-        "success",
-        "95 % interval",
-        "training",
-    ]
-    lines = [f"| {' | '.join(head).replace('_', ' ')} |", "|---" * len(head) + "|"]
-    for row in result["rows"]:
-        published = result["published"].get(row["task"], {}).get(row["policy"])
-        low, high = row["success_rate_ci95"]
-        seconds = row["training_seconds"]
-        cells = [row["task"], row["policy"], "none" if published is None else f"{published:g}"]
-        cells += [_reported(row.get("report", {}).get(name)) for name in summarize_reports]
-        cells += [f"{row['success_rate']:.1%}", f"{low:.1%} to {high:.1%}"]
-        lines.append(f"| {' | '.join(cells)} | {sum(seconds) / len(seconds):.0f} s |")
-    return lines
+def evaluation_table(results: Sequence[Row]) -> list[str]:
+    """A row an evaluation: the experiment and policy, if one was trained, success and length of episodes."""
+    first = results[0]
+
+    def length(row: Row) -> str:
+        return f"{sum(e['length'] for e in row['episodes']) / len(row['episodes']):.0f}"
+
+    def trained(row: Row) -> str:
+        return ", ".join(row["about"][k] for k in ("experiment", "policy") if k in row["about"])
+
+    columns = {"": trained, **reports([first]), **SUCCESS, "steps": length}
+    note = f"{first['env_id']}, {first['num_episodes']} episodes, seeds from {first['first_seed']}."
+    return [*column_table(columns, results), "", note, ""]
 
 
-def _reported(value: dict[str, Any] | None) -> str:
-    if value is None:
-        return ""
-    return f"{value['mean']:.3f} ({value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})"
+def reports(rows: Iterable[Row]) -> Columns:
+    """Columns of the metrics that environments report themselves: mean and 95 % interval."""
+
+    def text(row: Row, name: str) -> str:
+        report = row.get("report", {})
+        if name not in report:
+            return ""
+        return "{mean:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})".format(**report[name])
+
+    names = dict.fromkeys(name for row in rows for name in row.get("report", {}))
+    return {name: lambda row, name=name: text(row, name) for name in names}  # type: ignore[misc]
 
 
-def _published(score: Score | None) -> str:
+def spread(row: Row, precision: str) -> str:
+    """The standard deviation of returns between training seeds, if there are several."""
+    return "" if row["return_std"] is None else f" ± {row['return_std']:{precision}}"
+
+
+def score_text(score: Score | None) -> str:
+    """A published mean return with its deviation."""
     if score is None:
         return "none"
     mean, deviation = score
     return f"{mean:g}" + (f" ± {deviation:g}" if deviation is not None else "")
 
 
-def _ours(row: dict[str, Any]) -> str:
-    """Mean return, deviation over training seeds, benchmark's score, success rate."""
-    spread = f" ± {row['return_std']:.3g}" if row["return_std"] is not None else ""
+def task_text(row: Row) -> str:
+    """Mean return, its deviation over training seeds, the normalized score and the success rate."""
     score = row.get("normalized_score")
-    summarize_reports = [f"score {score:.1f}"] if score is not None else []
-    low, high = row["success_rate_ci95"]
-    summarize_reports.append(f"success {row['success_rate']:.1%}, {low:.1%} to {high:.1%}")
-    return f"{row['return_mean']:.4g}{spread} ({'; '.join(summarize_reports)})"
+    score = "" if score is None else f"score {score:.1f}; "
+    success = ", ".join(text(row) for text in SUCCESS.values())
+    return f"{row['return_mean']:.4g}{spread(row, '.3g')} ({score}success {success})"

@@ -1,11 +1,8 @@
-"""A task whose density is known: two answers, of unequal weight and width, that move with what is seen."""
-
-from __future__ import annotations
+"""A task whose density is known: two modes, of unequal weight and width, that move with the observation."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,35 +10,47 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.toys.one_step import CPU, one_step_dataset
-from ibc.cli.config import compose
-from ibc.cli.train import make_trainer
+from benchmarks.results import Row
+from benchmarks.runs import steps_within
+from benchmarks.toys.one_step import (
+    act,
+    one_step_dataset,
+    one_step_spec,
+    one_step_trainer,
+    train_policy,
+)
 from ibc.energies import EnergyFn
-from ibc.losses import Loss
+from ibc.losses import (
+    ContrastiveDivergence,
+    InfoNCE,
+    Loss,
+    NoiseConditionedScoreMatching,
+    PrefixInfoNCE,
+    RankingNCE,
+)
 from ibc.policies import ImplicitPolicy, Policy
-from ibc.random import PerEpisodeRandom
-from ibc.spec import ObsField, Spec
-from ibc.training.trainer import Trainer
+from ibc.spec import ObsField
 
 NUM_EXAMPLES, NUM_TEST = 5000, 500
-#: Weights and deviations of the answers; their middles are ``+-(0.5 + 0.3 o)``, o from -1 to 1.
+#: Weights and deviations of the modes; their means are ``+-(0.5 + 0.3 o)``, o from -1 to 1.
 WEIGHTS, STDS = (0.7, 0.3), (0.06, 0.03)
-#: An action is right if it lies within so many deviations of an answer's middle.
+#: An action is right within so many deviations of a mode's mean.
 WITHIN = 3.0
-GRID = 801
+#: Largest action, and points of the grid on which densities are summed.
+LIMIT, GRID = 1.2, 801
 
 
-def middles(obs: Tensor) -> tuple[Tensor, Tensor]:
-    """Of both answers."""
-    middle = 0.5 + 0.3 * obs
-    return middle, -middle
+def mode_means(obs: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of both modes."""
+    mean = 0.5 + 0.3 * obs
+    return mean, -mean
 
 
 def log_density(obs: Float[Tensor, "B 1"], action: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
     """The logarithm of the true density of actions."""
     terms = [
-        math.log(weight / std / math.sqrt(2 * math.pi)) - 0.5 * ((action - middle) / std).square()
-        for weight, std, middle in zip(WEIGHTS, STDS, middles(obs), strict=True)
+        math.log(weight / std / math.sqrt(2 * math.pi)) - 0.5 * ((action - mean) / std).square()
+        for weight, std, mean in zip(WEIGHTS, STDS, mode_means(obs), strict=True)
     ]
     return torch.logsumexp(torch.stack(terms), 0)
 
@@ -51,82 +60,85 @@ def demonstrations(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     rng = np.random.default_rng(seed)
     obs = rng.uniform(-1, 1, (NUM_EXAMPLES, 1))
     second = rng.random((NUM_EXAMPLES, 1)) < WEIGHTS[1]
-    middle = (0.5 + 0.3 * obs) * np.where(second, -1, 1)
-    action = middle + np.where(second, STDS[1], STDS[0]) * rng.normal(size=obs.shape)
+    mean = (0.5 + 0.3 * obs) * np.where(second, -1, 1)
+    action = mean + np.where(second, STDS[1], STDS[0]) * rng.normal(size=obs.shape)
     return obs.astype(np.float32), action.astype(np.float32)
 
 
-def bimodal_cell(
-    overrides: Sequence[str],
-    seed: int,
-    seconds: float,
-    steps_within: Callable[[Trainer, float], int],
-) -> dict[str, Any]:
-    """Train a policy for so long and compare it with the truth.
-
-    Returns:
-        ``right``: the part of actions near an answer; ``balance``: the part at the heavier one (0.7 in the data, 1 for
-        a perfect optimizer); ``log_density`` of the actions; ``kl`` from the data to the energy's own density, for
-        energies that have one.
-    """
-    spec = Spec(
-        obs={"state": ObsField((1,), "float32")},
-        obs_horizon=1,
-        action_dim=1,
-        action_horizon=1,
-        action_low=(-1.2,),
-        action_high=(1.2,),
-    )
-    obs, action = demonstrations(0)
-    dataset = one_step_dataset(spec, {"state": obs}, action)
-    trial = make_trainer(compose("train", ["env=particle", *overrides]), spec, dataset, CPU)
-    steps = steps_within(trial, seconds)
-    config = compose("train", ["env=particle", *overrides, f"trainer.num_steps={steps}"])
-    torch.manual_seed(seed)
-    trainer = make_trainer(config, spec, dataset, CPU)
-    while trainer.step < trainer.num_steps:
-        trainer.train_step()
-    return {
-        **compare(trainer.policy.eval(), trainer.loss, seed),
-        "training_seconds": trainer.seconds,
-    }
+def train_and_compare(overrides: Sequence[str], seconds: float, seed: int) -> Row:
+    """Train a policy for so many seconds and :func:`compare` it with the truth."""
+    spec = one_step_spec("state", ObsField((1,), "float32"), [-LIMIT], [LIMIT])
+    dataset = one_step_dataset(spec, *demonstrations(0))
+    steps = steps_within(one_step_trainer(dataset, overrides), seconds)
+    trainer = one_step_trainer(dataset, [*overrides, f"trainer.num_steps={steps}"])
+    policy = train_policy(trainer)
+    return {**compare(policy, trainer.loss, seed), "training_seconds": trainer.seconds}
 
 
 @torch.no_grad()
-def compare(policy: Policy, loss: Loss, seed: int) -> dict[str, Any]:
-    """A policy's actions, and its density where it has one, against the truth."""
+def compare(policy: Policy, loss: Loss, seed: int) -> Row:
+    """A policy's actions, and its density where it has one, against the truth.
+
+    Returns:
+        ``right``: the part of actions near a mode; ``balance``: the part of these at the heavier one (0.7 in the data,
+        1 for a perfect optimizer); ``log_density`` of the actions; ``kl`` from the data to the density of the energy,
+        None where it has none.
+    """
     obs = torch.linspace(-1, 1, NUM_TEST).view(-1, 1)
-    rng = PerEpisodeRandom([torch.Generator().manual_seed(seed + i) for i in range(NUM_TEST)], CPU)
     start = time.perf_counter()
-    found = policy.act_flat({"state": obs.unsqueeze(1)}, rng)
+    found = act(policy, {"state": obs.numpy()}, seed)
     milliseconds = 1000 * (time.perf_counter() - start)
     first, second = (
-        (found - middle).abs() < WITHIN * std
-        for middle, std in zip(middles(obs), STDS, strict=True)
+        (found - mean).abs() < WITHIN * std for mean, std in zip(mode_means(obs), STDS, strict=True)
     )
     right = first | second
+    kl = None
+    if isinstance(policy, ImplicitPolicy):
+        energy = policy.energy.bind({"state": obs.unsqueeze(1)})
+        temperature = density_temperature(loss, energy)
+        kl = None if temperature is None else divergence(energy, temperature, obs)
     return {
         "right": right.float().mean().item(),
         "balance": (first.sum() / right.sum().clamp(min=1)).item(),
         "log_density": log_density(obs, found).clamp(min=-50).mean().item(),
-        "kl": learned_divergence(policy, loss, obs) if isinstance(policy, ImplicitPolicy) else None,
+        "kl": kl,
         "num_episodes": NUM_TEST,
         "policy_latency_ms": milliseconds,
     }
 
 
-def learned_divergence(
-    policy: ImplicitPolicy, loss: Loss, obs: Float[Tensor, "B 1"]
-) -> float | None:
-    """:func:`divergence` of an energy as it was trained; None where the loss makes no density of it."""
-    energy = policy.energy.bind({"state": obs.unsqueeze(1)})
-    temperature = loss.density_temperature(energy)
-    return None if temperature is None else divergence(energy, temperature, obs)
+def mean_row(rows: Sequence[Row]) -> Row:
+    """Metrics over training seeds."""
+    kl = [row["kl"] for row in rows if row["kl"] is not None]
+    return {
+        **{
+            key: sum(row[key] for row in rows) / len(rows)
+            for key in ("right", "balance", "log_density", "policy_latency_ms")
+        },
+        "kl": sum(kl) / len(kl) if kl else None,
+        "num_episodes": sum(row["num_episodes"] for row in rows),
+        "training_seconds": [row["training_seconds"] for row in rows],
+    }
+
+
+def density_temperature(loss: Loss, energy: EnergyFn) -> float | None:
+    """T for which ``exp(-E / T)`` is the density of demonstrations at the optimum of the loss.
+
+    None where energies are no density: only their minima, or their gradients, are trained. For a noise-conditioned
+    energy, the density is that of demonstrations blurred by the smallest noise.
+    """
+    if isinstance(loss, InfoNCE | PrefixInfoNCE | RankingNCE):
+        return loss.temperature
+    if isinstance(loss, ContrastiveDivergence):
+        return 1.0
+    if isinstance(loss, NoiseConditionedScoreMatching):
+        return float(energy.sigmas[-1]) ** 2  # type: ignore[attr-defined]
+    return None
 
 
 def divergence(energy: EnergyFn, temperature: float, obs: Float[Tensor, "B 1"]) -> float:
     """Mean ``KL(data || exp(-E / temperature))`` by sums over a grid."""
-    grid = torch.linspace(-1.2, 1.2, GRID).view(1, -1).expand(len(obs), -1)
+    grid = torch.linspace(-LIMIT, LIMIT, GRID).view(1, -1).expand(len(obs), -1)
     truth = torch.log_softmax(log_density(obs, grid), 1)
     learned = torch.log_softmax(-energy(grid.unsqueeze(-1)) / temperature, 1)
     return (truth.exp() * (truth - learned)).sum(1).mean().item()

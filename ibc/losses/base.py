@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
-from ibc.energies import EnergyFn
 from ibc.errors import UserError
 from ibc.random import RandomSource
 from ibc.spec import Batch
@@ -31,13 +30,6 @@ class Loss(Component, ABC):
         Raises:
             UserError: the policy does not offer what the loss needs.
         """
-
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """T for which ``exp(-E / T)`` is the density of demonstrations at the optimum, if negatives allow it.
-
-        None where energies are no density: only their minima, or their slopes, are trained.
-        """
-        return None
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a continued run needs of this loss; most remember nothing."""

@@ -90,10 +90,6 @@ class ContrastiveDivergence(Loss):
             loss = loss + self.entropy_weight * term
         return loss, metrics
 
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """See :class:`Loss`."""
-        return 1.0
-
     def state_dict(self) -> dict[str, Tensor]:
         """See :class:`Loss`."""
         return collect_state(self.negatives)

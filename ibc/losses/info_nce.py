@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn
 from ibc.losses.base import Loss, Metrics, collect_state, required, restore_state
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
@@ -80,10 +79,6 @@ class InfoNCE(Loss):
             metrics[regularizer.name] = penalty.detach()
             loss = loss + penalty
         return loss, metrics
-
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """See :class:`Loss`."""
-        return self.temperature
 
     def state_dict(self) -> dict[str, Tensor]:
         """See :class:`Loss`."""

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import BoundNoiseConditioned, EnergyFn, action_gradient
+from ibc.energies import action_gradient
 from ibc.losses.base import Loss, Metrics, mismatch, required
 from ibc.random import RandomSource
 from ibc.spec import Batch
@@ -47,7 +47,3 @@ class NoiseConditionedScoreMatching(Loss):
         gradient = gradient * bounds.half_range
         loss = ((gradient - shift) / (std.unsqueeze(1) + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}
-
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """See :class:`Loss`; of the demonstrations blurred by the finest level (:class:`NoiseConditionedEnergy`)."""
-        return energy.sigmas[-1] ** 2 if isinstance(energy, BoundNoiseConditioned) else None

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn
 from ibc.losses.base import (
     Loss,
     Metrics,
@@ -62,10 +61,6 @@ class PrefixInfoNCE(Loss):
         loss = size * torch.stack([term.mean() for term in terms]).mean()
         chance = size * sum(math.log(1 + n) for n in sizes) / len(sizes)
         return loss, {"prefix_nce": loss.detach(), "chance": loss.new_tensor(chance)}
-
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """See :class:`Loss`."""
-        return self.temperature
 
     def state_dict(self) -> dict[str, Tensor]:
         """See :class:`Loss`."""

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn
 from ibc.losses.base import Loss, Metrics, mismatch, required
 from ibc.losses.info_nce import info_nce
 from ibc.nn.densities import BoundDensity
@@ -71,7 +70,3 @@ class RankingNCE(Loss):
         if not likelihood.requires_grad:  # nothing to be learned about a fixed proposal
             return ranking, metrics
         return ranking - self.likelihood_weight * likelihood, metrics
-
-    def density_temperature(self, energy: EnergyFn) -> float | None:
-        """See :class:`Loss`."""
-        return self.temperature

@@ -1,0 +1,57 @@
+"""The table of methods: a row a method, a column a task."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.results import Row, markdown
+
+
+def methods_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: success of each method on each task, training time and milliseconds for a decision.
+
+    Below it: which training seeds each method has had, and the methods and tasks of which nothing was run.
+    """
+    cells = {(row["method"], row["task"]): row for row in result["rows"]}
+    tasks = [task for task in result["tasks"] if any(task == other for _, other in cells)]
+    methods = [name for name in result["methods"] if any(name == other for other, _ in cells)]
+    rows = []
+    for method in methods:
+        own = [cells[method, task] for task in tasks if (method, task) in cells]
+        seconds = [s for row in own for s in row["training_seconds"]]
+        latencies = [row["policy_latency_ms"] for row in own]
+        rows.append(
+            [
+                method,
+                *(cell_text(cells.get((method, task))) for task in tasks),
+                f"{min(seconds):.0f} to {max(seconds):.0f} s",
+                f"{min(latencies):.1f} to {max(latencies):.1f}",
+            ]
+        )
+    lines = markdown(["method", *tasks, "training", "ms"], rows)
+    if methods:
+        lines += ["", f"Training seeds: {seeds_text(methods, result['rows'])}."]
+    missing = [
+        name for name in (*result["tasks"], *result["methods"]) if name not in tasks + methods
+    ]
+    return [*lines, "", f"Not run: {', '.join(missing)}."] if missing else lines
+
+
+def cell_text(row: Row | None) -> str:
+    """One cell of the table."""
+    if row is None:
+        return "not run"
+    if "success_rate" in row:
+        low, high = row["success_rate_ci95"]
+        return f"{row['success_rate']:.1%} ({low:.0%} to {high:.0%})"
+    kl = "" if row["kl"] is None else f", KL {row['kl']:.2f}"
+    return f"{row['right']:.1%}, balance {row['balance']:.2f}{kl}"
+
+
+def seeds_text(methods: Sequence[str], rows: Sequence[Row]) -> str:
+    """The training seeds of the methods; those that most have had first, without their names."""
+    of_seeds: dict[str, list[str]] = {}
+    for method in methods:
+        seeds = {", ".join(map(str, row["seeds"])) for row in rows if row["method"] == method}
+        of_seeds.setdefault(" or ".join(sorted(seeds)), []).append(method)
+    (usual, _), *others = sorted(of_seeds.items(), key=lambda item: -len(item[1]))
+    return "; ".join([usual, *(f"{seeds} of {', '.join(names)}" for seeds, names in others)])

@@ -1,0 +1,1 @@
+"""Timing: this project beside a plain implementation, and what its options cost."""

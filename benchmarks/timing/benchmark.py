@@ -1,0 +1,95 @@
+"""The benchmark command: this project beside a plain implementation, in one run on one machine."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.config import main, select
+from benchmarks.results import ResultTable, Row
+from benchmarks.tables.timing import describe, timing_table
+from benchmarks.timing.accuracy import ACCURACIES, accuracy
+from benchmarks.timing.closed_loop import (
+    ENVIRONMENTS,
+    EXPERIMENTS,
+    OPTIONS,
+    ROLLOUTS,
+    measure_option,
+    time_environment,
+    time_rollout,
+    time_to_success,
+)
+from benchmarks.timing.pairs import measure_product_rate, peak_memory_mb, time_pair
+from benchmarks.timing.workloads import NAMES
+from ibc.cli.config import Config, at_least
+from ibc.device import configure_device, provenance
+from ibc.evaluation.plots import png
+from ibc.files import write_atomically
+from ibc.progress import track
+
+#: How rows without a plain counterpart are measured.
+MEASURES: dict[str, Callable[[str, torch.device], Row]] = {
+    **dict.fromkeys(ACCURACIES, accuracy),
+    **dict.fromkeys(ENVIRONMENTS, time_environment),
+    **dict.fromkeys(ROLLOUTS, time_rollout),
+    **dict.fromkeys(OPTIONS, measure_option),
+    **dict.fromkeys(EXPERIMENTS, time_to_success),
+}
+ROWS = (*NAMES, *MEASURES)
+
+
+def benchmark(config: Config) -> None:
+    """The command: time, print and write. Rows that are asked for by name replace those of an earlier result."""
+    device = configure_device(config["device"], config["precision"])
+    at_least(config, repeats=1)
+    wanted = select(dict.fromkeys(ROWS), config["rows"], "rows")
+    rates = {str(t)[6:]: measure_product_rate(t) for t in (torch.float32, torch.bfloat16)}
+    output = Path(config["output"])
+    head = {
+        "command": f"python scripts/benchmark.py output={output}",
+        "products_per_second": rates,
+        "about": {**provenance(), "threads": torch.get_num_threads()},
+    }
+    table = ResultTable(
+        path=output,
+        key=["name"],
+        order=lambda key: ROWS.index(key[0]),  # type: ignore[arg-type]
+        head=lambda rows: head,
+        accept=lambda result, row: config["rows"] is not None and row["name"] in ROWS,
+    )
+    for name in track(wanted, "timing", len(wanted), "row"):
+        absent = ("ms", "plain_ms", "ratio", "fraction_of_matmul", "peak_memory_mb")
+        row: Row = {"name": name, **dict.fromkeys(absent)}
+        if name in NAMES:
+            row |= time_pair(name, config, max(rates.values()))
+        else:
+            row |= MEASURES[name](name, device)
+        row["peak_memory_mb"] = row["peak_memory_mb"] or peak_memory_mb()
+        table.add(row)
+        print(describe(row), flush=True)
+    image = output.with_suffix(".png")
+    write_atomically(image, png(bars([row for row in table.rows if row["ratio"]])))
+    print("\n".join(timing_table({**head, "rows": table.rows})))
+    print(f"files: {output}  {image}")
+
+
+def bars(rows: Sequence[Row]) -> Figure:
+    """Milliseconds of each workload, plain and fast side by side, and their ratio."""
+    figure = Figure(figsize=(7, 0.9 + 0.55 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    y = np.arange(len(rows))
+    axes.barh(y - 0.2, [r["plain_ms"] for r in rows], 0.36, color="#c4c9d4", label="plain float32")
+    axes.barh(y + 0.2, [r["ms"] for r in rows], 0.36, color="#2646c8", label="this project")
+    for i, row in enumerate(rows):
+        axes.text(row["ms"], i + 0.2, f"  {row['ratio']:.1f} x", va="center", fontsize=9)
+    axes.set(yticks=y, yticklabels=[r["name"] for r in rows], xlabel="ms", xscale="log")
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+if __name__ == "__main__":
+    main(benchmark, "benchmark")
