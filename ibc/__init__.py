@@ -16,6 +16,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
     from ibc.component import Component as Component
+    from ibc.composition import AllOf as AllOf
+    from ibc.composition import AnyOf as AnyOf
+    from ibc.composition import Not as Not
     from ibc.constraints import Custom as Custom
     from ibc.constraints import KeepOutDisk as KeepOutDisk
     from ibc.constraints import StayWithin as StayWithin
@@ -23,13 +26,10 @@ if TYPE_CHECKING:
     from ibc.data import DemonstrationWriter as DemonstrationWriter
     from ibc.data import Episode as Episode
     from ibc.data import load_dataset as load_dataset
-    from ibc.energies import AllOf as AllOf
-    from ibc.energies import AnyOf as AnyOf
     from ibc.energies import AutoregressiveEnergy as AutoregressiveEnergy
     from ibc.energies import Energy as Energy
     from ibc.energies import MLPEnergy as MLPEnergy
     from ibc.energies import NoiseConditionedEnergy as NoiseConditionedEnergy
-    from ibc.energies import Not as Not
     from ibc.errors import UserError as UserError
     from ibc.evaluation import collect_demonstrations as collect_demonstrations
     from ibc.evaluation import evaluate as evaluate
@@ -55,18 +55,11 @@ if TYPE_CHECKING:
 #: Public names, by the package that has them.
 _EXPORTS = {
     "component": ("Component",),
+    "composition": ("AllOf", "AnyOf", "Not"),
     "constraints": ("Custom", "KeepOutDisk", "StayWithin"),
     "control": ("Controller",),
     "data": ("DemonstrationWriter", "Episode", "load_dataset"),
-    "energies": (
-        "AllOf",
-        "AnyOf",
-        "AutoregressiveEnergy",
-        "Energy",
-        "MLPEnergy",
-        "NoiseConditionedEnergy",
-        "Not",
-    ),
+    "energies": ("AutoregressiveEnergy", "Energy", "MLPEnergy", "NoiseConditionedEnergy"),
     "errors": ("UserError",),
     "evaluation": ("collect_demonstrations", "evaluate", "record_video"),
     "losses": ("Loss",),

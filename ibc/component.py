@@ -23,6 +23,7 @@ from ibc.errors import UserError
 TRUSTED = (
     "ibc.policies",
     "ibc.energies",
+    "ibc.composition",
     "ibc.constraints",
     "ibc.samplers",
     "ibc.losses",
@@ -175,7 +176,8 @@ def call(target: Any, what: str, *args: Any, **kwargs: Any) -> Any:
     try:
         return target(*args, **kwargs)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError, AttributeError) as error:
-        name = getattr(target, "__name__", type(target).__name__)
+        made = target.func if isinstance(target, functools.partial) else target
+        name = getattr(made, "__name__", type(made).__name__)
         raise UserError(f"cannot build {what} ({name}): {' '.join(str(error).split())}") from error
 
 

@@ -87,7 +87,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def reduced_precision() -> torch.dtype | None:
-    """The dtype for arithmetic that need not be exact; None where there is none, or :func:`configure_device` was not called."""
+    """The dtype for arithmetic that need not be exact; None without one, or before :func:`configure_device`."""
     return _reduced
 
 

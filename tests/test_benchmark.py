@@ -21,6 +21,7 @@ from ibc.d4rl.data import NoDataError, find_task_data
 from ibc.d4rl.published import PUBLISHED
 from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
+from ibc.data.loading import Selection, load_episodes
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.spec import ObsField
@@ -367,5 +368,5 @@ class TestTraining:
     def test_data_of_another_hand(self, tmp_path):
         write_door(tmp_path / "x.hdf5")
         env = Environment(EnvConfig(id="ibc/AdroitHandDoor-v1"))
-        assert len(load_demonstrations(tmp_path / "x.hdf5", None, env)) == 2
+        assert len(load_episodes(tmp_path / "x.hdf5", Selection(), env)) == 2
         assert len(list(read_episodes(tmp_path / "x.hdf5"))) == 2

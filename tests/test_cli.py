@@ -401,7 +401,7 @@ def test_a_real_process(tmp_path):
 class TestCompose:
     """``compose=...`` of both commands that act."""
 
-    QUICK = ("sampler=descent", "policy.sampler.num_iterations=3", "precision=float32")
+    QUICK = ("sampler=gradient_descent", "policy.sampler.num_iterations=3", "precision=float32")
 
     def evaluate(self, cli, trained, *arguments):
         path = f"checkpoint={trained}/run/checkpoint.pt"
@@ -442,7 +442,7 @@ class TestCompose:
             (("compose=avoid_disk", "compose.radiu=0.1"), "radiu"),
             (("compose=avoid_disk", "compose.radius=-1"), "KeepOutDisk: radius=-1"),
             (("compose=avoid_disk", "compose.center=[0.5]"), "it has 1 dimensions, its model 2"),
-            (("compose=avoid_disk", "compose.model.position=smell"), "no observation 'smell'"),
+            (("compose=avoid_disk", "compose.dynamics.position=smell"), "no observation 'smell'"),
             (("compose=policies",), "please give compose.other=..."),
             (("compose=policies", "compose.other=none.pt"), "no checkpoint at none.pt"),
             (("compose=avoid_disk", "compose.terms=[]"), "compose needs another policy"),

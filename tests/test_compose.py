@@ -12,6 +12,7 @@ from test_energies import make_energy
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.compose import composed
 from ibc.cli.config import compose
+from ibc.composition import AllOf, AnyOf, Not
 from ibc.constraints import (
     AccelerationLimit,
     ActionRateLimit,
@@ -28,7 +29,7 @@ from ibc.constraints import (
     StayWithin,
 )
 from ibc.control import Controller
-from ibc.energies import AllOf, AnyOf, Box, Energy, Not, action_gradient, low_precision
+from ibc.energies import Box, Energy, action_gradient, low_precision
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible

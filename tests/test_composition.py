@@ -7,6 +7,7 @@ import torch
 from ibc_envs.particle import ParticleExpert
 from test_compose import BATCH, Gaussian
 
+from ibc.composition import AllOf, AnyOf
 from ibc.constraints import (
     AccelerationLimit,
     DeltaPositionControl,
@@ -18,7 +19,8 @@ from ibc.constraints import (
     Trajectory,
     WaypointGuided,
 )
-from ibc.energies import AllOf, AnyOf, Box, action_gradient
+from ibc.control import Controller
+from ibc.energies import Box, action_gradient
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
@@ -179,7 +181,7 @@ class TestParticleProgress:
     def test_progress_is_told_and_goes_on_from_anywhere(self):
         env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
         under_way = 0
-        for episode in rollout([env], ParticleExpert(), range(20), obs_horizon=1):
+        for episode in rollout([env], Controller(ParticleExpert()), range(20)):
             summarize_reports = episode.obs["reached_first"][:, 0]
             assert (np.diff(summarize_reports) >= 0).all()
             under_way += summarize_reports[0] == 1

@@ -5,8 +5,9 @@ import pytest
 import torch
 from ibc_envs.particle.env import control_step
 
+from ibc.composition import AllOf
 from ibc.constraints import KeepOutDisk, LinearDynamics, PDController, SpeedLimit
-from ibc.energies import AllOf, action_gradient
+from ibc.energies import action_gradient
 from ibc.errors import UserError
 
 BODY = {"stiffness": 10.0, "damping": 5.0, "substep": 0.005, "substeps": 10}

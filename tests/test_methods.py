@@ -646,7 +646,7 @@ class TestLevels:
         from ibc.samplers import AnnealedLangevin
 
         class Gaussian:
-            levels = tuple(1.0 * 0.6**i for i in range(10))
+            sigmas = tuple(1.0 * 0.6**i for i in range(10))
 
             def at(self, std):
                 share = (std**2 / (std**2 + 0.3**2)).unsqueeze(-1)

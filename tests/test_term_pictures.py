@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from test_compose import Gaussian
 
+from ibc.composition import AllOf
 from ibc.constraints import StayWithin
-from ibc.energies import AllOf
 from ibc.evaluation.term_images import GRID, ROWS, SIDE, TITLE, beside, colored, draw, term_maps
 from ibc.policies.implicit import ActionBounds
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from test_compose import BATCH, Gaussian
 
+from ibc.composition import AllOf
 from ibc.constraints import Custom
-from ibc.energies import AllOf, Energy, TypicalSet, action_gradient
+from ibc.energies import Energy, TypicalSet, action_gradient
 from ibc.errors import UserError
 
 

@@ -11,7 +11,7 @@ from benchmarks.composition.episodes import Settings, measure
 from benchmarks.results import Row
 from benchmarks.runs import rate, run
 from ibc.checkpoint import load_checkpoint
-from ibc.energies import AllOf
+from ibc.composition import AllOf
 from ibc.evaluation.metrics import is_success
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
 from ibc.policies.base import Statistics

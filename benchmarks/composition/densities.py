@@ -11,7 +11,8 @@ from torch import Tensor
 from benchmarks.composition.episodes import Settings, expert_episodes, load_trained
 from benchmarks.results import Row
 from benchmarks.runs import rate
-from ibc.energies import AllOf, AnyOf, Energy, Not
+from ibc.composition import AllOf, AnyOf, Not
+from ibc.energies import Energy
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically

@@ -4,9 +4,9 @@ from torch import Tensor
 
 from benchmarks.composition.episodes import Settings, env_config, load_trained, measure_all
 from benchmarks.results import Row
+from ibc.composition import AllOf
 from ibc.constraints import DeltaPositionControl, KeepOutBox, KeepOutDisk, PositionControl
 from ibc.constraints.planning import Trajectory, WaypointGuided
-from ibc.energies import AllOf
 from ibc.policies import ComposedPolicy
 from ibc.spec import Obs
 

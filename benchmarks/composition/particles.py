@@ -15,9 +15,10 @@ from benchmarks.composition.episodes import (
     measure_all,
 )
 from benchmarks.results import Row
+from ibc.composition import AllOf
 from ibc.constraints import KeepOutDisk, LinearDynamics, PDController, SpeedLimit, StayWithin
 from ibc.constraints.dynamics import ForwardModel
-from ibc.energies import AllOf, Energy, TypicalSet
+from ibc.energies import Energy, TypicalSet
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy

@@ -67,7 +67,7 @@ class ParticleCorridorEnv(ParticleEnv):
     """Reach both goals in their order without leaving an L-shaped corridor.
 
     The start is drawn in the middle of one arm, both goals in that of the other, the first one nearer to the corner,
-    all of them 0.12 or more from it: the straight path leads through the wall. Reaching the second one ends the episode.
+    all of them 0.12 or more from it: the straight path leads through the wall. Reaching the second ends the episode.
     With ``goals=False`` episodes are short, success is to stay inside, and the particle starts anywhere, at any
     velocity from which it can still stop inside.
 

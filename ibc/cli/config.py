@@ -62,6 +62,9 @@ OPTIONS = [
 
 for _name, _node in schema.SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _node)
+# Hydra keeps no records of its own but the list of a sweep: run folders are the program's.
+_QUIET = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": "runs", "subdir": "."}}
+ConfigStore.instance().store("hydra_quiet", _QUIET, package="hydra")
 
 
 def main(
@@ -95,11 +98,9 @@ def main(
     with readable_errors(config_name, config_dir):
         _refuse_options(sys.argv[1:])
         _prepare(config_name, sys.argv[1:])
-        if config_dir != CONFIG_DIR:
-            sys.argv.append(f"hydra.searchpath=[file://{CONFIG_DIR}]")
-        hydra.main(version_base="1.3", config_path=str(config_dir), config_name=config_name)(
-            guarded
-        )()
+        primary, search = _folders(config_name, config_dir)
+        sys.argv += search
+        hydra.main(version_base="1.3", config_path=str(primary), config_name=config_name)(guarded)()
 
 
 @contextmanager
@@ -147,8 +148,8 @@ def _known_keys(config_name: str | None, config_dir: Path) -> list[str]:
     try:
         setup_globals()
         GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-            search = [f"hydra.searchpath=[file://{CONFIG_DIR}]"] if config_dir != CONFIG_DIR else []
+        primary, search = _folders(config_name, config_dir)
+        with hydra.initialize_config_dir(str(primary), version_base="1.3"):
             config = OmegaConf.to_container(hydra.compose(config_name, search), resolve=False)
     except (HydraException, OmegaConfBaseException):
         return []
@@ -206,8 +207,8 @@ def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CO
     _prepare(config_name, overrides)
     setup_globals()
     GlobalHydra.instance().clear()  # a command may compose the configurations of others
-    search = [f"hydra.searchpath=[file://{CONFIG_DIR}]"] if config_dir != CONFIG_DIR else []
-    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+    primary, search = _folders(config_name, config_dir)
+    with hydra.initialize_config_dir(str(primary), version_base="1.3"):
         return plain(hydra.compose(config_name, [*search, *overrides]))
 
 
@@ -215,6 +216,15 @@ def offer(group: str, name: str, content: Mapping[str, Any], package: str) -> No
     """Offer ``content`` as option ``name`` of a group, mounted at ``package``."""
     node = OmegaConf.create(dict(content))
     ConfigStore.instance().store(name, node, group=group, package=package)
+
+
+def _folders(config_name: str, config_dir: Path) -> tuple[Path, list[str]]:
+    """The folder that has the configuration, and the override that adds the other one to Hydra's search path."""
+    if config_dir == CONFIG_DIR:
+        return CONFIG_DIR, []
+    is_its_own = (config_dir / f"{config_name}.yaml").exists()
+    primary, other = (config_dir, CONFIG_DIR) if is_its_own else (CONFIG_DIR, config_dir)
+    return primary, [f"hydra.searchpath=[file://{other}]"]
 
 
 def _prepare(config_name: str, overrides: Sequence[str]) -> None:

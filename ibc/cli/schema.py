@@ -131,7 +131,7 @@ class EvaluateSchema(ActSchema):
 class RecordSchema(ActSchema):
     """Keys of ``record.yaml``."""
 
-    output: str = ""
+    output: str = "???"
     seed: int = 0
 
 

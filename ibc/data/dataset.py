@@ -105,8 +105,8 @@ class WindowDataset:
 class ShuffledIndices:
     """An endless, reproducible order of examples: every one once an epoch, in a new permutation each time.
 
-    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in ``oversample``
-    come ``1 + repeats`` times an epoch.
+    A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in
+    ``oversample`` come ``1 + repeats`` times an epoch.
     """
 
     def __init__(

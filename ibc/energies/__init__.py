@@ -9,19 +9,14 @@ from ibc.energies.base import (
     action_gradient,
     low_precision,
 )
-from ibc.energies.bound_composition import BoundComposition
 from ibc.energies.box import Box
-from ibc.energies.composition import AllOf, AnyOf, Not
 from ibc.energies.mlp import BoundEnergy, MLPEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.energies.noise_conditioned import BoundNoiseConditioned, NoiseConditionedEnergy
 from ibc.energies.typical_set import TypicalSet
 
 __all__ = [
-    "AllOf",
-    "AnyOf",
     "AutoregressiveEnergy",
-    "BoundComposition",
     "BoundEnergy",
     "BoundNoiseConditioned",
     "Box",
@@ -32,7 +27,6 @@ __all__ = [
     "MLPEnergy",
     "NetworkEnergy",
     "NoiseConditionedEnergy",
-    "Not",
     "TypicalSet",
     "action_gradient",
     "low_precision",

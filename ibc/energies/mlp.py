@@ -101,9 +101,9 @@ class MLPEnergy(NetworkEnergy):
 class BoundEnergy:
     """A :class:`MLPEnergy` with its observation bound; the one home of whatever makes it fast.
 
-    Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` is the same in ``reduced``
-    precision. For training, the products of the residual blocks are taken in ``reduced`` precision, first derivatives
-    come from a kernel of their own, and second ones from the plain formula.
+    Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` is the same in
+    ``reduced`` precision. For training, the products of the residual blocks are taken in ``reduced`` precision,
+    first derivatives come from a kernel of their own, and second ones from the plain formula.
 
     Attributes:
         proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.

@@ -29,8 +29,10 @@ def record_video(
     Beside a composed policy's episode stand the energies of all terms over the action plane, decision by decision.
 
     Args:
-        policy, env, num_execute_steps: as for :func:`ibc.evaluation.evaluate.evaluate`.
+        policy: acts.
+        env: as for :func:`ibc.evaluation.evaluate.evaluate`.
         seeds: of the resets.
+        num_execute_steps: see :class:`ibc.control.Controller`.
 
     Raises:
         UserError: the environment cannot be made or rendered.

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ibc.energies import BoundComposition, EnergyFn
+from ibc.composition import BoundComposition
+from ibc.energies import EnergyFn
 from ibc.evaluation.video import Frame
 from ibc.nn import ActionBounds
 from ibc.policies import ComposedPolicy, Policy

@@ -17,7 +17,7 @@ class NoiseConditionedScoreMatching(Loss):
     """For ``y = a + sigma xi``: ``|dU(o, y, sigma)/dy - (y - a)|^2 / (sigma + floor)^2``, sigma drawn evenly in log.
 
     Denoising score matching (Vincent 2011) with the weighting by variance of Song and Ermon 2019, section 4.2: the
-    energy view of diffusion. :class:`DenoisingScoreMatching` is the same for one energy that must serve all levels at once.
+    energy view of diffusion. :class:`DenoisingScoreMatching` is the same for one energy that serves all levels at once.
 
     Args:
         floor: errors below this size are not magnified further.

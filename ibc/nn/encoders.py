@@ -145,10 +145,10 @@ class GatedFeatures(nn.Module):
     alone only approximate (gated linear units, Dauphin et al. 2017). The gates see rectified features and products of
     two linear ones, since distances and angles, by which one selects, are sums of products.
 
-    With ``num_distance_features``, they also see the lengths of that many learned vectors ``u = W x + b``, as ``log(|u|^2 / R +
-    epsilon)``, and the cosines between them. "Closer than a hundredth" is a sharp bend of a squared distance, which is
-    mostly thousands of times larger, and a gentle slope of its logarithm; "coming or going" is the sign of a cosine,
-    however slow the movement.
+    With ``num_distance_features``, they also see the lengths of that many learned vectors ``u = W x + b``, as
+    ``log(|u|^2 / R + epsilon)``, and the cosines between them. "Closer than a hundredth" is a sharp bend of a
+    squared distance, which is mostly thousands of times larger, and a gentle slope of its logarithm; "coming or
+    going" is the sign of a cosine, however slow the movement.
     """
 
     def __init__(self, in_size: int, num_gates: int, num_distance_features: int = 0) -> None:

@@ -65,10 +65,8 @@ class CapturedSearch:
         """What ``search(obs, noise)`` returns; ``kind`` must differ wherever more than the values do."""
         shapes = tuple((name, array.shape, array.dtype) for name, array in sorted(obs.items()))
         key = (kind, shapes)
-        if key in self._recordings:
-            recording = self._recordings.pop(key)
-        else:
-            recording = self._record(obs, rng)
+        known = key in self._recordings
+        recording = self._recordings.pop(key) if known else self._record(obs, rng)
         self._recordings[key] = recording
         while len(self._recordings) > MOST_RECORDINGS:
             del self._recordings[next(iter(self._recordings))]

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ibc.composition.bound import BoundComposition
 from ibc.energies import Box, Energy, EnergyFn, HasFeasible
-from ibc.energies.bound_composition import BoundComposition
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics

@@ -32,8 +32,9 @@ class ImplicitPolicy(Policy):
     the energy's proposal and the others around it, at this standard deviation in the unit cube. An energy with a
     proposal density starts from draws of that.
 
-    ``warm_start_fraction`` is the share of candidates that start at the last action of the previous decision and around it,
-    where there was one. It is for searches with few candidates and steps: the best action is rarely far from the last.
+    ``warm_start_fraction`` is the share of candidates that start at the last action of the previous decision and
+    around it, where there was one. It is for searches with few candidates and steps: the best action is rarely far
+    from the last.
     """
 
     def __init__(

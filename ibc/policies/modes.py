@@ -82,9 +82,9 @@ def doubt(energy: EnergyFn, found: Candidates, bounds: ActionBounds) -> Float[Te
     """How far the energy around its best action is from the bowl it was trained to be: high far from the data.
 
     Depths say nothing: they are known up to a number that differs between observations, and an energy extrapolates
-    into ever deeper minima. But denoising (:class:`ibc.losses.DenoisingScoreMatching`) asks of the gradient at a shaken action that
-    it be the shake itself, wherever there are data. The mean squared error of that, relative to the shake, is about the
-    same on what was demonstrated and on what is like it. Thresholds come from observations of the data.
+    into ever deeper minima. But :class:`ibc.losses.DenoisingScoreMatching` makes the gradient at a perturbed action
+    equal to the perturbation itself, wherever there are data. The mean squared error of that, relative to the shake,
+    is about the same on what was demonstrated and on what is like it. Thresholds come from observations of the data.
 
     Args:
         energy: bound to the observations; trained by denoising, alone or among others.

@@ -5,14 +5,15 @@ import json
 import pytest
 import torch
 from conftest import ROOT
-from ibc.training.checkpoint import build_policy, load_checkpoint
 
 from benchmarks.composition.committee import together
 from benchmarks.composition.compose_study import CASES, compose_study
 from benchmarks.config import compose
 from benchmarks.tables.composition import TITLES, composition_table
+from ibc.checkpoint import load_checkpoint
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, Policy
+from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
 
 

@@ -6,12 +6,12 @@ import shlex
 import shutil
 
 import pytest
-from ibc.training.checkpoint import load_checkpoint
 
 from benchmarks.config import compose
 from benchmarks.runs import pool
 from benchmarks.study import command, study
 from benchmarks.tables.pages import write_tables
+from ibc.checkpoint import load_checkpoint
 from ibc.errors import UserError
 from ibc.training.loggers import read_metrics
 

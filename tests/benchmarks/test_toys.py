@@ -108,7 +108,7 @@ class TestBimodal:
         obs = torch.linspace(-1, 1, 5).view(-1, 1)
 
         class Leveled:
-            levels = (1.0, 0.01)
+            sigmas = (1.0, 0.01)
 
             def at(self, std):
                 return self

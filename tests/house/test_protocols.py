@@ -27,7 +27,7 @@ def test_runtime_protocols_have_methods_only():
     for name, protocol in protocols().items():
         if not getattr(protocol, "_is_runtime_protocol", False):
             continue
-        data = set(protocol.__dict__.get("__annotations__", {})) | {
+        data = set(inspect.get_annotations(protocol)) | {
             key for key, value in vars(protocol).items() if isinstance(value, property)
         }
         assert not data, f"{name} has data attributes {data}"

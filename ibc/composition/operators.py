@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.energies.base import Energy, EnergyFn
-from ibc.energies.bound_composition import (
+from ibc.composition.bound import (
     BoundAllOf,
     BoundAnyOf,
     BoundComposition,
     BoundNot,
     BoundTerm,
 )
+from ibc.energies.base import Energy, EnergyFn
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.spec import Obs
