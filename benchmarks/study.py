@@ -94,8 +94,9 @@ def study_case(config: Config, case: Case, policy: str) -> Row:
     overrides = [*case.overrides, *config["overrides"]]
     own = compose("train", overrides)["policy_name"]  # trained by the experiment itself
     is_own = policy == own or (policy == "implicit" and own.startswith("implicit"))
-    chosen = [] if is_own else [f"policy={policy}"]
-    runs = [run([*chosen, f"seed={seed}", *overrides]) for seed in config["seeds"]]
+    if not is_own:
+        overrides = [f"policy={policy}", *(o for o in overrides if not o.startswith("policy="))]
+    runs = [run([f"seed={seed}", *overrides]) for seed in config["seeds"]]
     if is_own and case.pretrained is not None:
         publish(runs[0][0], case.pretrained, runs[0][1]["success_rate"])
     task = {} if case.label is None else {"task": case.label}

@@ -25,9 +25,7 @@ EVALUATION = {
     "episodes": [{"success": True}, {"success": False}],
     "about": {"training_seconds": 1.0, "commit": None},
 }
-OVERRIDES = (
-    "overrides=['debug=quick','network.width=8','sampler.num_iterations=4','encoder.num_gates=4']"
-)
+OVERRIDES = "overrides=['debug=quick','network.width=8','encoder.num_gates=4']"
 
 
 def settings(*overrides):
@@ -67,7 +65,7 @@ def test_result_pools_seeds(done):
 
 
 def test_finished_runs_are_reused_and_others_are_not(done):
-    run = done / "runs/quick/particle_2d/implicit/seed_0"
+    run = done / "runs/quick/particle_2d/implicit_info_nce/seed_0"
     before = (run / "evaluation.json").stat().st_mtime_ns
     study(settings())
     assert (run / "evaluation.json").stat().st_mtime_ns == before
