@@ -653,7 +653,7 @@ class TestLevels:
                 return lambda action: 0.5 * (share * action.square()).sum(-1)
 
             def __call__(self, action):
-                return self.at(torch.full((len(action), 1), self.levels[-1]))(action)
+                return self.at(torch.full((len(action), 1), self.sigmas[-1]))(action)
 
         bounds = ActionBounds(1)
         bounds.unit_low.fill_(-9.0)
