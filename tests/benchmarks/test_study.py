@@ -112,15 +112,15 @@ def test_tables(done):
 
 
 def test_evaluations_of_the_same_episodes_share_a_table(done):
-    for policy in ("implicit", "mse"):
-        evaluation = done / f"runs/quick/particle_2d/{policy}/seed_0/evaluation.json"
+    for policy, folder in (("implicit", "implicit_info_nce"), ("mse", "mse")):
+        evaluation = done / f"runs/quick/particle_2d/{folder}/seed_0/evaluation.json"
         shutil.copy(evaluation, done / f"results/{policy}.json")
     page = done / "README.md"
     page.write_text("<!-- table implicit mse -->\n<!-- end -->\n")
     write_tables(done)
     rows = page.read_text().splitlines()[3:5]
     assert [row.split(" | ")[0] for row in rows] == [
-        "| particle_2d, implicit",
+        "| particle_2d, implicit_info_nce",
         "| particle_2d, mse",
     ]
     page.write_text("<!-- table mse particle_2d -->\n<!-- end -->\n")
