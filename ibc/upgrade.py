@@ -79,9 +79,12 @@ def _component(node: dict[str, Any]) -> dict[str, Any]:
         num, is_reconstruction = node.pop("num_residuals", 0), node.pop("self_consistent", False)
         node["head"] = "reconstruction" if is_reconstruction else "quadratic" if num else "scalar"
         node["num_outputs"] = num or 1
-    if target == "ibc.samplers.IBCLangevin" and node.get("noise_std", 1.0) == 0:
-        node["_target_"] = "ibc.samplers.GradientDescent"
-        del node["noise_std"]
+    if target == "ibc.samplers.IBCLangevin":
+        if node.get("noise_std", 1.0) == 0:
+            node["_target_"] = "ibc.samplers.GradientDescent"
+            del node["noise_std"]
+        else:
+            node.pop("settle", None)
     return node
 
 

@@ -16,7 +16,7 @@ from ibc.energies import Energy
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
-from ibc.policies.modes import doubt as energy_ood_score
+from ibc.policies import modes
 from ibc.random import BatchRandom
 from ibc.spec import Obs
 
@@ -72,7 +72,7 @@ def ood_score(settings: Settings) -> list[Row]:
 
     def score(obs: Obs) -> Float[Tensor, " B"]:
         rng = BatchRandom(torch.Generator(settings.device).manual_seed(0))
-        return energy_ood_score(policy.energy.bind(obs), policy.search(obs, rng), policy.bounds)
+        return modes.ood_score(policy.energy.bind(obs), policy.search(obs, rng), policy.bounds)
 
     reference = score(_demonstrated(env, range(len(settings.seeds))))
     held_out = _demonstrated(env, settings.seeds)

@@ -32,7 +32,9 @@ def block_push(settings: Settings) -> list[Row]:
     )
     model = DeltaPositionControl("effector_target_translation")
     rod = KeepOutDisk("zone", RADIUS + ROD, model=model)
-    guided = WaypointGuided(policy.energy, trajectory, ahead=AHEAD_BLOCK, tell=_replace_target)
+    guided = WaypointGuided(
+        policy.energy, trajectory, ahead=AHEAD_BLOCK, replace_goal=_replace_target
+    )
     careful = ComposedPolicy(policy, AllOf(guided, rod), hard=True)
     return measure_all({"without": policy, "hard": careful}, env, settings, "entered")
 
@@ -48,7 +50,9 @@ def maze(settings: Settings) -> list[Row]:
     trajectory = Trajectory(
         "achieved_goal", "desired_goal", walls, low=[-3.3, -2.3], high=[3.3, 2.3]
     )
-    guided = WaypointGuided(policy.energy, trajectory, ahead=AHEAD_POINT, tell=_replace_goal)
+    guided = WaypointGuided(
+        policy.energy, trajectory, ahead=AHEAD_POINT, replace_goal=_replace_goal
+    )
     led = ComposedPolicy(policy, guided)
     return measure_all({"without": policy, "trajectory energy": led}, env, settings)
 

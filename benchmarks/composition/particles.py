@@ -23,7 +23,7 @@ from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
 from ibc.random import BatchRandom
-from ibc.samplers import DFO, IBCLangevin
+from ibc.samplers import DFO, GradientDescent
 
 #: Added to the radius of obstacles (units), because the body moves on between the points that are checked.
 MARGIN = 0.01
@@ -82,12 +82,11 @@ def particle_16d(settings: Settings) -> list[Row]:
     policy, env = load_trained("particle_16d", settings)
     rows = []
     for count in ITERATIONS:
-        policy.sampler = IBCLangevin(
+        policy.sampler = GradientDescent(
             num_candidates=4,
             num_iterations=count,
             step_init=STEP,
             step_final=STEP,
-            noise_std=0.0,
             delta_clip=0.5,
         )
         (row,) = measure_all({f"{count} iterations": policy}, env, settings)

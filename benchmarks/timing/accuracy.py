@@ -11,13 +11,12 @@ from benchmarks.timing.closed_loop import PARTICLE
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller
 from ibc.device import full_precision
-from ibc.energies import low_precision
+from ibc.energies import UnitSpace
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy
 from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
-from ibc.samplers import uniform_proposal
 from ibc.spec import Obs
 
 #: The policies compared.
@@ -39,10 +38,10 @@ def accuracy(name: str, device: torch.device) -> Row:
     assert isinstance(policy, ImplicitPolicy)
     obs = visited(policy, EnvConfig.from_mapping(checkpoint.config["env"]), device)
     count = len(next(iter(obs.values())))
-    action = uniform_proposal(count, NUM_CANDIDATES, policy.bounds, seeded(device))
     with torch.no_grad():
-        energy = policy.energy.bind(obs)
-        exact, cheap = energy(action), low_precision(energy)(action)
+        space = UnitSpace(policy.energy.bind(obs), policy.bounds)
+        unit = space.uniform(count, NUM_CANDIDATES, seeded(device))
+        exact, cheap = space.energy(unit), space.low_precision().energy(unit)
     chosen = cheap.argmin(1, keepdim=True)
     lost = (exact.gather(1, chosen)[:, 0] - exact.amin(1)) / (exact.amax(1) - exact.amin(1))
     fast = policy.act_flat(obs, seeded(device))

@@ -1,18 +1,17 @@
-"""Energies made of energies: all of them, any of them, all but one.
+"""Compose energies: all of them, any of them, all but one.
 
-Every composition is an :class:`Energy`, so they nest. The algebra is that of densities ``exp(-E)`` (Du, Li and Mordatch
-2020, "Compositional visual generation with energy based models"): a product, a sum, and a bounded complement.
+Every composition is an :class:`Energy`, so compositions nest. The algebra is that of densities ``exp(-E)`` (Du, Li and
+Mordatch 2020, "Compositional visual generation with energy based models"): a product, a sum, and a bounded complement.
 """
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ibc.composition.bound import (
     BoundAllOf,
@@ -21,13 +20,13 @@ from ibc.composition.bound import (
     BoundNot,
     BoundTerm,
 )
-from ibc.energies.base import Energy, EnergyFn
+from ibc.energies.base import Energy, as_bound
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.spec import Obs
 
-#: Candidates over which a term is calibrated. Enough for modes of a twentieth of the box in two dimensions; in many
-#: dimensions the estimate is dominated by the candidate nearest to a mode, and shares are approximate.
+#: Candidates by which a term is calibrated. Enough for modes of a twentieth of the box in two dimensions; in many
+#: dimensions the candidate nearest to a mode dominates the estimate, and shares are approximate.
 NUM_CALIBRATION = 4096
 
 #: The calibration of a hand-written energy in Not: inside its feasible set, 95 % of the strength.
@@ -63,9 +62,8 @@ class _Composition(Energy):
             raise UserError(f"{what}: terms have actions of different sizes: {sizes}")
         self._check()
 
-    @abstractmethod
     def _check(self) -> None:
-        """Refuse terms that make no sense together, and scale weights as the class wants them."""
+        """Refuse terms that do not fit together."""
 
     def _named(self) -> list[tuple[str, Energy]]:
         return [
@@ -76,7 +74,7 @@ class _Composition(Energy):
         terms = []
         for i, (name, energy) in enumerate(self._named()):
             try:
-                fn: EnergyFn = energy.inside(obs) if isinstance(energy, Not) else energy.bind(obs)
+                fn = energy.inside(obs) if isinstance(energy, Not) else as_bound(energy.bind(obs))
             except KeyError as error:
                 raise UserError(
                     f"term {name} needs observation {error}; there are {', '.join(obs)}"
@@ -86,15 +84,15 @@ class _Composition(Energy):
 
 
 class AllOf(_Composition):
-    """``sum_i weight_i * E_i / temperature_i``: good are actions that are good by every term.
+    """``sum_i weight_i * E_i / temperature_i``: low where every term is low.
 
-    It is searched where the boxes of its terms overlap.
+    The search box is the intersection of the terms' boxes.
 
     Args:
         energies: the terms; learned, hand-written or compositions.
-        weights: one a term; 1 if None.
-        temperatures: one a term, by which its energy is divided; 1 if None.
-        names: one a term, for messages and :meth:`BoundComposition.terms`; the names of the classes if None.
+        weights: one per term; 1 if None.
+        temperatures: one per term, by which its energy is divided; 1 if None.
+        names: one per term, for messages and :meth:`BoundComposition.terms`; the names of the classes if None.
 
     Raises:
         UserError: no terms, nothing but Not, or boxes without a common action.
@@ -106,10 +104,10 @@ class AllOf(_Composition):
         self.limits()
 
     def limits(self) -> Box | None:
-        """The intersection of the terms' boxes.
+        """Intersect the terms' boxes.
 
         Raises:
-            UserError: it is empty.
+            UserError: the intersection is empty.
         """
         box: Box | None = None
         before: list[str] = []
@@ -132,13 +130,13 @@ class AllOf(_Composition):
 
 
 class AnyOf(_Composition):
-    """``-log sum_i weight_i * exp(-(E_i / temperature_i + log Z_i))``: good are actions that are good by some term.
+    """``-log sum_i weight_i * exp(-(E_i / temperature_i + log Z_i))``: low where some term is low.
 
-    A learned energy is known up to a number that may differ from observation to observation. So each term with a box
-    is calibrated when it is bound, by ``log Z_i``, the log-mean of ``exp(-E_i / temperature_i)`` over the same
-    candidates for all, spread evenly over the smallest box around the terms' boxes. Then ``weights``, scaled to sum
-    to one, are the shares of the terms. Outside its own box a term offers nothing. Hand-written terms have no box and
-    are taken as they are.
+    A learned energy is known up to a constant that may differ between observations. So each term with a box is
+    calibrated when it is bound, by ``log Z_i``, the log-mean of ``exp(-E_i / temperature_i)`` over the same candidates
+    for all terms, spread evenly over the smallest box around the terms' boxes. Then ``weights``, scaled to sum to one,
+    are the shares of the terms. Outside its own box a term has high energy. Hand-written terms have no box and are not
+    calibrated.
 
     Args:
         energies, weights, temperatures, names: as in :class:`AllOf`.
@@ -155,7 +153,7 @@ class AnyOf(_Composition):
         self.weights = [weight / total for weight in self.weights]
 
     def limits(self) -> Box | None:
-        """The smallest box around the terms' boxes."""
+        """Return the smallest box around the terms' boxes."""
         box: Box | None = None
         for _, energy in self._named():
             own = energy.limits()
@@ -164,7 +162,7 @@ class AnyOf(_Composition):
         return box
 
     def bind(self, obs: Obs) -> BoundAnyOf:
-        """See :class:`Energy`; here the terms are calibrated."""
+        """See :class:`Energy`; the terms are calibrated here."""
         hull = self.limits()
         boxes = [energy.limits() for _, energy in self._named()]
         terms = zip(self._bind(obs), boxes, strict=True)
@@ -172,10 +170,10 @@ class AnyOf(_Composition):
 
 
 class Not(Energy):
-    """``strength * p / (1 + p)`` with ``p = exp(-(E + log Z))``: costly where another energy is good, else zero.
+    """``strength * p / (1 + p)`` with ``p = exp(-(E + log Z))``: high where another energy is low, zero elsewhere.
 
-    ``p`` is the other's density, as a multiple of that of even chance. Unlike ``-E`` this has a lowest value, so that
-    nothing is gained by going where the other energy was never trained. Only meaningful inside :class:`AllOf`.
+    ``p`` is the other's density relative to the uniform density. Unlike ``-E`` it is bounded below, so that no minimum
+    lies where the other energy was never trained. Only meaningful inside :class:`AllOf`.
     """
 
     def __init__(self, energy: Energy, *, strength: float = 10.0) -> None:
@@ -186,14 +184,14 @@ class Not(Energy):
         (self.strength,) = _positive([strength], [type(energy).__name__], "Not", "strength")
 
     def bind(self, obs: Obs) -> BoundComposition:
-        """Raises UserError: alone, it only says where not to go."""
+        """Raises UserError: alone, it has no good actions."""
         raise UserError(
             f"Not({type(self.energy).__name__}) says where not to go and nothing else; put it into AllOf"
         )
 
     def inside(self, obs: Obs) -> BoundNot:
-        """The bound energy, for :class:`AllOf`."""
-        term = BoundTerm(type(self.energy).__name__, self.energy.bind(obs), 1.0, 1.0)
+        """Bind the energy as a term of :class:`AllOf`."""
+        term = BoundTerm(type(self.energy).__name__, as_bound(self.energy.bind(obs)), 1.0, 1.0)
         box = self.energy.limits()
         return BoundNot([_calibrated(term, box, box, obs, HAND_WRITTEN_LOG_Z)], self.strength)
 
@@ -202,20 +200,13 @@ class Not(Energy):
 def _calibrated(
     term: BoundTerm, box: Box | None, hull: Box | None, obs: Obs, otherwise: float = 0.0
 ) -> BoundTerm:
-    batch = len(next(iter(obs.values())))
+    example = next(iter(obs.values()))
     if box is None or hull is None:
-        log_z = torch.full((1, 1), otherwise)
-        device = next(iter(obs.values())).device
-        return _with(term, None, log_z.to(device))
-    walled = _with(term, box, None)
-    candidates = hull.spread(NUM_CALIBRATION)
-    energy = walled.energy(candidates.expand(batch, -1, -1))
+        return replace(term, log_z=torch.full((1, 1), otherwise).to(example.device))
+    term = replace(term, box=box)
+    energy = term.energy(hull.spread(NUM_CALIBRATION).expand(len(example), -1, -1))
     log_z = torch.logsumexp(-energy, 1, keepdim=True) - math.log(NUM_CALIBRATION)
-    return _with(term, box, log_z)
-
-
-def _with(term: BoundTerm, box: Box | None, log_z: Float[Tensor, "#B 1"] | None) -> BoundTerm:
-    return BoundTerm(term.name, term.fn, term.weight, term.temperature, log_z, box)
+    return replace(term, log_z=log_z)
 
 
 def _names(energies: Sequence[Energy], given: Sequence[str] | None, what: str) -> list[str]:

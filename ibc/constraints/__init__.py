@@ -1,6 +1,6 @@
-"""Constraints written by hand, as energies."""
+"""Hand-written constraints, as energies."""
 
-from ibc.constraints.base import Constraint, Custom
+from ibc.constraints.base import Constraint, ConstraintGroup, Custom
 from ibc.constraints.dynamics import DeltaPositionControl, PDController, PositionControl
 from ibc.constraints.linear_dynamics import LinearDynamics
 from ibc.constraints.planning import Trajectory, WaypointGuided
@@ -18,6 +18,7 @@ __all__ = [
     "AccelerationLimit",
     "ActionRateLimit",
     "Constraint",
+    "ConstraintGroup",
     "Custom",
     "DeltaPositionControl",
     "HalfPlane",

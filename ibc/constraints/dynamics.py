@@ -1,7 +1,4 @@
-"""Where actions lead: small forward models that are exact, and linear in the action.
-
-A constraint on the body, and not only on the command, looks at the points that one of these predicts.
-"""
+"""Forward models that are linear in the action, for constraints on the body and not only on the command."""
 
 from __future__ import annotations
 
@@ -18,89 +15,85 @@ from ibc.spec import Obs
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Points (B, N, K, D) as a function of actions: ``offset + action @ matrix``.
+class Prediction:
+    """Points (B, N, K, D) as a linear function of actions: ``offset + action @ matrix``.
 
     Attributes:
-        offset: (B, K, D), or (1, 1, 1) for zero; environment units.
-        matrix: (A, D * K), dimensions outermost: one dense product is many times quicker than K small ones, and sums
-            over a few dimensions are quick where these are far apart in memory.
-        times: (K,), seconds from now.
-        start: (B, D), where the body is now; None if the model does not know.
+        offset: (B, K, D), or (1, 1, D or 1) for the same at all points; environment units.
+        matrix: (A, D * K), dimensions outermost: one dense product is many times as fast as K small ones, and so are
+            sums over a few dimensions that are far apart in memory.
+        size: D.
     """
 
     offset: Float[Tensor, "_ _ _"]
     matrix: Float[Tensor, "A DK"]
-    times: Float[Tensor, " K"]
-    start: Float[Tensor, "B D"] | None
+    size: int
 
     @classmethod
-    def of(
-        cls, offset: Tensor, gain: Float[Tensor, "K Ta"], size: int, dt: float, start: Tensor | None
-    ) -> Reach:
-        """From the ``gain`` of each action of a chunk on each point, the same for all ``size`` dimensions."""
+    def from_gain(cls, offset: Tensor, gain: Float[Tensor, "K Ta"], size: int) -> Prediction:
+        """Make a prediction from the gain of each action of a chunk on each point, equal for all dimensions."""
         matrix = gain.T[:, None, None, :] * torch.eye(size).to(gain)[None, :, :, None]
-        matrix = matrix.reshape(gain.shape[1] * size, size * len(gain))
-        times = dt * torch.arange(1, len(gain) + 1).to(gain)
-        return cls(offset, matrix, times, start)
+        return cls(offset, matrix.reshape(gain.shape[1] * size, size * len(gain)), size)
 
-    def to(self, like: Tensor) -> Reach:
-        """The same in another type and on another device."""
-        start = None if self.start is None else self.start.to(like)
+    def to(self, like: Tensor) -> Prediction:
+        """Convert to the type and device of ``like``."""
         offset = self.offset.to(like).transpose(1, 2).contiguous().transpose(1, 2)
-        return Reach(offset, self.matrix.to(like), self.times.to(like), start)
+        return Prediction(offset, self.matrix.to(like), self.size)
 
     def points(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N K D"]:
-        """Where the actions lead."""
-        flat = torch.matmul(action, self.matrix.to(action))
-        points = flat.view(*action.shape[:2], -1, len(self.times)).transpose(2, 3)
-        return points + self.offset.unsqueeze(1).to(action)
+        """Predict the points."""
+        flat = torch.matmul(action, self.matrix).view(*action.shape[:2], self.size, -1)
+        return flat.transpose(2, 3) + self.offset.unsqueeze(1)
 
-    def pull(self, force: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N A"]:
-        """The gradient with respect to actions of something whose gradient with respect to points is ``force``."""
-        return torch.matmul(force.transpose(2, 3).flatten(2), self.matrix.to(force).T)
+    def vjp(self, cotangent: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N A"]:
+        """Map a gradient with respect to points to the gradient with respect to actions."""
+        return torch.matmul(cotangent.transpose(2, 3).flatten(2), self.matrix.T)
 
 
 class ForwardModel(ABC):
-    """Predicts points from observation and action; ``dt`` seconds pass from one action to the next."""
+    """Predicts points from observation and action.
 
+    Attributes:
+        position: the observation that holds the current position, or None.
+        dt: seconds from one action to the next.
+    """
+
+    position: str | None
     dt: float
 
     def is_same(self, other: ForwardModel) -> bool:
-        """Whether both predict the same points."""
+        """Test whether both predict the same points."""
         return type(self) is type(other) and vars(self) == vars(other)
 
-    @abstractmethod
     def size(self, obs: Obs) -> int | None:
-        """D, the dimensions of a point; None where the action decides."""
+        """Return D, the dimensions of a point; None where the action decides."""
+        return None if self.position is None else latest(obs, self.position).shape[-1]
 
     @abstractmethod
-    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
-        """The model for chunks of so many actions of so many dimensions."""
+    def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
+        """Predict the points for chunks of ``chunk`` actions of ``size`` dimensions.
+
+        Point k, counted from one, is reached after ``k * dt`` seconds.
+        """
 
 
 class PositionControl(ForwardModel):
     """The action is the point: an absolute position that is reached at once, or the command itself.
 
     Args:
-        position: the observation that holds the position now; only limits of speed and acceleration ask for it.
+        position: the observation that holds the current position; needed by limits of speed and acceleration only.
         dt: seconds from one action to the next.
     """
 
     def __init__(self, position: str | None = None, *, dt: float = 1.0) -> None:
         self.position = position
-        self.dt = _above_zero("SetPoint", "dt", dt)
+        self.dt = _above_zero("PositionControl", "dt", dt)
 
-    def size(self, obs: Obs) -> int | None:
-        """See :class:`ForwardModel`."""
-        return None if self.position is None else latest(obs, self.position).shape[-1]
-
-    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
-        """The identity."""
-        start = None if self.position is None else latest(obs, self.position)
+    def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
+        """Return the actions themselves."""
         device = next(iter(obs.values())).device
         gain = torch.eye(chunk, device=device)
-        return Reach.of(torch.zeros(1, 1, 1, device=device), gain, size, self.dt, start)
+        return Prediction.from_gain(torch.zeros(1, 1, 1, device=device), gain, size)
 
 
 class DeltaPositionControl(ForwardModel):
@@ -112,28 +105,26 @@ class DeltaPositionControl(ForwardModel):
         dt: seconds from one action to the next.
     """
 
+    position: str
+
     def __init__(self, position: str, *, scale: float = 1.0, dt: float = 1.0) -> None:
         self.position = position
-        self.scale = _above_zero("Delta", "scale", scale)
-        self.dt = _above_zero("Delta", "dt", dt)
+        self.scale = _above_zero("DeltaPositionControl", "scale", scale)
+        self.dt = _above_zero("DeltaPositionControl", "dt", dt)
 
-    def size(self, obs: Obs) -> int | None:
-        """See :class:`ForwardModel`."""
-        return latest(obs, self.position).shape[-1]
-
-    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
-        """A running sum."""
+    def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
+        """Sum the actions."""
         start = latest(obs, self.position)
         gain = self.scale * torch.ones(chunk, chunk, device=start.device).tril()
-        return Reach.of(start.unsqueeze(1), gain, size, self.dt, start)
+        return Prediction.from_gain(start.unsqueeze(1), gain, size)
 
 
 class PDController(ForwardModel):
-    """The action is a set-point that a unit mass follows on a spring with a damper, integrated by explicit Euler.
+    """The action is a set-point that a unit mass follows under PD control, integrated by explicit Euler.
 
     In each substep the position moves by the old velocity. The last set-point of a chunk is held to the end of
-    ``lookahead``: a body that is already moving cannot be stopped within one step, so an action is to be judged by
-    where it leads in the time that stopping takes.
+    ``lookahead``: a moving body cannot be stopped within one step, so an action is evaluated over the time that
+    stopping takes.
 
     Args:
         position, velocity: observations, in units and units/s.
@@ -141,8 +132,10 @@ class PDController(ForwardModel):
         damping: 1/s.
         substep: seconds of one integration step.
         substeps: integration steps of one action.
-        lookahead: actions' time, at least 1, that is looked at from the last action of the chunk on.
+        lookahead: periods of one action, at least 1, that are predicted from the last action of the chunk on.
     """
+
+    position: str
 
     def __init__(
         self,
@@ -157,30 +150,24 @@ class PDController(ForwardModel):
     ) -> None:
         if lookahead < 1 or substeps < 1:
             raise UserError(
-                f"SpringDamper: lookahead={lookahead}, substeps={substeps}; both must be at least 1"
+                f"PDController: lookahead={lookahead}, substeps={substeps}; both must be at least 1"
             )
         self.position = position
         self.velocity = velocity
         self.stiffness = stiffness
         self.damping = damping
-        self.substep = _above_zero("SpringDamper", "substep", substep)
+        self.substep = _above_zero("PDController", "substep", substep)
         self.substeps = substeps
         self.lookahead = lookahead
         self.dt = substep * substeps
 
-    def size(self, obs: Obs) -> int | None:
-        """See :class:`ForwardModel`."""
-        return latest(obs, self.position).shape[-1]
-
-    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
-        """The position after every action; the product of one matrix with itself, over and over."""
+    def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
+        """Predict the position after every action by powers of the transition matrix."""
         position, velocity = latest(obs, self.position), latest(obs, self.velocity)
         spring = self.stiffness, self.damping, self.substep, self.substeps, self.lookahead
-        by_start, matrix, times = (
-            response.to(position) for response in _spring_responses(*spring, chunk, size)
-        )
+        by_start, matrix = (x.to(position) for x in _spring_responses(*spring, chunk, size))
         offset = by_start[:, :1] * position.unsqueeze(1) + by_start[:, 1:] * velocity.unsqueeze(1)
-        return Reach(offset, matrix, times, position)
+        return Prediction(offset, matrix, size)
 
 
 @cache
@@ -192,15 +179,15 @@ def _spring_responses(  # the same for every observation
     lookahead: int,
     chunk: int,
     size: int,
-) -> tuple[Float[Tensor, "K 2"], Float[Tensor, "A DK"], Float[Tensor, " K"]]:
-    """What (position, velocity) now, and each action, do to the position after k actions, and when that is."""
+) -> tuple[Float[Tensor, "K 2"], Float[Tensor, "A DK"]]:
+    """Compute the gains of the current (position, velocity), and of each action, on the position after k actions."""
     one = torch.tensor(
         [[1.0, substep], [-substep * stiffness, 1.0 - substep * damping]], dtype=torch.float64
     )
-    push = torch.tensor([0.0, substep * stiffness], dtype=torch.float64)
+    force = torch.tensor([0.0, substep * stiffness], dtype=torch.float64)
     step = torch.zeros(2, dtype=torch.float64)
     for _ in range(substeps):
-        step = one @ step + push
+        step = one @ step + force
     free = torch.linalg.matrix_power(one, substeps)
     state, effect = torch.eye(2, dtype=torch.float64), torch.zeros(2, chunk).double()
     offsets, gains = [], []
@@ -209,12 +196,12 @@ def _spring_responses(  # the same for every observation
         effect[:, min(k, chunk - 1)] += step
         offsets.append(state[0])
         gains.append(effect[0].clone())
-    reach = Reach.of(torch.zeros(1, 1, 1), torch.stack(gains), size, substep * substeps, None)
-    return torch.stack(offsets), reach.matrix, reach.times
+    prediction = Prediction.from_gain(torch.zeros(1, 1, 1), torch.stack(gains), size)
+    return torch.stack(offsets), prediction.matrix
 
 
 def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:
-    """The last entry of a window of vectors.
+    """Return the last entry of a window of vectors.
 
     Raises:
         UserError: there is no such observation.

@@ -1,4 +1,4 @@
-"""Where actions lead, learned from demonstrations: for bodies whose motion nobody has written down."""
+"""A forward model that is fitted to data."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.constraints.dynamics import ForwardModel, Reach, latest
+from ibc.constraints.dynamics import ForwardModel, Prediction, latest
 from ibc.errors import UserError
 from ibc.spec import Obs
 
 
 class LinearDynamics(ForwardModel):
-    """``x' = A x + B a + c``, the least-squares step of the state ``x`` that some observations make up.
+    """``x' = A x + B a + c``, the least-squares fit of one step of the state ``x``, which consists of observations.
 
-    Rolled out over a chunk of actions, the last one held to the end of ``lookahead``. Points are linear in the actions,
-    as constraints want them. It is exact where the motion is linear; :attr:`error` says how far off it is elsewhere.
+    It is rolled out over a chunk of actions, and the last one is held to the end of ``lookahead``. It is exact where
+    the motion is linear.
 
     Args:
-        position: the observation that constraints are about, environment units.
-        others: observations that the motion depends on besides, such as the velocity.
+        position: the observation that constraints refer to, environment units.
+        others: further observations that the motion depends on, such as the velocity.
         step: (S, S + A + 1), columns for state, action and the constant; from :meth:`fit`.
         dt: seconds from one action to the next.
-        lookahead: actions' time, at least 1, that is looked at from the last action of the chunk on.
+        lookahead: periods of one action, at least 1, that are predicted from the last action of the chunk on.
         error: root mean square of the position's residuals in one step, environment units.
     """
+
+    position: str
 
     def __init__(
         self,
@@ -40,7 +42,7 @@ class LinearDynamics(ForwardModel):
     ) -> None:
         if lookahead < 1 or not dt > 0:
             raise UserError(
-                f"LearnedStep: lookahead={lookahead}, dt={dt}; allowed: at least 1, above zero"
+                f"LinearDynamics: lookahead={lookahead}, dt={dt}; allowed: at least 1, above zero"
             )
         self.position = position
         self.names = [position, *others]
@@ -61,10 +63,10 @@ class LinearDynamics(ForwardModel):
         dt: float,
         lookahead: int,
     ) -> LinearDynamics:
-        """Least squares over M transitions; observations are ``{name: (M, D)}``.
+        """Fit M transitions by least squares; observations are ``{name: (M, D)}``.
 
         Raises:
-            UserError: fewer transitions than there are numbers to learn for each part of the state.
+            UserError: fewer transitions than parameters for each part of the state.
         """
         names = [position, *others]
         state, following = (
@@ -74,7 +76,7 @@ class LinearDynamics(ForwardModel):
         inputs = torch.cat([state, action.double(), torch.ones(len(state), 1).double()], 1)
         if len(inputs) < inputs.shape[1]:
             raise UserError(
-                f"LearnedStep: {len(inputs)} transitions; at least {inputs.shape[1]} are needed"
+                f"LinearDynamics: {len(inputs)} transitions; at least {inputs.shape[1]} are needed"
             )
         # What is not excited by the data has no influence: the solution of least norm.
         solution = torch.linalg.lstsq(inputs, following, driver="gelsd").solution
@@ -84,15 +86,11 @@ class LinearDynamics(ForwardModel):
         return cls(position, others, solution.T, dt=dt, lookahead=lookahead, error=error)
 
     def is_same(self, other: ForwardModel) -> bool:
-        """See :class:`ForwardModel`; two that were fitted apart are taken to differ."""
+        """See :class:`ForwardModel`; two that were fitted separately are taken to differ."""
         return self is other
 
-    def size(self, obs: Obs) -> int | None:
-        """See :class:`ForwardModel`."""
-        return latest(obs, self.position).shape[-1]
-
-    def reach(self, obs: Obs, chunk: int, size: int) -> Reach:
-        """The product of the step with itself.
+    def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
+        """Roll the step out.
 
         Raises:
             UserError: the observations or actions are not those it was fitted to.
@@ -101,21 +99,20 @@ class LinearDynamics(ForwardModel):
         width, actions = len(self.step), self.step.shape[1] - len(self.step) - 1
         if state.shape[1] != width or chunk * size % actions:
             raise UserError(
-                f"LearnedStep was fitted to states of size {width} and actions of size {actions}, "
+                f"LinearDynamics was fitted to states of size {width} and actions of size {actions}, "
                 f"not {state.shape[1]} and {chunk * size}"
             )
         step = self.step.to(state.device)
-        free, push, constant = step[:, :width], step[:, width:-1], step[:, -1]
+        free, gain, constant = step[:, :width], step[:, width:-1], step[:, -1]
         effect = state.new_zeros(width, chunk * size)
         last = chunk * size // actions - 1
         offsets, effects = [], []
         for k in range(last + self.lookahead):
             state, effect = state @ free.T + constant, free @ effect
             now = min(k, last) * actions
-            effect[:, now : now + actions] += push
+            effect[:, now : now + actions] += gain
             offsets.append(state[:, :size])
             effects.append(effect[:size])
         position = latest(obs, self.position)
         matrix = torch.stack(effects, -1).permute(1, 0, 2).flatten(1).to(position)
-        times = self.dt * torch.arange(1, len(offsets) + 1).to(position)
-        return Reach(torch.stack(offsets, 1).to(position), matrix, times, position)
+        return Prediction(torch.stack(offsets, 1).to(position), matrix, size)

@@ -1,4 +1,4 @@
-"""Constraints on where points are, in environment units; each states its excess and the gradient of it."""
+"""Limits on positions, in environment units."""
 
 from __future__ import annotations
 
@@ -8,28 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.constraints.base import (
-    STRENGTH,
-    TINY,
-    Ball,
-    Constraint,
-    direction,
-    length,
-    of_observation,
-)
-from ibc.constraints.dynamics import ForwardModel, PositionControl, Reach, latest
+from ibc.constraints.base import STRENGTH, TINY, Constraint, norm
+from ibc.constraints.dynamics import ForwardModel, latest
 from ibc.errors import UserError
 from ibc.spec import Obs
 
-#: A box of more dimensions than this is quicker to evaluate as a box than as so many balls.
-MAX_BALLS = 4
 
-
-class _Ball(Constraint):
-    """What disks and goals share: a center, given or observed, that may move at a constant velocity."""
+class _Distance(Constraint):
+    """A limit on the distance from a center, given or observed, that may move at a constant velocity."""
 
     center: Tensor
-    inside: bool
+    #: 1 if points must be near the center, -1 if they must be far from it.
+    sign: float
 
     def __init__(
         self,
@@ -39,7 +29,7 @@ class _Ball(Constraint):
         model: ForwardModel | None,
         strength: float,
     ) -> None:
-        super().__init__(PositionControl() if model is None else model, strength)
+        super().__init__(model, strength)
         self.observed = center if isinstance(center, str) else None
         fixed = [0.0] if isinstance(center, str) else center
         self.register_buffer("center", self.numbers("center", fixed))
@@ -54,35 +44,42 @@ class _Ball(Constraint):
         """See :class:`Constraint`."""
         return len(self.center) if self.observed is None else latest(obs, self.observed).shape[-1]
 
-    def target(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """The center at the time of each point."""
+    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
+        """See :class:`Constraint`."""
+        return self.sign * (norm(self._offset(points, obs)) - self.radius)
+
+    def point_gradient(
+        self, points: Float[Tensor, "B N K D"], obs: Obs
+    ) -> Float[Tensor, "B N K D"]:
+        """Compute ``2 strength (1 - radius / |p - center|) (p - center)`` where the constraint is violated."""
+        offset = self._offset(points, obs)
+        factor = 1 - self.radius / norm(offset).clamp(min=TINY)
+        factor = factor.clamp(min=0) if self.sign > 0 else factor.clamp(max=0)
+        return offset * (2 * self.strength * factor).unsqueeze(-1)
+
+    def _offset(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N K D"]:
         if self.observed is None:
-            return self.center.view(1, 1, 1, -1)
-        center = of_observation(self.observed, obs)
-        if self.velocity is None:
-            return center
-        return center + of_observation(self.velocity, obs) * reach.times.view(-1, 1)
-
-    def balls(self, reach: Reach, target: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
-        """See :class:`Constraint`: from the center to the points."""
-        offset = (reach.offset - target[:, 0]).transpose(1, 2)
-        size, count = target.shape[-1], len(reach.times)
-        offset = offset.expand(-1, size, count)
-        return [Ball(reach.matrix, offset, self.radius, self.inside)]
+            return points - self.center.to(points)
+        center = latest(obs, self.observed).to(points)[:, None, None]
+        if self.velocity is not None:
+            times = self.model.dt * torch.arange(1, 1 + points.shape[2]).to(points)
+            velocity = latest(obs, self.velocity).to(points)[:, None, None]
+            center = center + velocity * times.unsqueeze(-1)
+        return points - center
 
 
-class KeepOutDisk(_Ball):
+class KeepOutDisk(_Distance):
     """Stay out of a disk or ball: the excess is ``radius - |p - center|``.
 
     Args:
         center: (D,) in environment units, or the observation that holds it.
         radius: environment units.
         velocity: the observation that holds the velocity of an observed center, in units/s; it is extrapolated.
-        model: where actions lead; the action itself if None.
+        model: predicts the points; the actions themselves if None.
         strength: energy of one squared unit of excess.
     """
 
-    inside = False
+    sign = -1.0
 
     def __init__(
         self,
@@ -95,22 +92,8 @@ class KeepOutDisk(_Ball):
     ) -> None:
         super().__init__(center, radius, velocity, model, strength)
 
-    def excess(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
-        return self.radius - length(point - target)
 
-    def pull(self, point: Tensor, target: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """``-(p - center) / |p - center|``; zero at the center itself."""
-        return -force.unsqueeze(-1) * direction(point - target)
-
-    def push(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K D"]:
-        """``2 strength (1 - radius / |p - center|) (p - center)`` inside, where the factor is negative."""
-        apart = point - target
-        near = self.radius / length(apart).clamp_(min=TINY)
-        return apart * (2 * self.strength * (1 - near).clamp_(max=0)).unsqueeze(-1)
-
-
-class NearGoal(_Ball):
+class NearGoal(_Distance):
     """Stay within ``radius`` of a goal: the excess is ``|p - goal| - radius``. With radius 0, a quadratic bowl.
 
     Args:
@@ -118,7 +101,7 @@ class NearGoal(_Ball):
         radius, velocity, model, strength: as in :class:`KeepOutDisk`.
     """
 
-    inside = True
+    sign = 1.0
 
     def __init__(
         self,
@@ -131,17 +114,9 @@ class NearGoal(_Ball):
     ) -> None:
         super().__init__(goal, radius, velocity, model, strength)
 
-    def excess(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
-        return length(point - target) - self.radius
 
-    def pull(self, point: Tensor, target: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """``(p - goal) / |p - goal|``."""
-        return force.unsqueeze(-1) * direction(point - target)
-
-
-class _Faces(Constraint):
-    """What boxes share."""
+class _BoxConstraint(Constraint):
+    """A constraint that refers to the box from ``low`` to ``high`` (D,)."""
 
     low: Tensor
     high: Tensor
@@ -154,7 +129,7 @@ class _Faces(Constraint):
         model: ForwardModel | None = None,
         strength: float = STRENGTH,
     ) -> None:
-        super().__init__(PositionControl() if model is None else model, strength)
+        super().__init__(model, strength)
         self.register_buffer("low", self.numbers("low", low))
         self.register_buffer("high", self.numbers("high", high))
         if self.low.shape != self.high.shape or (self.low > self.high).any():
@@ -166,47 +141,24 @@ class _Faces(Constraint):
         """See :class:`Constraint`."""
         return len(self.low)
 
-    def target(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """The middle of the box."""
-        return ((self.low + self.high) / 2).view(1, 1, 1, -1)
-
-    def beyond(self, point: Tensor) -> Float[Tensor, "B N K F"]:
-        """How far each point is beyond each of the ``F = 2 D`` faces; negative inside."""
-        low, high = self.low.to(point), self.high.to(point)
-        return torch.cat([low - point, point - high], -1)
+    def beyond(self, points: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K F"]:
+        """Compute how far each point is beyond each of the ``F = 2 D`` faces; negative inside."""
+        return torch.cat([self.low.to(points) - points, points - self.high.to(points)], -1)
 
 
-class StayWithin(_Faces):
+class StayWithin(_BoxConstraint):
     """Stay in the box from ``low`` to ``high`` (D,): an excess for each face, ``low - p`` and ``p - high``."""
 
-    def excess(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N J"]:
+    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N J"]:
         """See :class:`Constraint`."""
-        return self.beyond(point).flatten(-2)
+        return self.beyond(points).flatten(-2)
 
-    def balls(self, reach: Reach, target: Float[Tensor, "_ 1 _ D"]) -> list[Ball]:
-        """See :class:`Constraint`: the way from the middle of the box, one ball a dimension."""
-        size, count = target.shape[-1], len(reach.times)
-        if size > MAX_BALLS:
-            return []
-        low, high = self.low.double(), self.high.double()
-        middle, half = ((low + high) / 2).to(target), ((high - low) / 2).tolist()
-        offset = (reach.offset - middle).transpose(1, 2).expand(-1, size, count)
-        matrix = reach.matrix.view(-1, size, count)
-        only = torch.eye(size).to(matrix).unsqueeze(-1)
-        return [
-            Ball((matrix * only[d]).flatten(1), offset * only[d], half[d], inside=True)
-            for d in range(size)
-        ]
-
-    def pull(self, point: Tensor, target: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """-1 for low faces, 1 for high ones."""
-        low, high = force.view(*point.shape[:-1], 2 * point.shape[-1]).chunk(2, -1)
-        return high - low
-
-    def push(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K D"]:
-        """``2 strength`` times the way back to the nearest point of the box, backwards."""
-        inside = torch.clamp(point, self.low.to(point), self.high.to(point))
-        return (point - inside) * (2 * self.strength)
+    def point_gradient(
+        self, points: Float[Tensor, "B N K D"], obs: Obs
+    ) -> Float[Tensor, "B N K D"]:
+        """Compute ``2 strength`` times the vector from the nearest point of the box."""
+        nearest = torch.clamp(points, self.low.to(points), self.high.to(points))
+        return (points - nearest) * (2 * self.strength)
 
 
 class JointLimits(StayWithin):
@@ -227,19 +179,12 @@ class JointLimits(StayWithin):
         )
 
 
-class KeepOutBox(_Faces):
-    """Stay out of the box from ``low`` to ``high`` (D,): the excess is the way to the nearest face."""
+class KeepOutBox(_BoxConstraint):
+    """Stay out of the box from ``low`` to ``high`` (D,): the excess is the distance to the nearest face."""
 
-    def excess(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K"]:
+    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         """See :class:`Constraint`."""
-        return -self.beyond(point).amax(-1)
-
-    def pull(self, point: Tensor, target: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """Along the axis of the nearest face, away from it."""
-        beyond = self.beyond(point)
-        nearest = torch.zeros_like(beyond).scatter_(-1, beyond.argmax(-1, keepdim=True), 1.0)
-        low, high = nearest.chunk(2, -1)
-        return force.unsqueeze(-1) * (low - high)
+        return -self.beyond(points).amax(-1)
 
 
 class HalfPlane(Constraint):
@@ -255,25 +200,18 @@ class HalfPlane(Constraint):
         model: ForwardModel | None = None,
         strength: float = STRENGTH,
     ) -> None:
-        super().__init__(PositionControl() if model is None else model, strength)
+        super().__init__(model, strength)
         vector = self.numbers("normal", normal)
-        if vector.norm() < TINY:
+        length = float(vector.norm())
+        if length < TINY:
             raise UserError(f"{self.name}: the normal has no direction")
-        self.register_buffer("normal", direction(vector))
-        self.offset = self.number("offset", offset, least=-1e30) / float(length(vector))
+        self.register_buffer("normal", vector / length)
+        self.offset = self.number("offset", offset, least=-1e30) / length
 
     def size(self, obs: Obs) -> int | None:
         """See :class:`Constraint`."""
         return len(self.normal)
 
-    def target(self, obs: Obs, reach: Reach) -> Float[Tensor, "_ 1 _ D"]:
-        """The normal."""
-        return self.normal.view(1, 1, 1, -1)
-
-    def excess(self, point: Tensor, target: Tensor) -> Float[Tensor, "B N K"]:
+    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         """See :class:`Constraint`."""
-        return (point * target).sum(-1) - self.offset
-
-    def pull(self, point: Tensor, target: Tensor, force: Tensor) -> Float[Tensor, "B N K D"]:
-        """The normal."""
-        return force.unsqueeze(-1) * target
+        return (points * self.normal.to(points)).sum(-1) - self.offset

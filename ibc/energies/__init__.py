@@ -1,33 +1,35 @@
-"""Energies: low for good actions, everywhere."""
+"""Energies, which are low where actions are good."""
 
 from ibc.energies.autoregressive import AutoregressiveEnergy
 from ibc.energies.base import (
+    BoundEnergy,
+    BoundNetworkEnergy,
     Energy,
     EnergyFn,
-    HasFeasible,
-    HasPrefix,
     action_gradient,
-    low_precision,
+    as_bound,
 )
 from ibc.energies.box import Box
-from ibc.energies.mlp import BoundEnergy, MLPEnergy
+from ibc.energies.mlp import BoundMLPEnergy, MLPEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.energies.noise_conditioned import BoundNoiseConditioned, NoiseConditionedEnergy
 from ibc.energies.typical_set import TypicalSet
+from ibc.energies.unit_space import UnitSpace
 
 __all__ = [
     "AutoregressiveEnergy",
     "BoundEnergy",
+    "BoundMLPEnergy",
+    "BoundNetworkEnergy",
     "BoundNoiseConditioned",
     "Box",
     "Energy",
     "EnergyFn",
-    "HasFeasible",
-    "HasPrefix",
     "MLPEnergy",
     "NetworkEnergy",
     "NoiseConditionedEnergy",
     "TypicalSet",
+    "UnitSpace",
     "action_gradient",
-    "low_precision",
+    "as_bound",
 ]

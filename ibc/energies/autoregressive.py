@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
-from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn import ObsEncoder
 from ibc.nn.batched_mlp import INIT_STD, BatchedMLP
 from ibc.nn.mlp import ResidualMLP, initialize
 from ibc.spec import Obs, Spec
@@ -66,46 +67,42 @@ class AutoregressiveEnergy(NetworkEnergy):
         return BoundAutoregressive(self, context.view(-1, self.size, self.head_width))
 
 
-class BoundAutoregressive:
+class BoundAutoregressive(BoundNetworkEnergy):
     """An :class:`AutoregressiveEnergy` with its observation bound."""
 
+    is_autoregressive = True
+
     def __init__(self, energy: AutoregressiveEnergy, context: Float[Tensor, "B A W"]) -> None:
-        self.bounds: ActionBounds = energy.bounds
+        self.bounds = energy.bounds
         self.heads = energy.heads
         self.weight = energy.dense_action
         self.temperature = energy.temperature
         self.context = context
 
-    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """``temperature * -log p(a | o)`` over the search box of the unit cube, of actions in environment units."""
-        unit = self.bounds.to_unit(action)
+    def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
+        """Compute ``temperature * -log p(a | o)`` over the search box of the unit cube."""
         low, high = self.bounds.unit_low, self.bounds.unit_high
         cells = (torch.arange(GRID, device=unit.device).to(unit) + 0.5) / GRID
         grid = (low + (high - low) * cells.unsqueeze(-1)).expand(*unit.shape[:2], -1, -1)
         values = torch.cat([unit.unsqueeze(2), grid], 2)
         # One candidate at a time: a grid for all of them does not stay in cache.
         parts = zip(torch.split(unit, 1, 1), torch.split(values, 1, 1), strict=True)
-        energy = torch.cat([self._conditionals(*part) for part in parts], 1)
+        energy = torch.cat([self.conditionals(*part) for part in parts], 1)
         free = torch.logsumexp(-energy[:, :, 1:] / self.temperature, 2) - math.log(GRID)
         width = torch.where(high > low, high - low, torch.ones_like(low))
         return (energy[:, :, 0] + self.temperature * (free + width.log())).sum(-1)
 
-    def prefix(self, action: Float[Tensor, "B N A"], j: int, /) -> Float[Tensor, "B N"]:
-        """See :class:`HasPrefix`."""
-        unit = self.bounds.to_unit(action)[..., : j + 1]
+    def prefix(self, unit: Float[Tensor, "B N A"], j: int, /) -> Float[Tensor, "B N"]:
+        """See :class:`BoundEnergy`."""
+        unit = unit[..., : j + 1]
         h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
         out: Tensor = self.heads.slice(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
-        return out.square().sum(-1).view(*action.shape[:2])
+        return out.square().sum(-1).view(*unit.shape[:2])
 
     def conditionals(
         self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
     ) -> Float[Tensor, "B M K A"]:
-        """Energies of ``values`` in each dimension, after the earlier dimensions of ``prefix``; environment units."""
-        return self._conditionals(self.bounds.to_unit(prefix), self.bounds.to_unit(values))
-
-    def _conditionals(
-        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"]
-    ) -> Float[Tensor, "B M K A"]:
+        """See :class:`BoundEnergy`."""
         size = prefix.shape[-1]
         order = torch.arange(size, device=prefix.device)
         before = self.weight * (order < order.unsqueeze(1)).unsqueeze(-1)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.device import reduced_precision
-from ibc.energies.base import EnergyFn
+from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
 from ibc.nn.densities import BoundDensity, ConditionalDensity
@@ -83,12 +83,12 @@ class MLPEnergy(NetworkEnergy):
         if self.density is not None:
             self.density.fit(unit_action, self.bounds)
 
-    def bind(self, obs: Obs) -> BoundEnergy:
+    def bind(self, obs: Obs) -> BoundMLPEnergy:
         """The observation goes through encoder and first layer here, and never again."""
         features = self.encoder(obs)
         context = self.head.dense_features(features).unsqueeze(1)
         proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
-        return BoundEnergy(
+        return BoundMLPEnergy(
             self.head.weights(),
             self.bounds,
             context,
@@ -98,7 +98,7 @@ class MLPEnergy(NetworkEnergy):
         )
 
 
-class BoundEnergy:
+class BoundMLPEnergy(BoundNetworkEnergy):
     """A :class:`MLPEnergy` with its observation bound; the one home of whatever makes it fast.
 
     Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` is the same in
@@ -129,9 +129,9 @@ class BoundEnergy:
         self.searching = searching
         self.density = density
 
-    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """Energies of candidates in environment units."""
-        unit = self._unit(action)
+    def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
+        """See :class:`BoundNetworkEnergy`."""
+        unit = self._relative(unit)
         if not torch.is_grad_enabled():
             return self._kernel.energy(self.context.detach(), unit)
         dtype = self.reduced or self.context.dtype
@@ -140,25 +140,22 @@ class BoundEnergy:
         )
         return energy
 
-    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`."""
-        unit = self._unit(action)
+    def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        """See :class:`BoundNetworkEnergy`."""
+        unit = self._relative(unit)
         if torch.is_grad_enabled():
-            gradient = self.weights.gradient(self.context, unit)
-        else:
-            gradient = self._kernel.gradient(self.context.detach(), unit)
-        return gradient / self.bounds.half_range
+            return self.weights.gradient(self.context, unit)
+        return self._kernel.gradient(self.context.detach(), unit)
 
-    def low_precision(self) -> EnergyFn:
-        """See :class:`HasLowPrecision`."""
+    def low_precision(self) -> BoundMLPEnergy:
+        """See :class:`BoundEnergy`."""
         if self.reduced is None:
             return self
-        return BoundEnergy(
+        return BoundMLPEnergy(
             self.weights, self.bounds, self.context, self.proposal, self.reduced, searching=True
         )
 
-    def _unit(self, action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-        unit = self.bounds.to_unit(action)
+    def _relative(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
         return unit if self.proposal is None else unit - self.proposal.detach()
 
     @cached_property

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import Energy, EnergyFn
+from ibc.energies.base import BoundEnergy, Energy
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
@@ -47,5 +47,5 @@ class NetworkEnergy(Energy):
         """One pass over all demonstrated actions, after the bounds are known and before any gradient."""
 
     @abstractmethod
-    def bind(self, obs: Obs) -> EnergyFn:
+    def bind(self, obs: Obs) -> BoundEnergy:
         """See :class:`Energy`."""

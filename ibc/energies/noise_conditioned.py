@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.device import reduced_precision
-from ibc.energies.mlp import BoundEnergy
+from ibc.energies.base import BoundNetworkEnergy
+from ibc.energies.mlp import BoundMLPEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import EnergyHead, ObsEncoder
 from ibc.spec import Obs, Spec
@@ -83,29 +84,30 @@ class NoiseConditionedEnergy(NetworkEnergy):
         return torch.cat([target, angle.sin(), angle.cos()], -1)
 
 
-class BoundNoiseConditioned:
+class BoundNoiseConditioned(BoundNetworkEnergy):
     """A :class:`NoiseConditionedEnergy` with its observation bound; without a noise level, at the smallest."""
 
     def __init__(self, energy: NoiseConditionedEnergy, features: Float[Tensor, "B F"]) -> None:
         self.energy = energy
         self.features = features
+        self.bounds = energy.bounds
         self.sigmas = energy.sigmas
         self.weights = energy.head.weights()
 
-    def at(self, std: Float[Tensor, "B 1"], /) -> BoundEnergy:
-        """The energy at the noise level (B, 1) of each item, in the unit cube."""
-        seen = torch.cat([self.features, self.energy.level_features(std)], -1)
+    def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundMLPEnergy:
+        """See :class:`BoundEnergy`."""
+        seen = torch.cat([self.features, self.energy.level_features(sigma)], -1)
         context = self.energy.head.dense_features(seen).unsqueeze(1)
-        return BoundEnergy(self.weights, self.energy.bounds, context, None, reduced_precision())
+        return BoundMLPEnergy(self.weights, self.bounds, context, None, reduced_precision())
 
-    def finest(self) -> BoundEnergy:
+    def finest(self) -> BoundMLPEnergy:
         """The energy at the last level."""
         return self.at(self.features.new_full((len(self.features), 1), self.sigmas[-1]))
 
-    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`EnergyFn`."""
-        return self.finest()(action)
+    def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
+        """See :class:`BoundNetworkEnergy`."""
+        return self.finest().unit_energy(unit)
 
-    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`."""
-        return self.finest().action_gradient(action)
+    def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        """See :class:`BoundNetworkEnergy`."""
+        return self.finest().unit_gradient(unit)

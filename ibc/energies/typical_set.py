@@ -1,4 +1,4 @@
-"""A trained energy as a constraint: whatever is as good as what it was shown is allowed, and none of it better."""
+"""Turn a trained energy into a constraint that allows the typical set of its density."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ibc.energies.base import Energy, EnergyFn, action_gradient
+from ibc.energies.base import BoundEnergy, Energy, as_bound
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.spec import Obs
@@ -20,15 +20,15 @@ NUM_TYPICAL = 1024
 class TypicalSet(Energy):
     """``strength * max(0, E - <E> - margin)``, where ``<E>`` is the mean of E over its own density ``exp(-E)``.
 
-    For energies trained as densities (InfoNCE) on demonstrations without preference: inside what was demonstrated such
-    an energy is a constant but for the errors of training, and a sum with another energy would follow these errors.
-    Here the inside is flat, whatever number the energy has been learned up to. ``<E>``, the entropy of a density that
-    sums to one, is taken at every observation anew, by a sum over candidates spread evenly over the energy's box.
+    For energies trained as densities (InfoNCE) on demonstrations without preference: on demonstrated actions such an
+    energy is constant up to training errors, and a sum with another energy would follow these errors. This constraint
+    is flat there, and does not depend on the additive constant of the energy. ``<E>`` is computed for each observation
+    by a sum over candidates spread evenly over the energy's box.
 
     Args:
         energy: trained, with a box.
-        margin: how much worse than typical is still allowed, in nats.
-        strength: energy of one nat beyond that.
+        margin: allowed energy above the mean, in nats.
+        strength: energy of one nat beyond it.
 
     Raises:
         UserError: the energy has no box, or a number makes no sense.
@@ -38,52 +38,54 @@ class TypicalSet(Energy):
         super().__init__()
         if not isinstance(energy, Energy) or energy.limits() is None:
             raise UserError(
-                f"Typical needs an energy with a box, trained ones have; got a {type(energy).__name__}"
+                f"TypicalSet needs an energy with a box, trained ones have; got a {type(energy).__name__}"
             )
         if not (0 < strength < math.inf and math.isfinite(margin)):
             raise UserError(
-                f"Typical: strength={strength}, margin={margin}; allowed: positive, and any number"
+                f"TypicalSet: strength={strength}, margin={margin}; allowed: positive, and any number"
             )
         self.energy = energy
         self.margin = margin
         self.strength = strength
 
     def limits(self) -> Box | None:
-        """Those of the energy."""
+        """Return the box of the energy."""
         return self.energy.limits()
 
     @torch.no_grad()
-    def bind(self, obs: Obs) -> BoundTypical:
-        """See :class:`Energy`; the mean is taken here."""
-        fn, box = self.energy.bind(obs), self.limits()
+    def bind(self, obs: Obs) -> BoundTypicalSet:
+        """See :class:`Energy`; the mean is computed here."""
+        fn, box = as_bound(self.energy.bind(obs)), self.limits()
         assert box is not None
         batch = len(next(iter(obs.values())))
         energy = fn(box.spread(NUM_TYPICAL).expand(batch, -1, -1))
         typical = (torch.softmax(-energy, 1) * energy).sum(1, keepdim=True)
-        return BoundTypical(fn, typical + self.margin, self.strength)
+        return BoundTypicalSet(fn, typical + self.margin, self.strength)
 
 
-class BoundTypical:
-    """A :class:`TypicalSet` with its observation bound; ``level`` (B, 1) is the highest energy that is allowed."""
+class BoundTypicalSet(BoundEnergy):
+    """A :class:`TypicalSet` with its observation bound; ``threshold`` (B, 1) is the highest energy that is feasible."""
 
-    def __init__(self, fn: EnergyFn, level: Float[Tensor, "B 1"], strength: float) -> None:
+    is_constrained = True
+
+    def __init__(self, fn: BoundEnergy, threshold: Float[Tensor, "B 1"], strength: float) -> None:
         self.fn = fn
-        self.level = level
+        self.threshold = threshold
         self.strength = strength
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`EnergyFn`."""
-        return self.strength * (self.fn(action) - self.level).clamp(min=0)
+        """See :class:`BoundEnergy`."""
+        return self.strength * (self.fn(action) - self.threshold).clamp(min=0)
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`."""
-        outside = self.strength * (self.fn(action) > self.level).unsqueeze(-1)
-        return outside * action_gradient(self.fn, action, create_graph=torch.is_grad_enabled())
+        """See :class:`BoundEnergy`."""
+        outside = self.strength * (self.fn(action) > self.threshold).unsqueeze(-1)
+        return outside * self.fn.action_gradient(action)
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
-        """See :class:`HasFeasible`."""
-        return self.fn(action) <= self.level
+        """See :class:`BoundEnergy`."""
+        return self.fn(action) <= self.threshold
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`HasFeasible`."""
+        """See :class:`BoundEnergy`."""
         return self(action)

@@ -1,4 +1,4 @@
-"""What a loss is: it turns a policy and a batch into a scalar, and knows nothing of optimizers."""
+"""Define a loss: a function of a policy and a batch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
+from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.random import RandomSource
 from ibc.spec import Batch
@@ -25,24 +26,24 @@ class Loss(Component, ABC):
     def __call__(
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """The scalar to be minimized and what is worth logging.
+        """Compute the scalar to be minimized, and metrics to log.
 
         Raises:
-            UserError: the policy does not offer what the loss needs.
+            UserError: the policy lacks what the loss needs.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a continued run needs of this loss; most remember nothing."""
+        """Return the state that a continued run needs; most losses have none."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
         if state:
-            raise ValueError(f"{type(self).__name__} remembers nothing, and is given {list(state)}")
+            raise ValueError(f"{type(self).__name__} has no state, and is given {list(state)}")
 
 
 def collect_state(parts: Sequence[Any]) -> dict[str, Tensor]:
-    """The memory of all parts that have one, under their positions."""
+    """Collect the states of all parts that have one, under their positions."""
     return {
         f"{i}.{name}": value
         for i, part in enumerate(parts)
@@ -52,7 +53,7 @@ def collect_state(parts: Sequence[Any]) -> dict[str, Tensor]:
 
 
 def restore_state(parts: Sequence[Any], state: dict[str, Tensor]) -> None:
-    """The inverse of :func:`collect_state`."""
+    """Restore what :func:`collect_state` returned."""
     for i, part in enumerate(parts):
         if hasattr(part, "state_dict"):
             mine = {
@@ -64,7 +65,7 @@ def restore_state(parts: Sequence[Any], state: dict[str, Tensor]) -> None:
 
 
 def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
-    """``owner``, once it is known to have what a loss needs of it.
+    """Return ``owner`` if it has what a loss needs.
 
     Attributes are looked up on the object: a runtime protocol would not see the submodules of an ``nn.Module`` on
     Python 3.12 and later.
@@ -77,8 +78,18 @@ def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
     return owner
 
 
+def unit_space(loss: Loss, policy: Any, batch: Batch) -> UnitSpace:
+    """Bind the policy's energy to the observations of a batch.
+
+    Raises:
+        UserError: the policy has no energy.
+    """
+    policy = required(loss, policy, "energy", "an energy")
+    return UnitSpace(policy.energy.bind(batch.obs), policy.bounds)
+
+
 def mismatch(loss: Loss, policy: object, need: str) -> UserError:
-    """The error for a loss that meets a policy it cannot train."""
+    """Make the error for a policy that the loss cannot train."""
     return UserError(
         f"{type(loss).__name__} trains policies that have {need}; {type(policy).__name__} has not"
     )

@@ -1,4 +1,4 @@
-"""Contrastive divergence: the demonstrated action down, what a chain finds up."""
+"""Contrastive divergence: lower the energy of demonstrated actions, raise that of negatives."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, action_gradient
-from ibc.losses.base import Loss, Metrics, collect_state, required, restore_state
+from ibc.energies import UnitSpace
+from ibc.losses.base import Loss, Metrics, collect_state, restore_state, unit_space
 from ibc.losses.negatives import Negatives
 from ibc.losses.regularizers import Regularizer
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -67,24 +66,22 @@ class ContrastiveDivergence(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        policy = required(self, policy, "energy", "an energy")
-        bounds = policy.bounds
-        energy_fn = policy.energy.bind(batch.obs)
-        positive = batch.action.unsqueeze(1)
-        sets = [draw(energy_fn, positive, bounds, rng) for draw in self.negatives]
+        space = unit_space(self, policy, batch)
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        sets = [draw(space, positive, rng) for draw in self.negatives]
         sizes = [wrong.shape[1] for wrong in sets]
         candidates = torch.cat([positive, *sets], 1)
-        energy = energy_fn(candidates)
+        energy = space.energy(candidates)
         right, *wrong = torch.split(energy, [1, *sizes], 1)
         gaps = torch.stack([right[:, 0] - other.mean(1) for other in wrong])
         loss = limited(gaps, self.margin, soft=self.soft).mean()
         metrics = {"gap": gaps.detach().mean(), "energy_positive": right.detach().mean()}
         for regularizer in self.regularizers:
-            value = regularizer(energy_fn, candidates, bounds, rng)
+            value = regularizer(space, candidates, rng)
             metrics[regularizer.name] = value.detach()
             loss = loss + value
         if self.entropy_weight > 0:
-            terms = [entropy_term(energy_fn, negatives, bounds) for negatives in sets]
+            terms = [entropy_term(space, negatives) for negatives in sets]
             term = torch.stack(terms).mean()
             metrics["entropy_term"] = term.detach()
             loss = loss + self.entropy_weight * term
@@ -106,14 +103,12 @@ def limited(gap: Tensor, margin: float | None, *, soft: bool) -> Tensor:
     return (F.softplus(gap + margin) if soft else (gap + margin).clamp(min=0)) - margin
 
 
-def entropy_term(
-    energy: EnergyFn, negatives: Float[Tensor, "B N A"], bounds: ActionBounds
-) -> Float[Tensor, ""]:
-    """``E(a') - H(a')`` for ``a'`` one gradient step on; its gradient reaches the parameters through ``a'`` alone."""
-    slope = action_gradient(energy, negatives.detach(), create_graph=True) * bounds.half_range
-    unit = bounds.to_unit(negatives.detach()) - LAST_STEP * slope
+def entropy_term(space: UnitSpace, negatives: Float[Tensor, "B N A"]) -> Float[Tensor, ""]:
+    """Compute ``E(a') - H(a')`` for ``a'`` one gradient step on; its gradient flows through ``a'`` alone."""
+    start = negatives.detach()
+    unit = start - LAST_STEP * space.gradient(start, create_graph=True)
     # dE/da' times a' has the gradient of E(a') with the parameters of E held.
-    there = action_gradient(energy, bounds.from_unit(unit.detach())).detach() * bounds.half_range
+    there = space.gradient(unit.detach()).detach()
     follow = (there * (unit - unit.detach())).sum(-1).mean()
     if negatives.shape[1] < 2:
         return follow

@@ -1,13 +1,12 @@
-"""A penalty on the slope of an energy, without which Langevin chains run away."""
+"""A penalty on the gradient of an energy, without which Langevin chains diverge in training."""
 
 from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, action_gradient
+from ibc.energies import UnitSpace
 from ibc.losses.regularizers import Regularizer
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
 
 
@@ -22,7 +21,7 @@ def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> F
 
 
 class GradientPenalty(Regularizer):
-    """Penalizes slopes above ``margin``, measured in the unit cube."""
+    """Penalizes gradients above ``margin``, in the unit cube."""
 
     name = "gradient_penalty"
 
@@ -31,12 +30,8 @@ class GradientPenalty(Regularizer):
         self.margin = margin
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        action: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, unit: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Float[Tensor, ""]:
-        """The weighted penalty, differentiable in the energy's parameters."""
-        gradient = action_gradient(energy, action.detach(), create_graph=True) * bounds.half_range
+        """See :class:`Regularizer`."""
+        gradient = space.gradient(unit.detach(), create_graph=True)
         return self.weight * gradient_penalty(gradient, self.margin).mean()

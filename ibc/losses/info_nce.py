@@ -1,4 +1,4 @@
-"""InfoNCE: the demonstrated action must be recognized among wrong ones."""
+"""InfoNCE: classify the demonstrated action among negatives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics, collect_state, required, restore_state
+from ibc.losses.base import Loss, Metrics, collect_state, restore_state, unit_space
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.negatives import Negatives
 from ibc.losses.regularizers import Regularizer
@@ -33,9 +33,9 @@ class InfoNCE(Loss):
     terms are averaged.
 
     Args:
-        negatives: where the wrong actions come from; at least one kind.
+        negatives: at least one kind.
         temperature: of the softmax.
-        gradient_penalty: keeps the energy's slope in check; needed where negatives come from Langevin chains.
+        gradient_penalty: needed if negatives come from Langevin chains.
         regularizers: further penalties.
     """
 
@@ -56,15 +56,13 @@ class InfoNCE(Loss):
     def __call__(
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """See :class:`Loss`. ``chance`` is the level of a policy that has learned nothing, ln(1 + N)."""
-        policy = required(self, policy, "energy", "an energy")
-        bounds = policy.bounds
-        energy_fn = policy.energy.bind(batch.obs)
-        positive = batch.action.unsqueeze(1)
-        sets = [draw(energy_fn, positive, bounds, rng) for draw in self.negatives]
+        """See :class:`Loss`. ``chance`` is the loss of an untrained energy, ln(1 + N)."""
+        space = unit_space(self, policy, batch)
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        sets = [draw(space, positive, rng) for draw in self.negatives]
         sizes = [negatives.shape[1] for negatives in sets]
         candidates = torch.cat([positive, *sets], dim=1)
-        energy = energy_fn(candidates)
+        energy = space.energy(candidates)
         right, *wrong = torch.split(energy, [1, *sizes], dim=1)
         terms = [info_nce(torch.cat([right, w], 1), self.temperature).mean() for w in wrong]
         loss = torch.stack(terms).mean()
@@ -75,7 +73,7 @@ class InfoNCE(Loss):
             "energy_negative": energy[:, 1:].detach().mean(),
         }
         for regularizer in self.regularizers:
-            penalty = regularizer(energy_fn, candidates, bounds, rng)
+            penalty = regularizer(space, candidates, rng)
             metrics[regularizer.name] = penalty.detach()
             loss = loss + penalty
         return loss, metrics

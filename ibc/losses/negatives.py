@@ -1,4 +1,4 @@
-"""Where the wrong actions come from, with which an energy learns to tell the right one."""
+"""Negatives: actions that are compared with the demonstrated one."""
 
 from __future__ import annotations
 
@@ -10,46 +10,37 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
-from ibc.energies import EnergyFn
+from ibc.energies import UnitSpace
 from ibc.errors import UserError
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
-from ibc.samplers import Sampler, uniform_proposal
+from ibc.samplers import Sampler
 
 
 class Negatives(Component, ABC):
-    """Draws actions that stand against the demonstrated one."""
+    """Draws actions that are compared with the demonstrated one."""
 
     @abstractmethod
     def __call__(
-        self,
-        energy: EnergyFn,
-        positive: Float[Tensor, "B 1 A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """Detached actions in environment units."""
+        """Draw detached actions, in the unit cube, given the demonstrated one there."""
 
 
 class UniformNegatives(Negatives):
-    """Spread evenly over the search box: unbiased, and blind to detail in many dimensions."""
+    """Uniform over the search box: unbiased, and of little use in many dimensions."""
 
     def __init__(self, num: int) -> None:
         self.num = num
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        positive: Float[Tensor, "B 1 A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        return uniform_proposal(len(positive), self.num, bounds, rng)
+        return space.uniform(len(positive), self.num, rng)
 
 
 class SampledNegatives(Negatives):
-    """What a sampler finds from an even spread: the actions the energy wrongly believes in (IBC paper, B.3).
+    """What a sampler finds from uniform candidates: wrong actions of low energy (IBC paper, B.3).
 
     These are distributed by the energy itself, for which InfoNCE makes no correction (Singh et al. 2023, section 3).
     """
@@ -62,15 +53,11 @@ class SampledNegatives(Negatives):
         self.sampler = sampler
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        positive: Float[Tensor, "B 1 A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        init = uniform_proposal(len(positive), self.sampler.num_candidates, bounds, rng)
-        found = self.sampler(energy, init, bounds, rng).action
+        init = space.uniform(len(positive), self.sampler.num_candidates, rng)
+        found = self.sampler(space, init, rng).action
         if found.shape[1] < self.num:
             raise UserError(
                 f"{self.num} negatives are wanted of a sampler that ends with {found.shape[1]} candidates"
@@ -99,16 +86,11 @@ class NeighborNegatives(Negatives):
         self.max_std = max_std
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        positive: Float[Tensor, "B 1 A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
         batch, _, size = positive.shape
         span = math.log(self.max_std / self.min_std)
         std = self.min_std * torch.exp(span * rng.uniform(batch, 1, 1))
         draws = std * rng.normal(batch, 1 + self.num, size)
-        center = bounds.to_unit(positive) + draws[:, :1]
-        return bounds.from_unit(center + draws[:, 1:])
+        return positive + draws[:, :1] + draws[:, 1:]

@@ -1,4 +1,4 @@
-"""Denoising score matching of an energy that knows the level of noise."""
+"""Denoising score matching of a noise-conditioned energy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import action_gradient
-from ibc.losses.base import Loss, Metrics, mismatch, required
+from ibc.losses.base import Loss, Metrics, mismatch, unit_space
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -30,20 +29,15 @@ class NoiseConditionedScoreMatching(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        policy = required(self, policy, "energy", "an energy")
-        energy_fn = policy.energy.bind(batch.obs)
-        sigmas = getattr(energy_fn, "sigmas", None)
-        if sigmas is None:
+        space = unit_space(self, policy, batch)
+        if not space.sigmas:
             raise mismatch(
                 self, policy.energy, "levels of noise (policy=implicit_noise_conditioned)"
             )
-        bounds = policy.bounds
-        right = bounds.to_unit(batch.action).unsqueeze(1)
-        high, low = sigmas[0], sigmas[-1]
+        right = space.bounds.to_unit(batch.action).unsqueeze(1)
+        high, low = space.sigmas[0], space.sigmas[-1]
         std = low * (high / low) ** rng.uniform(len(right), 1)
         shift = std.unsqueeze(1) * rng.normal(*right.shape)
-        perturbed = bounds.from_unit(right + shift)
-        gradient = action_gradient(energy_fn.at(std), perturbed, create_graph=True)
-        gradient = gradient * bounds.half_range
+        gradient = space.at(std).gradient(right + shift, create_graph=True)
         loss = ((gradient - shift) / (std.unsqueeze(1) + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}

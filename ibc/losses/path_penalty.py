@@ -1,4 +1,4 @@
-"""A penalty on the slope of an energy all along the chains that look for negatives."""
+"""A penalty on the gradient of an energy all along the chains that draw negatives."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, action_gradient, low_precision
+from ibc.energies import UnitSpace
 from ibc.losses.gradient_penalty import GradientPenalty
 from ibc.losses.regularizers import Regularizer
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
-from ibc.samplers import Sampler, uniform_proposal
+from ibc.samplers import Sampler
 
 
-class Recorder:
-    """An energy that remembers the actions at which its slope was asked for."""
+class RecordingSpace(UnitSpace):
+    """A unit space that records the actions at which its gradient is computed."""
 
-    def __init__(self, energy: EnergyFn) -> None:
-        self.energy = low_precision(energy)
+    def __init__(self, space: UnitSpace) -> None:
+        super().__init__(space.bound.low_precision(), space.bounds)
         self.visited: list[Tensor] = []
 
-    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`EnergyFn`."""
-        return self.energy(action)
+    def gradient(
+        self, unit: Float[Tensor, "B N A"], *, create_graph: bool = False
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`UnitSpace`."""
+        self.visited.append(unit.detach())
+        return super().gradient(unit, create_graph=create_graph)
 
-    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`."""
-        self.visited.append(action.detach())
-        return action_gradient(self.energy, action)
+    def low_precision(self) -> UnitSpace:
+        """Return the space itself, so that all actions are recorded."""
+        return self
 
 
 class PathPenalty(Regularizer):
-    """The gradient penalty at *all* steps of chains from an even spread, not only where they end.
+    """The gradient penalty at *all* steps of chains from uniform candidates, not only where they end.
 
-    An energy that is tame where chains end can still be steep on the way, where a step then leads astray. (The official
-    code has it as the choice between the final step and all.)
+    An energy that is flat where chains end can still be steep on the way. (The official code offers the final step or
+    all.)
 
     Args:
         sampler: makes the chains; one that follows gradients.
@@ -53,14 +54,9 @@ class PathPenalty(Regularizer):
         self.penalty = GradientPenalty(weight=weight, margin=margin)
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        action: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, unit: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Float[Tensor, ""]:
         """See :class:`Regularizer`."""
-        recorder = Recorder(energy)
-        init = uniform_proposal(len(action), self.chains, bounds, rng)
-        self.sampler(recorder, init, bounds, rng)
-        return self.penalty(energy, torch.cat(recorder.visited, 1), bounds, rng)
+        recorded = RecordingSpace(space)
+        self.sampler(recorded, space.uniform(len(unit), self.chains, rng), rng)
+        return self.penalty(space, torch.cat(recorded.visited, 1), rng)

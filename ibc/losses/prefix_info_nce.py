@@ -1,4 +1,4 @@
-"""InfoNCE of every action dimension by itself, given the ones before it."""
+"""InfoNCE of each action dimension given those before it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ibc.losses.base import (
     Metrics,
     collect_state,
     mismatch,
-    required,
     restore_state,
+    unit_space,
 )
 from ibc.losses.info_nce import info_nce
 from ibc.losses.negatives import Negatives
@@ -27,11 +27,11 @@ from ibc.spec import Batch
 class PrefixInfoNCE(Loss):
     """``sum_j InfoNCE`` of ``E_j(o, a_1..a_j)``, all dimensions at once (IBC paper, appendix B.2, for algorithm 2).
 
-    What comes before a dimension is the demonstrated action (teacher forcing), so each term is a problem of one
-    dimension, where a few dozen negatives cover everything.
+    The earlier dimensions are those of the demonstrated action (teacher forcing), so each term has one dimension, which
+    a few dozen negatives cover.
 
     Args:
-        negatives: column j of what they draw stands against the demonstrated ``a_j``; kinds have terms of their own.
+        negatives: their column j is compared with the demonstrated ``a_j``; each kind has a term of its own.
         temperature: of the softmax.
     """
 
@@ -45,16 +45,14 @@ class PrefixInfoNCE(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        policy = required(self, policy, "energy", "an energy")
-        energy_fn = policy.energy.bind(batch.obs)
-        conditionals = getattr(energy_fn, "conditionals", None)
-        if conditionals is None:
+        space = unit_space(self, policy, batch)
+        if not space.is_autoregressive:
             raise mismatch(self, policy.energy, "prefix energies (policy=implicit_autoregressive)")
-        positive = batch.action.unsqueeze(1)
-        sets = [draw(energy_fn, positive, policy.bounds, rng) for draw in self.negatives]
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        sets = [draw(space, positive, rng) for draw in self.negatives]
         sizes = [wrong.shape[1] for wrong in sets]
         values = torch.cat([positive, *sets], 1).unsqueeze(1)
-        energy = conditionals(positive, values)[:, 0].transpose(1, 2)
+        energy = space.bound.conditionals(positive, values)[:, 0].transpose(1, 2)
         right, *wrong = torch.split(energy.flatten(0, 1), [1, *sizes], 1)
         terms = [info_nce(torch.cat([right, other], 1), self.temperature) for other in wrong]
         size = positive.shape[-1]

@@ -1,4 +1,4 @@
-"""Ranking NCE: InfoNCE that knows how its negatives were drawn, with a proposal that is trained beside the energy."""
+"""Ranking NCE: InfoNCE corrected for the density of its negatives, which is trained beside the energy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics, mismatch, required
+from ibc.losses.base import Loss, Metrics, mismatch, unit_space
 from ibc.losses.info_nce import info_nce
-from ibc.nn.densities import BoundDensity
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -29,8 +28,8 @@ def ranking_nce(
 class RankingNCE(Loss):
     """Ranking NCE with negatives from the energy's own proposal density (Singh et al. 2023, section 4).
 
-    The proposal is trained by maximum likelihood on the demonstrations and never by the ranking: an adversary would
-    leave the actions it is meant to cover.
+    The proposal is trained by maximum likelihood on the demonstrations and never by the ranking, so that it keeps
+    covering them.
 
     Args:
         num: negatives.
@@ -49,24 +48,21 @@ class RankingNCE(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        policy = required(self, policy, "energy", "an energy")
-        energy_fn = policy.energy.bind(batch.obs)
-        density: BoundDensity | None = getattr(energy_fn, "density", None)
-        if density is None:
+        space = unit_space(self, policy, batch)
+        proposal = space.bound.density
+        if proposal is None:
             raise mismatch(self, policy.energy, "a proposal density (policy=implicit_ranked)")
-        bounds, proposal = policy.bounds, density
-        positive = bounds.to_unit(batch.action).unsqueeze(1)
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
         unit = torch.cat([positive, proposal.sample(self.num, rng)], 1)
         log_proposal = proposal.log_prob(unit)
-        ranking = ranking_nce(
-            energy_fn(bounds.from_unit(unit)), log_proposal.detach(), self.temperature
-        ).mean()
+        energy = space.energy(unit)
+        ranking = ranking_nce(energy, log_proposal.detach(), self.temperature).mean()
         likelihood = log_proposal[:, 0].mean()
         metrics = {
             "ranking_nce": ranking.detach(),
             "chance": ranking.new_tensor(math.log(1 + self.num)),
             "proposal_nll": -likelihood.detach(),
         }
-        if not likelihood.requires_grad:  # nothing to be learned about a fixed proposal
+        if not likelihood.requires_grad:  # a fixed proposal
             return ranking, metrics
         return ranking - self.likelihood_weight * likelihood, metrics

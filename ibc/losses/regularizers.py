@@ -1,4 +1,4 @@
-"""What keeps energies in check besides the objective."""
+"""Penalties on energies beside the objective."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
-from ibc.energies import EnergyFn
-from ibc.nn import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 
 
@@ -24,17 +23,19 @@ class Regularizer(Component, ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        energy: EnergyFn,
-        action: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, unit: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Float[Tensor, ""]:
-        """The weighted penalty, differentiable in the energy's parameters."""
+        """Compute the weighted penalty, differentiable in the energy's parameters.
+
+        Args:
+            space: the bound energy.
+            unit: the actions that the loss compares, in the unit cube.
+            rng: random numbers.
+        """
 
 
 class EnergyMagnitude(Regularizer):
-    """``weight * mean E^2``: ties the level of energies, of which a difference knows nothing (Du and Mordatch 2019)."""
+    """``weight * mean E^2``, which fixes the additive constant of energies (Du and Mordatch 2019)."""
 
     name = "energy_magnitude"
 
@@ -42,11 +43,7 @@ class EnergyMagnitude(Regularizer):
         self.weight = weight
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        action: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, unit: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Float[Tensor, ""]:
         """See :class:`Regularizer`."""
-        return self.weight * energy(action.detach()).square().mean()
+        return self.weight * space.energy(unit.detach()).square().mean()

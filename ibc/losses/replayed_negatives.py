@@ -1,4 +1,4 @@
-"""Negatives that persist: chains go on, step after step of training, from where they were left."""
+"""Negatives from persistent chains, which continue in each step of training."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ibc.energies import EnergyFn
+from ibc.energies import UnitSpace
 from ibc.losses.negatives import Negatives
-from ibc.nn import ActionBounds
 from ibc.random import RandomSource
-from ibc.samplers import Sampler, uniform_proposal
+from ibc.samplers import Sampler
 
 #: Odd numbers whose products with the bits of an action scatter it over the table (multiplicative hashing, Knuth 6.4).
 SCATTER = 0x9E3779B1
 
 
 class ReplayedNegatives(Negatives):
-    """Each example's chains continue when it comes round again (Tieleman 2008; Du and Mordatch 2019, section 3).
+    """Each example's chains continue whenever it is drawn again (Tieleman 2008; Du and Mordatch 2019, section 3).
 
-    Short chains from an even spread never get far in many dimensions; continued, they do, at the price of being
-    somewhat out of date. A few are begun anew each time. Chains are kept in a table by their demonstrated action; two
-    examples that share a place merely continue each other's.
+    Short chains from uniform candidates do not converge in many dimensions; persistent ones do, with the energy of
+    earlier steps. Some are restarted each time. Chains are stored in a hash table by their demonstrated action; two
+    examples in one place continue each other's chains.
 
     Args:
         num: negatives, and chains of an example.
-        sampler: takes the chains a little further.
-        restart: the part of the chains that begin anew, each time.
+        sampler: continues the chains.
+        restart: the part of the chains that are restarted each time.
         table_size: places of the table.
     """
 
@@ -42,26 +41,22 @@ class ReplayedNegatives(Negatives):
         self.chains: Tensor | None = None
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        positive: Float[Tensor, "B 1 A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
         """See :class:`Negatives`."""
-        fresh = uniform_proposal(len(positive), self.num, bounds, rng)
-        if self.chains is None:  # NaN: nobody has been here
+        fresh = space.uniform(len(positive), self.num, rng)
+        if self.chains is None:  # NaN: no chain yet
             self.chains = fresh.new_full((self.table_size, *fresh.shape[1:]), torch.nan)
         place = self.place_of(positive[:, 0])
-        old = bounds.from_unit(self.chains[place])
+        old = self.chains[place]
         anew = rng.uniform(len(positive), self.num) < self.restart
         init = torch.where(anew.unsqueeze(-1) | torch.isnan(old), fresh, old)
-        found = self.sampler(energy, init, bounds, rng).action[:, : self.num]
-        self.chains[place] = bounds.to_unit(found)
+        found = self.sampler(space, init, rng).action[:, : self.num]
+        self.chains[place] = found
         return found
 
     def place_of(self, action: Float[Tensor, "B A"]) -> Int[Tensor, " B"]:
-        """Where the chains of these demonstrated actions are kept."""
+        """Compute the places of the chains of these demonstrated actions (unit cube)."""
         bits = action.float().contiguous().view(torch.int32).long() & 0xFFFFFFFF
         place = torch.zeros_like(bits[:, 0])
         for column in bits.unbind(1):
@@ -69,9 +64,9 @@ class ReplayedNegatives(Negatives):
         return (place >> 8) % self.table_size
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The chains, so that an interrupted run goes on exactly."""
+        """Return the chains, so that an interrupted run continues exactly."""
         return {} if self.chains is None else {"chains": self.chains}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of :meth:`state_dict`."""
+        """Restore what :meth:`state_dict` returned."""
         self.chains = state.get("chains")

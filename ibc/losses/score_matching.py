@@ -1,4 +1,4 @@
-"""Denoising: the energy's gradient must point from a shaken action back to the demonstrated one."""
+"""Denoising score matching."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import action_gradient
-from ibc.losses.base import Loss, Metrics, required
+from ibc.losses.base import Loss, Metrics, unit_space
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -19,14 +18,14 @@ class DenoisingScoreMatching(Loss):
     For ``y = a + sigma * xi`` the loss is ``|dE/dy - (y - a)|^2 / (sigma + floor)^2``, averaged over dimensions. Its
     optimum is ``dE/dy = y - E[a | y, o]``, the residual of the least-squares denoiser (Vincent 2011; without a noise
     level as input, Sun et al. 2025): minima at the demonstrated actions, with curvature one, so that a gradient step of
-    one lands on them. Every example gives a target for *each* action dimension, where InfoNCE gives one number; in many
-    dimensions that is what makes an energy precise in minutes. What it does not learn is the relative depth of minima
-    that no noise connects.
+    one lands on them. Every example gives a target for *each* action dimension, where InfoNCE gives one number;
+    this makes an energy precise in many dimensions. It does not determine the relative depth of minima that no noise
+    connects.
 
     Args:
         min_std, max_std: of the noise; sigma is ``min_std + (max_std - min_std) * u^2`` with u uniform.
         floor: errors below this size are not magnified further.
-        num: shaken copies of each example.
+        num: perturbed copies of each example.
     """
 
     def __init__(
@@ -43,14 +42,11 @@ class DenoisingScoreMatching(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """See :class:`Loss`."""
-        policy = required(self, policy, "energy", "an energy")
-        bounds = policy.bounds
-        right = bounds.to_unit(batch.action).unsqueeze(1)
+        space = unit_space(self, policy, batch)
+        right = space.bounds.to_unit(batch.action).unsqueeze(1)
         count, _, size = right.shape
         std = self.min_std + (self.max_std - self.min_std) * rng.uniform(count, self.num, 1) ** 2
         shift = std * rng.normal(count, self.num, size)
-        perturbed = bounds.from_unit(right + shift)
-        gradient = action_gradient(policy.energy.bind(batch.obs), perturbed, create_graph=True)
-        gradient = gradient * bounds.half_range
+        gradient = space.gradient(right + shift, create_graph=True)
         loss = ((gradient - shift) / (std + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}

@@ -12,10 +12,10 @@ from ibc.policies.baselines import (
 from ibc.policies.composed import ComposedPolicy
 from ibc.policies.implicit import ImplicitPolicy
 from ibc.policies.loading import load_policy
-from ibc.policies.modes import Answers, distinct_answers, doubt
+from ibc.policies.modes import ActionModes, action_modes, ood_score
 
 __all__ = [
-    "Answers",
+    "ActionModes",
     "CVAEPolicy",
     "CategoricalPolicy",
     "ComposedPolicy",
@@ -25,7 +25,7 @@ __all__ = [
     "MSEPolicy",
     "NearestNeighborPolicy",
     "Policy",
-    "distinct_answers",
-    "doubt",
+    "action_modes",
     "load_policy",
+    "ood_score",
 ]

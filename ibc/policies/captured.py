@@ -1,15 +1,15 @@
-"""Searches recorded once and replayed: on a GPU, one launch instead of thousands."""
+"""Searches that are recorded once and replayed: on a GPU, one launch instead of thousands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ibc.policies.search import SearchResult
 from ibc.random import RandomSource
-from ibc.samplers import Candidates
 from ibc.spec import Obs
 
 #: Eager runs before a recording, in which libraries choose their kernels and allocate their workspaces.
@@ -18,16 +18,16 @@ WARM_UPS = 3
 MOST_RECORDINGS = 8
 
 
-#: What is recorded: a search, called with observations and a source of random numbers.
-Search = Callable[[Obs, RandomSource], Candidates]
-#: Does what was recorded again, on the same memory.
+#: A search from observations and a source of random numbers.
+Search = Callable[[Obs, RandomSource], SearchResult]
+#: Repeats what was recorded, on the same memory.
 Replay = Callable[[], None]
-#: Records work: its results, and how it is replayed.
-Capture = Callable[[Callable[[], Candidates]], tuple[Candidates, Replay]]
+#: Records work; returns its result and how it is replayed.
+Capture = Callable[[Callable[[], SearchResult]], tuple[SearchResult, Replay]]
 
 
-def capture_cuda_graph(work: Callable[[], Candidates]) -> tuple[Candidates, Replay]:
-    """``work`` as a CUDA graph (PyTorch documentation, "CUDA Graphs").
+def capture_cuda_graph(work: Callable[[], SearchResult]) -> tuple[SearchResult, Replay]:
+    """Record ``work`` as a CUDA graph (PyTorch documentation, "CUDA Graphs").
 
     Raises:
         RuntimeError: ``work`` waits for the device, and so cannot be recorded.
@@ -45,47 +45,52 @@ def capture_cuda_graph(work: Callable[[], Candidates]) -> tuple[Candidates, Repl
 
 
 class CapturedSearch:
-    """A search that is recorded at the first call of each kind and replayed after that, with the same results.
+    """Records a search at the first call of each kind and replays it after that, with the same results.
 
-    What varies is copied to where the recording reads it: the observation, and every random number, drawn before the
-    replay in the order in which the search asked for it. What cannot be recorded, such as a chain that ends early, is
-    searched as ever.
+    The inputs are copied to the memory that the recording reads: the observation, and all random numbers, drawn before
+    the replay in the order of the search. A search that cannot be recorded, such as one that ends early, is run
+    directly.
 
     Args:
-        search: draws the same shapes of noise whenever observations have the same shapes.
-        capture: how work is recorded.
+        capture: records work.
     """
 
-    def __init__(self, search: Search, capture: Capture = capture_cuda_graph) -> None:
-        self.search = search
+    def __init__(self, capture: Capture = capture_cuda_graph) -> None:
         self.capture = capture
         self._recordings: dict[Hashable, _Recording | None] = {}
 
-    def __call__(self, obs: Obs, rng: RandomSource, kind: Hashable) -> Candidates:
-        """What ``search(obs, noise)`` returns; ``kind`` must differ wherever more than the values do."""
+    def __call__(self, search: Search, obs: Obs, rng: RandomSource, kind: Hashable) -> SearchResult:
+        """Return ``search(obs, rng)``.
+
+        Args:
+            search: draws random numbers of the same shapes whenever observations have the same shapes.
+            obs: its first argument.
+            rng: its second argument.
+            kind: must differ between searches that differ by more than the values of the observations.
+        """
         shapes = tuple((name, array.shape, array.dtype) for name, array in sorted(obs.items()))
         key = (kind, shapes)
         known = key in self._recordings
-        recording = self._recordings.pop(key) if known else self._record(obs, rng)
+        recording = self._recordings.pop(key) if known else self._record(search, obs, rng)
         self._recordings[key] = recording
         while len(self._recordings) > MOST_RECORDINGS:
             del self._recordings[next(iter(self._recordings))]
-        return self.search(obs, rng) if recording is None else recording(obs, rng)
+        return search(obs, rng) if recording is None else recording(obs, rng)
 
-    def _record(self, obs: Obs, rng: RandomSource) -> _Recording | None:
+    def _record(self, search: Search, obs: Obs, rng: RandomSource) -> _Recording | None:
         inputs = {name: array.clone() for name, array in obs.items()}
         tape = _Tape(next(iter(obs.values())).device)
         try:
-            self.search(inputs, tape)  # finds out which random numbers are asked for
+            search(inputs, tape)  # finds out which random numbers are drawn
             tape.closed = True
-            out, replay = self.capture(_Rewound(self.search, inputs, tape))
+            out, replay = self.capture(_Rewound(search, inputs, tape))
         except RuntimeError:
             return None
         return _Recording(inputs, tape, out, replay)
 
 
 class _Tape:
-    """Noise from tensors that stay where they are; until ``closed``, every request adds one."""
+    """Random numbers from tensors of fixed memory; until ``closed``, every request adds one."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -105,7 +110,7 @@ class _Tape:
         return self._draw(shape, normal=True)
 
     def fill(self, rng: RandomSource) -> None:
-        """Fresh numbers in all tensors."""
+        """Draw new numbers into all tensors."""
         for normal, tensor in self.draws:
             tensor.copy_(rng.normal(*tensor.shape) if normal else rng.uniform(*tensor.shape))
 
@@ -116,7 +121,7 @@ class _Tape:
             return draw.clone()
         expected, tensor = self.draws[self._next]
         if tensor.shape != shape or expected != normal:
-            raise RuntimeError("the search asks for other random numbers each time")
+            raise RuntimeError("the search draws other random numbers each time")
         self._next += 1
         return tensor.clone()  # a search may change what it is given
 
@@ -129,7 +134,7 @@ class _Rewound:
     inputs: Obs
     tape: _Tape
 
-    def __call__(self) -> Candidates:
+    def __call__(self) -> SearchResult:
         self.tape.rewind()
         return self.search(self.inputs, self.tape)
 
@@ -138,12 +143,12 @@ class _Rewound:
 class _Recording:
     inputs: Obs
     tape: _Tape
-    out: Candidates
+    out: SearchResult
     replay: Replay
 
-    def __call__(self, obs: Obs, rng: RandomSource) -> Candidates:
+    def __call__(self, obs: Obs, rng: RandomSource) -> SearchResult:
         for name, array in obs.items():
             self.inputs[name].copy_(array)
         self.tape.fill(rng)
         self.replay()
-        return Candidates(self.out.action.clone(), self.out.energy.clone())
+        return replace(self.out, action=self.out.action.clone(), energy=self.out.energy.clone())

@@ -1,4 +1,4 @@
-"""A trained policy that searches a composition instead of its own energy, without being trained again."""
+"""A trained policy that searches a composition instead of its own energy."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ibc.composition.bound import BoundComposition
-from ibc.energies import Box, Energy, EnergyFn, HasFeasible
+from ibc.energies import Box, Energy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics
 from ibc.policies.implicit import ImplicitPolicy
+from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import RandomSource
 from ibc.samplers import Candidates
-from ibc.samplers.base import score
 from ibc.spec import Obs
 
 
 class ComposedPolicy(Policy):
-    """``argmin_a`` of a composed energy, by the sampler of a trained policy, in the box of the composition.
+    """``argmin_a`` of a composed energy, by the search of a trained policy, in the box of the composition.
 
-    Energies only prefer. With ``hard``, the choice is the best *feasible* action among all that the search started
-    from and ended with; where none of them is feasible, it is the one that violates the constraints least, and
+    By their energies alone, constraints are preferences. With ``hard``, the action is the best *feasible* one among the
+    candidates that the search started from and ended with; if none is feasible, it is the one of least violation, and
     ``report()["feasible"]`` is 0.
 
     Args:
-        policy: whose sampler and unit cube are used.
-        energy: what is searched; ordinarily a composition that contains ``policy.energy``.
-        hard: whether constraints come before everything else.
+        policy: whose search and unit cube are used.
+        energy: to be minimized; ordinarily a composition that contains ``policy.energy``.
+        hard: whether constraints take precedence over the energy.
 
     Raises:
         UserError: the energy is about actions of another size, or its box is empty.
@@ -40,60 +40,46 @@ class ComposedPolicy(Policy):
         self.energy = energy
         self.hard = hard
         self.bounds = search_bounds(policy.bounds, energy.limits())
+        self._problem = SearchProblem(energy, self.bounds, keeps_init=hard)
         self._report: dict[str, Float[Tensor, " B"]] = {}
 
     def fit(self, dataset: Statistics) -> None:
-        """Raises UserError: a composition is made of what has been trained."""
+        """Raises UserError: the terms are trained before."""
         raise UserError("a composition is not trained; train its terms")
 
-    @torch.no_grad()
-    def search(self, obs: Obs, rng: RandomSource) -> Candidates:
-        """All candidates the sampler ends with; with ``hard``, those the search started from as well."""
-        return self._search(self.energy.bind(obs), obs, rng)
-
-    def _search(self, energy: EnergyFn, obs: Obs, rng: RandomSource) -> Candidates:
-        guide = self.policy.energy.bind(obs) if self.policy.guided else None
-        batch = len(next(iter(obs.values())))
-        init = self.policy.start(guide, batch, self.bounds, rng)
-        found = self.policy.sampler(energy, init, self.bounds, rng)
-        if not self.hard:
-            return found
-        wide = score(energy, init)
-        return Candidates(
-            torch.cat([found.action, wide.action], 1), torch.cat([found.energy, wide.energy], 1)
-        )
+    def search(self, obs: Obs, rng: RandomSource) -> SearchResult:
+        """Return the candidates the search ends with; with ``hard``, those it started from as well."""
+        return self.policy.search(obs, rng, self._problem)
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
         """See :class:`Policy`."""
-        energy = self.energy.bind(obs)
-        candidates = self._search(energy, obs, rng)
+        found = self.search(obs, rng)
+        bound = found.bound
+        chosen = self._feasible(found).best().unsqueeze(1) if self.hard else found.lowest(1).action
         self._report = {}
-        if self.hard:
-            if not isinstance(energy, HasFeasible):
-                raise UserError("hard=true needs a constraint among the terms")
-            feasible = energy.feasible(candidates.action)
-            if feasible.any(1).all():
-                violation = torch.zeros_like(candidates.energy)  # nobody will look at it
-            else:
-                violation = energy.violation(candidates.action)
-            candidates = first_feasible(candidates, feasible, violation)
-            best = candidates.energy.topk(1, dim=1, largest=False).indices  # as lowest() chooses
-            self._report["feasible"] = feasible.gather(1, best)[:, 0].float()
-        chosen = candidates.lowest(1).action
-        if isinstance(energy, HasFeasible) and not self.hard:
-            self._report["feasible"] = energy.feasible(chosen)[:, 0].float()
-        if isinstance(energy, BoundComposition):
-            self._report |= {name: e[:, 0] for name, e in energy.terms(chosen).items()}
+        if bound.is_constrained:
+            self._report["feasible"] = bound.feasible(chosen)[:, 0].float()
+        if isinstance(bound, BoundComposition):
+            self._report |= {name: e[:, 0] for name, e in bound.terms(chosen).items()}
         return chosen[:, 0]
 
+    def _feasible(self, found: SearchResult) -> Candidates:
+        if not found.bound.is_constrained:
+            raise UserError("hard=true needs a constraint among the terms")
+        feasible = found.bound.feasible(found.action)
+        violation = torch.zeros_like(found.energy)
+        if not feasible.any(1).all():
+            violation = found.bound.violation(found.action)
+        return first_feasible(found, feasible, violation)
+
     def report(self) -> dict[str, Float[Tensor, " B"]]:
-        """Whether each chosen action is ``feasible`` (0 or 1), and its energy by each term."""
+        """Return whether each chosen action is ``feasible`` (0 or 1), and its energy by each term."""
         return self._report
 
 
 def search_bounds(own: ActionBounds, box: Box | None) -> ActionBounds:
-    """The policy's unit cube, in which steps keep their size, with the box that is to be searched.
+    """Return the policy's unit cube, which keeps the step sizes, with the box as search box.
 
     Raises:
         UserError: the box is about actions of another size, or is empty.
@@ -116,9 +102,9 @@ def search_bounds(own: ActionBounds, box: Box | None) -> ActionBounds:
 def first_feasible(
     candidates: Candidates, feasible: Bool[Tensor, "B N"], violation: Float[Tensor, "B N"]
 ) -> Candidates:
-    """The candidates with the energies of infeasible ones raised so that the best is feasible if any is.
+    """Raise the energies of infeasible candidates, so that the best one is feasible if any is.
 
-    Where none is, only the least violation counts.
+    If none is, the energies are the violations.
     """
     some = feasible.any(1, keepdim=True)
     allowed = candidates.energy.masked_fill(~feasible, torch.inf)

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import EnergyFn, MLPEnergy, NetworkEnergy
+from ibc.energies import BoundEnergy, MLPEnergy, NetworkEnergy, UnitSpace, as_bound
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
-from ibc.nn.densities import BoundDensity
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.policies.captured import CapturedSearch
 from ibc.policies.default_sampler import default_sampler
+from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import RandomSource
-from ibc.samplers import Candidates, Sampler, uniform_proposal
+from ibc.samplers import Candidates, Sampler, score
 from ibc.spec import Obs, Spec
 
-#: How far around the previous action a warm search starts, in the unit cube.
+#: Standard deviation of initial candidates around the previous action, in the unit cube.
 WARM_STD = 0.05
 
 
 class ImplicitPolicy(Policy):
     """``argmin_a E(o, a)``, found by a sampler (IBC paper, equation 1).
 
-    ``sampler`` is an ordinary attribute: put another one there, and the trained policy searches in another way.
+    ``sampler`` is an ordinary attribute and can be exchanged on a trained policy.
 
-    ``init_std`` chooses where the search starts: None spreads the candidates evenly; a number puts the first one at
-    the energy's proposal and the others around it, at this standard deviation in the unit cube. An energy with a
-    proposal density starts from draws of that.
-
-    ``warm_start_fraction`` is the share of candidates that start at the last action of the previous decision and
-    around it, where there was one. It is for searches with few candidates and steps: the best action is rarely far
-    from the last.
+    Args:
+        spec: what the policy sees and does.
+        energy: :class:`MLPEnergy` if None.
+        sampler: the one that suits the energy if None.
+        init_std: None draws the first candidates uniformly; a number puts the first one at the energy's proposal and
+            the others around it, at this standard deviation in the unit cube. An energy with a proposal density gives
+            the first candidates itself.
+        warm_start_fraction: the share of candidates that start at the last action of the previous decision and around
+            it, if there was one. For searches with few candidates and steps.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class ImplicitPolicy(Policy):
         self.sampler = default_sampler(self.energy) if sampler is None else sampler
         self.init_std = init_std
         self.warm_start_fraction = warm_start_fraction
-        self._captured = CapturedSearch(self._search)
+        self._captured = CapturedSearch()
         if init_std is not None and getattr(self.energy, "proposal", None) is None:
             raise UserError(
                 "policy.init_std needs policy.energy.proposal=true: an energy that predicts where to start"
@@ -80,13 +83,12 @@ class ImplicitPolicy(Policy):
         self.energy.fit_actions(self.bounds.to_unit(dataset.actions()))
 
     def predict_unit(self, obs: Obs) -> Float[Tensor, "B A"]:
-        """The energy's proposal, in the unit cube.
+        """Return the energy's proposal, in the unit cube.
 
         Raises:
             UserError: it has none.
         """
-        energy = self.energy.bind(obs)
-        proposal: Tensor | None = getattr(energy, "proposal", None)
+        proposal = self.energy.bind(obs).proposal
         if proposal is None:
             raise UserError(
                 "this energy has no proposal, and so not a direct prediction; choose policy.energy.proposal=true"
@@ -94,51 +96,74 @@ class ImplicitPolicy(Policy):
         return proposal.squeeze(1)
 
     @torch.no_grad()
-    def search(self, obs: Obs, rng: RandomSource) -> Candidates:
-        """All candidates the sampler ends with, each with its energy; on a GPU, replayed where it can be."""
-        if not self.bounds.center.is_cuda:
-            return self._search(obs, rng)
-        # _version counts changes in place: of trained weights nothing prepared is used again.
-        weights = sum(parameter._version for parameter in self.parameters())
-        kind = (self.sampler, self.init_std, self.warm_start_fraction, self.training, weights)
-        return self._captured(obs, rng, kind)
+    def search(
+        self, obs: Obs, rng: RandomSource, problem: SearchProblem | None = None
+    ) -> SearchResult:
+        """Search for actions of low energy; on a GPU, a recorded search is replayed where that is possible.
 
-    def _search(self, obs: Obs, rng: RandomSource) -> Candidates:
-        energy = self.energy.bind(obs)
-        init = self.start(energy, len(next(iter(obs.values()))), self.bounds, rng)
+        Args:
+            obs: ``{name: (B, To, ...)}``.
+            rng: of the initial candidates and of the sampler.
+            problem: the policy's own energy in its own bounds if None.
+        """
+        problem = SearchProblem(self.energy, self.bounds) if problem is None else problem
+        if not self.bounds.center.is_cuda:
+            return self._search(problem, obs, rng)
+        # _version counts changes in place: a recording is not used with other weights.
+        modules = (self, problem.energy)
+        weights = sum(p._version for module in modules for p in module.parameters())
+        kind = (problem, self.sampler, self.init_std, self.warm_start_fraction, self.training)
+        return self._captured(partial(self._search, problem), obs, rng, (*kind, weights))
+
+    def _search(self, problem: SearchProblem, obs: Obs, rng: RandomSource) -> SearchResult:
+        bound = as_bound(problem.energy.bind(obs))
+        space = UnitSpace(bound, problem.bounds)
+        own = bound
+        if problem.energy is not self.energy and self._starts_from_energy:
+            own = self.energy.bind(obs)
+        init = self._init(own, space, len(next(iter(obs.values()))), rng)
         if self.warm_start_fraction > 0 and "previous_action" in obs:
-            init = self._warmed(init, obs["previous_action"], rng)
-        return self.sampler(energy, init, self.bounds, rng)
+            init = self._warm_started(init, obs["previous_action"], space, rng)
+        found = self.sampler(space, init, rng)
+        if problem.keeps_init:
+            scored = score(space, init)
+            found = Candidates(
+                torch.cat([found.action, scored.action], 1),
+                torch.cat([found.energy, scored.energy], 1),
+            )
+        return SearchResult(problem.bounds.from_unit(found.action), found.energy, bound)
 
     @property
-    def guided(self) -> bool:
-        """Whether a search starts where the energy says, and not from an even spread."""
+    def _starts_from_energy(self) -> bool:
+        """Whether the energy gives the initial candidates."""
         return self.init_std is not None or getattr(self.energy, "density", None) is not None
 
-    def start(
-        self, energy: EnergyFn | None, batch: int, bounds: ActionBounds, rng: RandomSource
+    def _init(
+        self, own: BoundEnergy, space: UnitSpace, batch: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """The candidates that a search in ``bounds`` starts from; ``energy`` need be given only if ``guided``."""
+        """Draw the initial candidates, given the policy's own energy."""
         count = self.sampler.num_candidates
-        density: BoundDensity | None = getattr(energy, "density", None)
-        proposal: Tensor | None = getattr(energy, "proposal", None)
-        if density is not None:
-            return bounds.from_unit(bounds.clamp_unit(density.sample(count, rng)))
-        if proposal is None or self.init_std is None:
-            return uniform_proposal(batch, count, bounds, rng)
+        if self._starts_from_energy and own.density is not None:
+            return space.clamp(own.density.sample(count, rng))
+        if self.init_std is None or own.proposal is None:
+            return space.uniform(batch, count, rng)
         shift = self.init_std * rng.normal(batch, count, self.spec.action_size)
         shift[:, 0] = 0.0
-        return bounds.from_unit(bounds.clamp_unit(proposal + shift))
+        return space.clamp(own.proposal + shift)
 
-    def _warmed(
-        self, init: Float[Tensor, "B N A"], previous: Float[Tensor, "B 1 D"], rng: RandomSource
+    def _warm_started(
+        self,
+        init: Float[Tensor, "B N A"],
+        previous: Float[Tensor, "B 1 D"],
+        space: UnitSpace,
+        rng: RandomSource,
     ) -> Float[Tensor, "B N A"]:
-        """``init`` with its first candidates moved to the previous action and around it; NaN where there was none."""
+        """Move the first candidates to the previous action and around it, where it is not NaN."""
         count = math.ceil(self.warm_start_fraction * init.shape[1])
-        unit = self.bounds.to_unit(previous.repeat(1, 1, self.spec.action_horizon))
+        unit = space.bounds.to_unit(previous.repeat(1, 1, self.spec.action_horizon))
         shift = WARM_STD * rng.normal(len(init), count, self.spec.action_size)
         shift[:, 0] = 0.0
-        warm = self.bounds.from_unit(self.bounds.clamp_unit(unit + shift))
+        warm = space.clamp(unit + shift)
         known = torch.isfinite(warm).all(-1, keepdim=True)
         return torch.cat([torch.where(known, warm, init[:, :count]), init[:, count:]], dim=1)
 

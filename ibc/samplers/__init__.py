@@ -1,8 +1,8 @@
-"""Procedures that search an energy for good actions."""
+"""Searches of an energy for low actions, and samplers of its density."""
 
 from ibc.samplers.annealed_langevin import AnnealedLangevin
 from ibc.samplers.autoregressive_dfo import AutoregressiveDFO
-from ibc.samplers.base import Candidates, Sampler, uniform_proposal
+from ibc.samplers.base import Candidates, Sampler, score
 from ibc.samplers.chain import Chain
 from ibc.samplers.dfo import DFO
 from ibc.samplers.gradient_descent import GradientDescent
@@ -28,5 +28,5 @@ __all__ = [
     "Sampler",
     "Tempering",
     "find_modes",
-    "uniform_proposal",
+    "score",
 ]

@@ -1,4 +1,4 @@
-"""Langevin dynamics through falling levels of noise."""
+"""Langevin dynamics through decreasing noise levels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient
+from ibc.energies import UnitSpace
 from ibc.errors import UserError
-from ibc.nn.action_bounds import ActionBounds
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 
 class AnnealedLangevin(Sampler):
-    """A few Langevin steps on each level of a leveled energy (Song and Ermon 2019, algorithm 1), then one clean step.
+    """Langevin steps at each noise level of a noise-conditioned energy (Song and Ermon 2019, algorithm 1).
 
     With ``U`` of curvature one, a step of size ``rate * sigma^2`` on ``U / sigma^2`` is ``a - rate U' / 2 + sqrt(rate)
     sigma xi``: the same part of the way at every level. It samples from the demonstrations' density up to errors of
@@ -35,28 +34,21 @@ class AnnealedLangevin(Sampler):
         self.rate = rate
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`.
 
         Raises:
             UserError: the energy has no levels.
         """
-        sigmas, at = getattr(energy, "sigmas", None), getattr(energy, "at", None)
-        if sigmas is None or at is None:
+        if not space.sigmas:
             raise UserError(
                 "annealed Langevin needs an energy with levels of noise: policy=implicit_noise_conditioned"
             )
-        unit = bounds.to_unit(init)
-        for level in sigmas:
-            blurred = at(unit.new_full((len(unit), 1), level))
+        unit = init
+        for sigma in space.sigmas:
+            blurred = space.at(unit.new_full((len(unit), 1), sigma))
             for _ in range(self.steps_per_level):
-                slope = action_gradient(blurred, bounds.from_unit(unit)) * bounds.half_range
-                shake = math.sqrt(self.rate) * level * rng.normal(*unit.shape)
-                unit = unit - 0.5 * self.rate * slope + shake
-        unit = unit - action_gradient(energy, bounds.from_unit(unit)) * bounds.half_range
-        return score(energy, bounds.from_unit(bounds.clamp_unit(unit)))
+                noise = math.sqrt(self.rate) * sigma * rng.normal(*unit.shape)
+                unit = unit - 0.5 * self.rate * blurred.gradient(unit) + noise
+        return score(space, space.clamp(unit - space.gradient(unit)))

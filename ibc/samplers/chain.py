@@ -1,4 +1,4 @@
-"""One sampler after another, each starting from the best of what the last one found."""
+"""A sequence of samplers, each starting from the best candidates of the one before."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler
 
 
 class Chain(Sampler):
-    """Runs ``samplers`` in turn; stage i starts from its own ``num_candidates`` best candidates of stage i - 1.
+    """Runs ``samplers`` in turn; each starts from the ``num_candidates`` best candidates of the one before.
 
     A wide, cheap search followed by a narrow, exact one is both faster and more precise than either.
     """
@@ -26,15 +25,11 @@ class Chain(Sampler):
         self.num_candidates = self.samplers[0].num_candidates
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`."""
-        candidates = self.samplers[0](energy, init, bounds, rng)
+        candidates = self.samplers[0](space, init, rng)
         for sampler in self.samplers[1:]:
             start = candidates.lowest(sampler.num_candidates)
-            candidates = sampler(energy, start.action, bounds, rng)
+            candidates = sampler(space, start.action, rng)
         return candidates

@@ -1,4 +1,4 @@
-"""Derivative-free optimization: resample the good candidates, shake them, repeat."""
+"""Derivative-free optimization: resample good candidates and perturb them, repeatedly."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, low_precision
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
-#: After a search by a coarse energy, so many of the last set are scored by the exact one, and returned.
+#: Candidates of the last set that are scored by the exact energy after a search in low precision, and returned.
 FINALISTS = 1024
 
 
 def resample(
     energy: Float[Tensor, "B N"], uniform: Float[Tensor, "B N"], temperature: float
 ) -> Int[Tensor, "B N"]:
-    """Indices drawn with replacement in proportion to ``exp(-energy / temperature)``, by inverting the CDF."""
+    """Draw indices with replacement in proportion to ``exp(-energy / temperature)``, by inverting the CDF."""
     logits = -energy / temperature
     cdf = torch.softmax(logits.double(), dim=1).cumsum(1)
     return torch.searchsorted(cdf, uniform.double() * cdf[:, -1:]).clamp_(max=energy.shape[1] - 1)
@@ -33,8 +32,8 @@ class DFO(Sampler):
     Args:
         num_candidates: candidates at the start, and all along.
         num_iterations: how often the candidates are scored.
-        noise_std: standard deviation of the first shake, in the unit cube.
-        shrink: factor on that deviation after each shake.
+        noise_std: standard deviation of the first perturbation, in the unit cube.
+        shrink: factor on that deviation after each perturbation.
         temperature: of the softmax by which candidates survive.
     """
 
@@ -54,24 +53,20 @@ class DFO(Sampler):
         self.temperature = temperature
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`."""
-        cheap = low_precision(energy)
+        cheap = space.low_precision()
         candidates = score(cheap, init)
         std = self.noise_std
         for _ in range(self.num_iterations - 1):
             uniform = rng.uniform(*candidates.energy.shape)
             survivors = candidates.take(resample(candidates.energy, uniform, self.temperature))
-            unit = bounds.to_unit(survivors.action) + std * rng.normal(*init.shape)
-            candidates = score(cheap, bounds.from_unit(bounds.clamp_unit(unit)))
+            unit = survivors.action + std * rng.normal(*init.shape)
+            candidates = score(cheap, space.clamp(unit))
             std *= self.shrink
-        if cheap is energy:
+        if cheap is space:
             return candidates
         if candidates.energy.shape[1] > FINALISTS:
             candidates = candidates.lowest(FINALISTS)
-        return score(energy, candidates.action)  # unsorted, as without a coarse energy
+        return score(space, candidates.action)  # unsorted, as without low precision

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo: long moves that keep the density exactly, each candidate accepted by itself."""
+"""Hamiltonian Monte Carlo, with a chain for each candidate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 from ibc.samplers.reflection import reflect
@@ -16,16 +15,16 @@ from ibc.samplers.reflection import reflect
 TUNING = 0.5
 #: Steps stay within these limits, in the unit cube.
 MIN_STEP, MAX_STEP = 1e-5, 1.0
-#: Each trajectory's step is shaken by this part, so that no period of the energy is ever met exactly.
+#: Each trajectory's step varies by this part, so that it never equals a period of the energy.
 JITTER = 0.2
 
 
 class HMC(Sampler):
     """Samples from ``exp(-E)`` within the box (Neal 2011, sections 3 and 5.1), one chain for each candidate.
 
-    A candidate receives a momentum, follows the energy's slope for ``num_leapfrog`` steps, is reflected by the walls,
-    and is accepted with probability ``min(1, exp(H - H'))`` by a draw of its own. The step is tuned for each
-    observation to the wanted rate of acceptance while the chain warms up, and then left alone.
+    A candidate receives a momentum, is moved by ``num_leapfrog`` leapfrog steps with reflection at the bounds, and is
+    accepted with probability ``min(1, exp(H - H'))``, independently of the others. The step size is tuned for each
+    observation to the target rate of acceptance in the first half of the chain, and then fixed.
 
     Args:
         num_candidates: independent chains.
@@ -53,24 +52,20 @@ class HMC(Sampler):
         self.target_accept = target_accept
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`."""
         batch, count, _ = init.shape
-        unit = bounds.to_unit(init)
-        now = score(energy, init).energy
+        unit = init
+        now = score(space, init).energy
         step = torch.full((batch, 1, 1), self.step_size).to(unit)
         for i in range(self.num_iterations):
             momentum = rng.normal(*unit.shape)
             jitter = 1 + JITTER * (2 * rng.uniform(batch, 1, 1) - 1)
-            moved, after = self.trajectory(energy, unit, momentum, step * jitter, bounds)
-            then = score(energy, bounds.from_unit(moved)).energy
+            moved, after = self.trajectory(space, unit, momentum, step * jitter)
+            then = score(space, moved).energy
             gain = now - then + 0.5 * (momentum.square().sum(-1) - after.square().sum(-1))
-            # A trajectory that has run to infinity is refused.
+            # A trajectory that has diverged is rejected.
             probability = torch.nan_to_num(gain.clamp(max=0.0).exp(), nan=0.0)
             accepted = rng.uniform(batch, count) < probability
             unit = torch.where(accepted.unsqueeze(-1), moved, unit)
@@ -79,27 +74,20 @@ class HMC(Sampler):
                 surplus = probability.mean(1).view(-1, 1, 1) - self.target_accept
                 step = step * torch.exp(surplus * (i + 1) ** -0.5)
                 step = step.clamp(MIN_STEP, MAX_STEP)
-        return score(energy, bounds.from_unit(unit))
+        return score(space, unit)
 
     def trajectory(
         self,
-        energy: EnergyFn,
+        space: UnitSpace,
         unit: Float[Tensor, "B N A"],
         momentum: Float[Tensor, "B N A"],
         step: Float[Tensor, "B 1 1"],
-        bounds: ActionBounds,
     ) -> tuple[Float[Tensor, "B N A"], Float[Tensor, "B N A"]]:
-        """Positions in the unit cube and momenta after the leapfrog steps; run backwards by reversing the momenta."""
-        momentum = momentum - 0.5 * step * self._slope(energy, unit, bounds)
+        """Return positions and momenta after the leapfrog steps, which reversed momenta undo."""
+        momentum = momentum - 0.5 * step * space.gradient(unit)
         for i in range(self.num_leapfrog):
-            unit, turned = reflect(unit + step * momentum, bounds)
+            unit, turned = reflect(unit + step * momentum, space)
             momentum = torch.where(turned, -momentum, momentum)
             last = i == self.num_leapfrog - 1
-            momentum = momentum - (0.5 if last else 1.0) * step * self._slope(energy, unit, bounds)
+            momentum = momentum - (0.5 if last else 1.0) * step * space.gradient(unit)
         return unit, momentum
-
-    @staticmethod
-    def _slope(
-        energy: EnergyFn, unit: Float[Tensor, "B N A"], bounds: ActionBounds
-    ) -> Float[Tensor, "B N A"]:
-        return action_gradient(energy, bounds.from_unit(unit)) * bounds.half_range

@@ -1,4 +1,4 @@
-"""Langevin steps made exact by accepting or refusing each of them."""
+"""The Metropolis-adjusted Langevin algorithm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The set of distinct good actions, where there is more than one answer."""
+"""Modes: distinct actions of low energy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Modes:
     """Distinct actions of low energy, best first; where there are fewer than K, the best is repeated.
 
     Attributes:
-        action: environment units.
+        action: in the space of the candidates.
         energy: of each.
-        found: which of them are modes of their own; the first always is.
+        found: which of them are modes; the first always is.
     """
 
     action: Float[Tensor, "B K A"]
@@ -27,7 +27,7 @@ class Modes:
 
     @property
     def candidates(self) -> Candidates:
-        """The same as candidates, for whatever takes them."""
+        """The modes as candidates."""
         return Candidates(self.action, self.energy)
 
 
@@ -39,16 +39,16 @@ def find_modes(
     radius: float,
     max_gap: float = float("inf"),
 ) -> Modes:
-    """The best candidate, then the best that is not near it, and so on: greedy suppression of neighbors.
+    """Select the best candidate, then the best that is not near it, and so on: greedy non-maximum suppression.
 
-    Candidates should have come to rest (a sampler that ends in gradient steps), or else every slope is full of modes.
+    Candidates should have converged (a sampler that ends in gradient steps), or every slope is full of modes.
 
     Args:
         candidates: of a search.
-        scale: environment units to one unit of distance, by dimension; half the range of the search box as a rule.
-        count: K, the most that are wanted.
+        scale: unit of distance in each dimension; half the range of the search box as a rule.
+        count: K, the largest number of modes.
         radius: candidates nearer than this to a better one, in the largest dimension, belong to its mode.
-        max_gap: actions whose energy exceeds the best by more are no answers.
+        max_gap: candidates whose energy exceeds the best by more are no modes.
 
     Raises:
         ValueError: a count or radius that is not positive.

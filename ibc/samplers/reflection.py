@@ -1,4 +1,4 @@
-"""The walls of the search box, seen by a chain that must not lose or heap up probability at them."""
+"""Reflection at the bounds of the search box, which keeps the density of a chain."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 
 
 def reflect(
-    unit: Float[Tensor, "B N A"], bounds: ActionBounds
+    unit: Float[Tensor, "B N A"], space: UnitSpace
 ) -> tuple[Float[Tensor, "B N A"], Bool[Tensor, "B N A"]]:
-    """Where a straight path to ``unit`` ends if the walls reflect it, and which directions are then reversed.
+    """Reflect a straight path to ``unit`` at the bounds; return its end and which directions are reversed.
 
-    The map keeps volume and can be run backwards, which clipping cannot: a clipped chain heaps probability on the
-    walls. A dimension of no width stays at its one value.
+    The map preserves volume and is reversible. Clipping is not: a clipped chain accumulates probability at the bounds.
+    A dimension of no width stays at its one value.
     """
-    low, width = bounds.unit_low, bounds.unit_high - bounds.unit_low
+    low, width = space.low, space.high - space.low
     free = width > 0
     period = torch.where(free, 2 * width, torch.ones_like(width))
     phase = torch.remainder(unit - low, period)
     turned = (phase > width) & free
     inside = low + torch.where(turned, period - phase, phase) * free
-    return bounds.clamp_unit(inside), turned
+    return space.clamp(inside), turned

@@ -1,4 +1,4 @@
-"""From hot to cold: a sampler at falling temperatures, so that candidates cross barriers before they settle."""
+"""A sampler at decreasing temperatures, so that candidates cross barriers first."""
 
 from __future__ import annotations
 
@@ -7,38 +7,17 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient, low_precision
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
-
-
-class Tempered:
-    """``E / temperature`` as a function of actions, with the gradient and the coarse version of E."""
-
-    def __init__(self, energy: EnergyFn, temperature: float) -> None:
-        self.energy = energy
-        self.temperature = temperature
-
-    def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`EnergyFn`."""
-        return self.energy(action) / self.temperature
-
-    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`HasActionGradient`."""
-        return action_gradient(self.energy, action) / self.temperature
-
-    def low_precision(self) -> EnergyFn:
-        """See :class:`HasLowPrecision`."""
-        return Tempered(low_precision(self.energy), self.temperature)
 
 
 class Tempering(Sampler):
     """Simulated annealing (Kirkpatrick et al. 1983): ``sampler`` on ``E / T``, for one T after another.
 
-    With a sampler that is exact and a last temperature of 1 this samples from ``exp(-E)``; with a low one it finds
-    minima, the deeper ones more often. An energy trained by InfoNCE at a temperature means ``exp(-E / temperature)``,
-    so that is where to end if samples are wanted.
+    With an exact sampler and a last temperature of 1 this samples from ``exp(-E)``; with a low one it finds minima, the
+    deeper ones more often. The density of an energy trained by InfoNCE at a temperature is ``exp(-E / temperature)``,
+    which is sampled by a last temperature of that value.
 
     Args:
         sampler: run once at each temperature.
@@ -53,14 +32,10 @@ class Tempering(Sampler):
         self.num_candidates = sampler.num_candidates
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`."""
-        action = init
+        unit = init
         for temperature in self.temperatures:
-            action = self.sampler(Tempered(energy, temperature), action, bounds, rng).action
-        return score(energy, action)
+            unit = self.sampler(space.tempered(temperature), unit, rng).action
+        return score(space, unit)

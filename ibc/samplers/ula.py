@@ -1,4 +1,4 @@
-"""Langevin dynamics as in textbooks, whose noise grows with the square root of the step."""
+"""The unadjusted Langevin algorithm."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies.base import EnergyFn, action_gradient
-from ibc.nn.action_bounds import ActionBounds
+from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
-from ibc.samplers.langevin import polynomial_schedule
+from ibc.samplers.gradient_descent import polynomial_schedule
 from ibc.samplers.reflection import reflect
 
 
@@ -20,7 +19,7 @@ class ULA(Sampler):
 
     (Roberts and Tweedie 1996.) On a quadratic of curvature k its variance is ``1 / (k (1 - s k / 4))`` and it diverges
     beyond ``s k = 4``; :class:`MALA` has neither fault. It differs from :class:`IBCLangevin`, the optimizer
-    of the IBC paper, in the power of the step before the noise alone.
+    of the IBC paper, only in the power of the step that multiplies the noise.
 
     Args:
         num_candidates: independent chains.
@@ -37,16 +36,13 @@ class ULA(Sampler):
         self.step_final = step_final
 
     def __call__(
-        self,
-        energy: EnergyFn,
-        init: Float[Tensor, "B N A"],
-        bounds: ActionBounds,
-        rng: RandomSource,
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
         """See :class:`Sampler`."""
-        unit = bounds.to_unit(init)
+        unit = init
         for step in polynomial_schedule(self.num_iterations, self.step_init, self.step_final, 1.0):
-            gradient = action_gradient(energy, bounds.from_unit(unit)) * bounds.half_range
-            moved = unit - 0.5 * step * gradient + math.sqrt(step) * rng.normal(*unit.shape)
-            unit, _ = reflect(moved, bounds)
-        return score(energy, bounds.from_unit(unit))
+            moved = (
+                unit - 0.5 * step * space.gradient(unit) + math.sqrt(step) * rng.normal(*unit.shape)
+            )
+            unit, _ = reflect(moved, space)
+        return score(space, unit)
