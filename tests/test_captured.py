@@ -1,16 +1,15 @@
 """Recorded searches give what the search gives, whatever replays them. The GPU's own recorder needs a GPU."""
 
-import dataclasses
-
 import pytest
 import torch
 from test_energies import make_obs
 
 from ibc.cli.config import compose
+from ibc.energies import as_bound
 from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_graph
 from ibc.policies.loading import make_policy
+from ibc.policies.search import SearchResult
 from ibc.random import BatchRandom
-from ibc.samplers import Candidates
 
 
 class Recorder:
@@ -26,8 +25,8 @@ class Recorder:
         def replay():
             self.replayed += 1
             new = work()
-            for field in dataclasses.fields(out):
-                getattr(out, field.name).copy_(getattr(new, field.name))
+            out.action.copy_(new.action)
+            out.energy.copy_(new.energy)
 
         return out, replay
 
@@ -36,7 +35,7 @@ def search(obs, rng):
     """Uses both kinds of noise, changes what it is given, and depends on the observation."""
     action = rng.uniform(len(obs["x"]), 5, 2)
     action += 0.1 * rng.normal(len(obs["x"]), 5, 2)
-    return Candidates(action, (action - obs["x"][:, None]).square().sum(-1))
+    return SearchResult(action, (action - obs["x"][:, None]).square().sum(-1), as_bound(torch.sum))
 
 
 def rng(seed):
@@ -45,41 +44,41 @@ def rng(seed):
 
 def test_a_replay_is_the_search():
     recorder = Recorder()
-    captured = CapturedSearch(search, recorder)
+    captured = CapturedSearch(recorder)
     for seed in range(4):
         obs = {"x": torch.randn(3, 2)}
-        found, expected = captured(obs, rng(seed), "kind"), search(obs, rng(seed))
+        found, expected = captured(search, obs, rng(seed), "kind"), search(obs, rng(seed))
         assert torch.equal(found.action, expected.action)
         assert torch.equal(found.energy, expected.energy)
     assert (recorder.recorded, recorder.replayed) == (1, 4)
 
 
 def test_answers_outlive_the_next_replay():
-    captured = CapturedSearch(search, Recorder())
-    first = captured({"x": torch.zeros(1, 2)}, rng(0), "kind")
+    captured = CapturedSearch(Recorder())
+    first = captured(search, {"x": torch.zeros(1, 2)}, rng(0), "kind")
     before = first.action.clone()
-    captured({"x": torch.ones(1, 2)}, rng(1), "kind")
+    captured(search, {"x": torch.ones(1, 2)}, rng(1), "kind")
     assert torch.equal(first.action, before)
 
 
 def test_every_kind_and_shape_is_recorded_once():
     recorder = Recorder()
-    captured = CapturedSearch(search, recorder)
+    captured = CapturedSearch(recorder)
     for _ in range(2):
         for kind in ("a", "b"):
             for batch in (1, 4):
-                captured({"x": torch.randn(batch, 2)}, rng(0), kind)
+                captured(search, {"x": torch.randn(batch, 2)}, rng(0), kind)
     assert recorder.recorded == 4
 
 
 def test_memory_is_bounded():
     recorder = Recorder()
-    captured = CapturedSearch(search, recorder)
+    captured = CapturedSearch(recorder)
     for _ in range(2):
         for batch in range(
             1, MOST_RECORDINGS + 2
         ):  # one too many: each has gone when it comes again
-            captured({"x": torch.randn(batch, 2)}, rng(0), "kind")
+            captured(search, {"x": torch.randn(batch, 2)}, rng(0), "kind")
     assert recorder.recorded == 2 * (MOST_RECORDINGS + 1)
 
 
@@ -87,10 +86,12 @@ def test_what_cannot_be_recorded_is_searched():
     def refuse(work):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    captured = CapturedSearch(search, refuse)
+    captured = CapturedSearch(refuse)
     for seed in range(2):
         obs = {"x": torch.randn(2, 2)}
-        assert torch.equal(captured(obs, rng(seed), "k").action, search(obs, rng(seed)).action)
+        assert torch.equal(
+            captured(search, obs, rng(seed), "k").action, search(obs, rng(seed)).action
+        )
 
 
 def test_a_search_with_other_noise_each_time_is_not_recorded():
@@ -98,22 +99,24 @@ def test_a_search_with_other_noise_each_time_is_not_recorded():
 
     def moody(obs, rng):
         action = rng.uniform(1, next(sizes), 2)
-        return Candidates(action, action.sum(-1))
+        return SearchResult(action, action.sum(-1), as_bound(torch.sum))
 
     recorder = Recorder()
-    captured = CapturedSearch(moody, recorder)
-    captured({"x": torch.zeros(1, 2)}, rng(0), "kind")
+    captured = CapturedSearch(recorder)
+    captured(moody, {"x": torch.zeros(1, 2)}, rng(0), "kind")
     assert recorder.recorded == 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_cuda_graph_replays_the_search():
     device = torch.device("cuda")
-    captured = CapturedSearch(search, capture_cuda_graph)
+    captured = CapturedSearch(capture_cuda_graph)
     for seed in range(3):
         obs = {"x": torch.randn(3, 2, device=device)}
         ours, theirs = (BatchRandom(torch.Generator(device).manual_seed(seed)) for _ in range(2))
-        torch.testing.assert_close(captured(obs, ours, "kind").action, search(obs, theirs).action)
+        torch.testing.assert_close(
+            captured(search, obs, ours, "kind").action, search(obs, theirs).action
+        )
 
 
 @pytest.mark.parametrize("sampler", ["dfo", "ibc_langevin", "gradient_descent", "dfo_then_descent"])
@@ -123,10 +126,13 @@ def test_searches_of_a_policy_can_be_recorded(sampler, spec):
     config = compose("train", overrides)
     policy = make_policy(config["policy"], spec).eval()
     recorder = Recorder()
-    captured = CapturedSearch(policy.search, recorder)
+    captured = CapturedSearch(recorder)
     for seed in range(2):
         obs = make_obs(spec)
-        found, expected = captured(obs, rng(seed), None), policy.search(obs, rng(seed))
+        found, expected = (
+            captured(policy.search, obs, rng(seed), None),
+            policy.search(obs, rng(seed)),
+        )
         assert torch.equal(found.action, expected.action)
         assert torch.equal(found.energy, expected.energy)
     assert (recorder.recorded, recorder.replayed) == (1, 2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import ROOT
 from ibc_envs.particle.env import control_step
+from known_energies import Gaussian, rng
 from test_energies import make_energy
 
 from ibc.checkpoint import load_checkpoint
@@ -29,50 +30,16 @@ from ibc.constraints import (
     StayWithin,
 )
 from ibc.control import Controller
-from ibc.energies import Box, Energy, action_gradient, low_precision
+from ibc.energies import action_gradient
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible
 from ibc.policies.loading import build_policy
-from ibc.random import BatchRandom
 from ibc.samplers import Candidates
 from ibc.spec import ObsField, Spec
 
 BATCH, COUNT = 3, 40
 BODY = {"stiffness": 10.0, "damping": 5.0, "substep": 0.005, "substeps": 10}
-
-
-class Gaussian(Energy):
-    """A known density with an offset that depends on the observation, and counts of how it was called."""
-
-    def __init__(self, mean, std, offset=0.0, low=-1.0, high=1.0):
-        super().__init__()
-        self.mean = torch.as_tensor(mean, dtype=torch.float32)
-        self.std, self.offset = std, offset
-        self.low, self.high = low, high
-        self.own_gradients = 0
-
-    def limits(self):
-        return Box(torch.full_like(self.mean, self.low), torch.full_like(self.mean, self.high))
-
-    def bind(self, obs):
-        return BoundGaussian(self, self.offset * obs["pos"][:, -1, :1])
-
-
-class BoundGaussian:
-    def __init__(self, energy, offset, cheap=False):
-        self.energy, self.offset, self.cheap = energy, offset, cheap
-
-    def __call__(self, action):
-        z = (action - self.energy.mean) / self.energy.std
-        return 0.5 * z.square().sum(-1) + self.offset
-
-    def action_gradient(self, action):
-        self.energy.own_gradients += 1
-        return (action - self.energy.mean) / self.energy.std**2
-
-    def low_precision(self):
-        return BoundGaussian(self.energy, self.offset, cheap=True)
 
 
 @pytest.fixture
@@ -206,12 +173,12 @@ class TestAlgebra:
         bound = kind(a, AllOf(b)).bind(obs)
         action_gradient(bound, action)
         assert a.own_gradients == b.own_gradients == 1
-        cheap = low_precision(bound)
+        cheap = bound.low_precision()
         assert cheap.bound[0].fn.cheap
         assert cheap.bound[1].fn.bound[0].fn.cheap
         close(cheap(action), bound(action))
         exact = AllOf(KeepOutDisk([0.0, 0.0], 0.5)).bind(obs)
-        assert low_precision(exact) is exact
+        assert exact.low_precision() is exact
 
     def test_terms_add_up(self, obs, action):
         bound = compositions()["all"].bind(obs)
@@ -345,12 +312,11 @@ class TestConstraints:
         position, velocity = rng.normal(size=(2, 3))
         chunk = rng.normal(size=(2, 3))
         obs = {"p": torch.tensor(position).view(1, 1, 3), "v": torch.tensor(velocity).view(1, 1, 3)}
-        reach = PDController("p", "v", **BODY, lookahead=5).reach(obs, 2, 3)
-        points = reach.points(torch.tensor(chunk).view(1, 1, 6))[0, 0]
+        prediction = PDController("p", "v", **BODY, lookahead=5).predict(obs, 2, 3)
+        points = prediction.points(torch.tensor(chunk).view(1, 1, 6))[0, 0]
         for k in range(6):
             position, velocity = control_step(position, velocity, chunk[min(k, 1)])
             np.testing.assert_allclose(points[k].numpy(), position, atol=1e-12)
-            assert reach.times[k] == pytest.approx(0.05 * (k + 1))
 
     def test_custom(self, obs, action):
         bound = Custom(leftward).bind(obs)
@@ -449,10 +415,6 @@ def particle_obs(batch=2):
         f"pos_{name}": torch.rand(batch, 2, 2) for name in ("agent", "first_goal", "second_goal")
     }
     return {**obs, "vel_agent": torch.zeros(batch, 2, 2)}
-
-
-def rng(seed=0):
-    return BatchRandom(torch.Generator().manual_seed(seed))
 
 
 class TestPolicy:

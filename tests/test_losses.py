@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
+from known_energies import BowlPolicy, fitted_stiffness, rng
 
-from ibc.energies import Energy
+from ibc.energies import UnitSpace
 from ibc.losses import (
     Combined,
     DenoisingScoreMatching,
@@ -17,47 +17,8 @@ from ibc.losses import (
 )
 from ibc.losses.negatives import Negatives
 from ibc.nn import ActionBounds
-from ibc.random import BatchRandom
 from ibc.samplers import IBCLangevin
 from ibc.spec import Batch
-
-
-class Bowl(Energy):
-    """E = stiffness * |a|^2 / 2, whatever the observation."""
-
-    def __init__(self):
-        super().__init__()
-        self.stiffness = nn.Parameter(torch.tensor(0.5))
-
-    def bind(self, obs):
-        return lambda action: 0.5 * self.stiffness * action.square().sum(-1)
-
-
-class BowlPolicy:
-    def __init__(self):
-        self.energy = Bowl()
-        self.bounds = ActionBounds(1)
-        self.bounds.unit_low.fill_(-4.0)
-        self.bounds.unit_high.fill_(4.0)
-
-
-def rng(seed=0):
-    return BatchRandom(torch.Generator().manual_seed(seed))
-
-
-def fitted_stiffness(loss, data_std, steps=400):
-    """The stiffness that minimizes a loss on data from N(0, data_std^2)."""
-    policy, source = BowlPolicy(), rng()
-    optimizer = torch.optim.Adam(policy.energy.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        batch = Batch({"state": torch.zeros(4096, 1, 1)}, data_std * source.normal(4096, 1))
-        value, _ = loss(policy, batch, source)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        schedule.step()
-    return policy.energy.stiffness.item()
 
 
 class TestInfoNCE:
@@ -106,24 +67,23 @@ class TestNeighborNegatives:
         """Why there is a shaken center: without it the middle of the set gives the answer away."""
 
         class Lopsided(Negatives):
-            def __call__(self, energy, positive, bounds, rng):
+            def __call__(self, space, positive, rng):
                 return positive + rng.normal(len(positive), 8, 1)
 
         stiffness = fitted_stiffness(InfoNCE(negatives=[Lopsided()]), data_std=0.7)
         assert abs(stiffness * 0.7**2 - 1) > 0.2
 
     def test_positive_and_negatives_are_equally_far_from_the_center(self):
-        bounds = ActionBounds(3)
         draw = NeighborNegatives(4, 0.5, 0.5)
         positive = torch.zeros(20_000, 1, 3)
-        out = draw(torch.Tensor.sum, positive, bounds, rng())
+        out = draw(BowlPolicy().space, positive, rng())
         # Around a shaken center, negatives have twice the variance as seen from the positive.
         assert out.var().item() == pytest.approx(2 * 0.25, rel=0.03)
         assert (out[:, 0] * out[:, 1]).mean().item() == pytest.approx(0.25, rel=0.05)
 
     def test_scales_are_log_uniform(self):
         draw = NeighborNegatives(256, 0.01, 1.0)
-        out = draw(torch.Tensor.sum, torch.zeros(4000, 1, 1), ActionBounds(1), rng())
+        out = draw(BowlPolicy().space, torch.zeros(4000, 1, 1), rng())
         scale = (out - out.mean(1, keepdim=True)).std(1).log10().flatten()
         assert scale.mean().item() == pytest.approx(-1.0, abs=0.05)
         assert scale.std().item() == pytest.approx(2 / 12**0.5, abs=0.05)
@@ -156,11 +116,11 @@ class TestSampledNegatives:
     def test_are_where_the_energy_is_low_and_carry_no_gradient(self):
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(20.0)
-        bound = policy.energy.bind({})
-        out = SampledNegatives(4, self.sampler)(bound, torch.zeros(32, 1, 1), policy.bounds, rng())
+        space = policy.space
+        out = SampledNegatives(4, self.sampler)(space, torch.zeros(32, 1, 1), rng())
         assert out.shape == (32, 4, 1)
         assert not out.requires_grad
-        uniform = UniformNegatives(4)(bound, torch.zeros(32, 1, 1), policy.bounds, rng())
+        uniform = UniformNegatives(4)(space, torch.zeros(32, 1, 1), rng())
         assert out.abs().mean() < 0.3 * uniform.abs().mean()
 
     def test_not_more_than_the_sampler_has(self):
@@ -175,9 +135,9 @@ class TestGradientPenalty:
         for scale in (1.0, 1000.0):
             bounds = ActionBounds(2)
             bounds.half_range.fill_(scale)
-            action = scale * torch.tensor([[[0.5, -0.25], [0.9, 0.9]]])
+            unit = torch.tensor([[[0.5, -0.25], [0.9, 0.9]]])
             energy = lambda a, s=scale: 2 * (a / s).square().sum(-1)  # noqa: E731
-            results.append(GradientPenalty()(energy, action, bounds, rng()).item())
+            results.append(GradientPenalty()(UnitSpace(energy, bounds), unit, rng()).item())
         # Slopes 2 and 3.6 in the largest component, margin 1.
         assert results[0] == pytest.approx((1.0**2 + 2.6**2) / 2)
         assert results[1] == pytest.approx(results[0], rel=1e-4)
@@ -185,9 +145,7 @@ class TestGradientPenalty:
     def test_trains_the_energy(self):
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(10.0)
-        GradientPenalty(weight=3.0)(
-            policy.energy.bind({}), torch.ones(1, 1, 1), policy.bounds, rng()
-        ).backward()
+        GradientPenalty(weight=3.0)(policy.space, torch.ones(1, 1, 1), rng()).backward()
         assert policy.energy.stiffness.grad.item() == pytest.approx(3 * 2 * (10 - 1))
 
 

@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, built
-from test_losses import Bowl, BowlPolicy, fitted_stiffness, rng
+from known_energies import Bowl, BowlPolicy, fitted_stiffness, meters, rng, run
 from test_policies import config_of
-from test_samplers import meters
 from torch import nn
 
 from ibc.component import construct
 from ibc.data import WindowDataset
 from ibc.energies import (
     AutoregressiveEnergy,
+    BoundEnergy,
     Energy,
     NoiseConditionedEnergy,
+    UnitSpace,
     action_gradient,
+    as_bound,
 )
 from ibc.errors import UserError
 from ibc.losses import (
@@ -49,7 +51,7 @@ from ibc.nn import (
 )
 from ibc.nn.flow import LIMIT, spline
 from ibc.policies.loading import make_policy
-from ibc.samplers import HMC, IBCLangevin
+from ibc.samplers import HMC, GradientDescent, IBCLangevin
 from ibc.spec import Batch, ObsField, Spec
 
 CPU = torch.device("cpu")
@@ -162,9 +164,7 @@ class Proposed(Bowl):
         return ProposedBowl(self, len(obs["state"]))
 
 
-class ProposedBowl:
-    proposal = None
-
+class ProposedBowl(BoundEnergy):
     def __init__(self, energy, batch):
         self.energy, self.batch, self.density = energy, batch, self
 
@@ -211,7 +211,7 @@ def test_a_ranked_search_starts_from_draws_of_its_proposal(spec, dataset):
     energy = policy.energy.bind(dataset.batch(torch.arange(16)).obs)
     policy.bounds.unit_low.fill_(-99.0)
     policy.bounds.unit_high.fill_(99.0)
-    unit = policy.bounds.to_unit(policy.start(energy, 16, policy.bounds, rng())).flatten(0, 1)
+    unit = policy._init(energy, UnitSpace(energy, policy.bounds), 16, rng()).flatten(0, 1)
     density = policy.energy.density
     for found, said in ((unit.mean(0), density.mean), (unit.std(0), density.std)):
         torch.testing.assert_close(found, said, atol=0.05, rtol=0.05)
@@ -324,9 +324,8 @@ class TestContrastiveDivergence:
             value.backward()
             values[name] = value.item(), policy.energy.stiffness.grad.item(), metrics
         policy = BowlPolicy()
-        bowl = policy.energy.bind({})
-        negatives = UniformNegatives(4)(bowl, batch.action.unsqueeze(1), policy.bounds, rng())
-        term = entropy_term(bowl, negatives, policy.bounds)
+        negatives = UniformNegatives(4)(policy.space, batch.action.unsqueeze(1), rng())
+        term = entropy_term(policy.space, negatives)
         term.backward()
         plain = -0.5 * negatives.square().mean().item()  # of stiffness one
         assert values["plain"][0] == pytest.approx(0.5 * plain)
@@ -355,7 +354,7 @@ class TestContrastiveDivergence:
         policy, theta = BowlPolicy(), 0.5
         policy.bounds = ActionBounds(size)
         negatives = torch.randn(4, 5, size)
-        term = entropy_term(policy.energy.bind({}), negatives, policy.bounds)
+        term = entropy_term(policy.space, negatives)
         term.backward()
         after = negatives * (1 - LAST_STEP * theta)
         pull = (theta * after * (-LAST_STEP * negatives)).sum(-1).mean().item()
@@ -373,7 +372,7 @@ class TestRegularizers:
     def test_magnitude(self):
         policy = BowlPolicy()
         action = torch.tensor([[[1.0], [2.0]]])
-        value = EnergyMagnitude(weight=3.0)(policy.energy.bind({}), action, policy.bounds, rng())
+        value = EnergyMagnitude(weight=3.0)(policy.space, action, rng())
         assert value.item() == pytest.approx(3 * (0.25**2 + 1.0**2) / 2)
 
     def test_the_whole_path_is_seen(self):
@@ -381,13 +380,12 @@ class TestRegularizers:
         policy = BowlPolicy()
         policy.energy.stiffness.data.fill_(40.0)
         end = torch.zeros(4, 1, 1)
-        sampler = IBCLangevin(
-            num_candidates=4, num_iterations=20, step_init=0.05, step_final=0.05, noise_std=0.0
+        sampler = GradientDescent(
+            num_candidates=4, num_iterations=20, step_init=0.05, step_final=0.05
         )
         path = PathPenalty(sampler=sampler, chains=4)
-        bound = policy.energy.bind({})
-        assert path.penalty(bound, end, policy.bounds, rng()).item() == 0
-        value = path(bound, end, policy.bounds, rng())
+        assert path.penalty(policy.space, end, rng()).item() == 0
+        value = path(policy.space, end, rng())
         value.backward()
         assert value.item() > 10
         assert policy.energy.stiffness.grad.item() > 0
@@ -397,29 +395,28 @@ class TestReplayed:
     positive = torch.tensor([[[0.3]], [[-0.9]], [[0.31]]])
 
     def test_chains_go_on_where_they_were_left(self):
-        bounds, visits = meters(1), []
+        visits = []
 
         class Stay(IBCLangevin):
-            def __call__(self, energy, init, bounds, rng):
+            def __call__(self, space, init, rng):
                 visits.append(init)
-                return super().__call__(energy, init, bounds, rng)
+                return super().__call__(space, init, rng)
 
         still = Stay(num_candidates=3, num_iterations=2, step_init=0.1, step_final=0.1)
         draw = ReplayedNegatives(3, still, restart=0.0)
-        energy = lambda a: a[..., 0] ** 2  # noqa: E731
-        first = draw(energy, self.positive, bounds, rng())
-        draw(energy, self.positive.flip(0), bounds, rng(5))
+        space = UnitSpace(lambda a: a[..., 0] ** 2, meters(1))
+        first = draw(space, self.positive, rng())
+        draw(space, self.positive.flip(0), rng(5))
         torch.testing.assert_close(visits[1], first.flip(0))
-        assert not draw(energy, self.positive, bounds, rng()).requires_grad
+        assert not draw(space, self.positive, rng()).requires_grad
 
     def test_some_begin_anew(self):
         draw = ReplayedNegatives(
             400, IBCLangevin(num_candidates=400, num_iterations=1, step_init=1e-9, step_final=1e-9), restart=0.25
         )  # fmt: skip
-        energy = lambda a: 0 * a[..., 0]  # noqa: E731
-        bounds = ActionBounds(1)
-        first = draw(energy, self.positive, bounds, rng())
-        second = draw(energy, self.positive, bounds, rng(1))
+        space = UnitSpace(lambda a: 0 * a[..., 0], ActionBounds(1))
+        first = draw(space, self.positive, rng())
+        second = draw(space, self.positive, rng(1))
         kept = ((first - second).abs() < 1e-6).float().mean().item()
         assert kept == pytest.approx(0.75, abs=0.05)
 
@@ -436,7 +433,7 @@ class TestReplayed:
         other.load_state_dict(state)
         values = [part(BowlPolicy(), batch, rng(3))[0] for part in (loss, other)]
         assert torch.equal(*values)
-        with pytest.raises(ValueError, match="remembers nothing"):
+        with pytest.raises(ValueError, match="has no state"):
             Unrolled(num=1, num_steps=1, step_size=0.1).load_state_dict(state)
 
     def test_persistent_chains_of_exact_steps_recover_the_density(self):
@@ -518,12 +515,18 @@ class TestAutoregressive:
         """The example of the reference: values of three candidates in two dimensions."""
         energy = torch.tensor([[0.01, 0.25, 0.49], [0.12, 0.03, 3.0]])
 
-        class Given(Energy):
-            def bind(self, obs):
-                return self
+        class GivenBound(BoundEnergy):
+            is_autoregressive = True
+
+            def __call__(self, action):
+                raise NotImplementedError
 
             def conditionals(self, prefix, values):
                 return energy.T.view(1, 1, 3, 2)
+
+        class Given(Energy):
+            def bind(self, obs):
+                return GivenBound()
 
         policy = BowlPolicy()
         policy.energy, policy.bounds = Given(), ActionBounds(2)
@@ -544,12 +547,21 @@ class TestAutoregressive:
                 self.slope = nn.Parameter(torch.zeros(()))
 
             def bind(self, obs):
-                return self
+                return BoundLine(self)
+
+        class BoundLine(BoundEnergy):
+            is_autoregressive = True
+
+            def __init__(self, line):
+                self.line = line
+
+            def __call__(self, action):
+                raise NotImplementedError
 
             def conditionals(self, prefix, values):
-                wanted = self.slope * prefix[..., :1].unsqueeze(2)
+                wanted = self.line.slope * prefix[..., :1].unsqueeze(2)
                 shift = values - torch.cat([torch.zeros_like(wanted), wanted], -1)
-                return 0.5 * self.log_curvature.exp() * shift.square()
+                return 0.5 * self.line.log_curvature.exp() * shift.square()
 
         policy, source = BowlPolicy(), rng()
         policy.energy, policy.bounds = Line(), ActionBounds(2)
@@ -601,19 +613,23 @@ class TestLevels:
 
     def test_optimum_at_each_level_is_the_denoiser_of_that_level(self):
         class Leveled(Energy):
-            sigmas = (1.0, 0.25)
-
             def __init__(self):
                 super().__init__()
                 self.stiffness = nn.Parameter(torch.zeros(2))
 
             def bind(self, obs):
-                return self
+                return BoundLeveled(self.stiffness)
 
-            def at(self, std):
-                rough = (std > 0.5).float()
+        class BoundLeveled(BoundEnergy):
+            sigmas = (1.0, 0.25)
+
+            def __init__(self, stiffness):
+                self.stiffness = stiffness
+
+            def at(self, sigma):
+                rough = (sigma > 0.5).float()
                 k = self.stiffness[0] * rough + self.stiffness[1] * (1 - rough)
-                return lambda action: 0.5 * k * action.square().sum(-1)
+                return as_bound(lambda action: 0.5 * k * action.square().sum(-1))
 
             def __call__(self, action):
                 return self.at(torch.full((len(action), 1), 0.25))(action)
@@ -645,12 +661,12 @@ class TestLevels:
         """With the exact denoisers of a Gaussian, what is sampled has its deviation."""
         from ibc.samplers import AnnealedLangevin
 
-        class Gaussian:
+        class Gaussian(BoundEnergy):
             sigmas = tuple(1.0 * 0.6**i for i in range(10))
 
-            def at(self, std):
-                share = (std**2 / (std**2 + 0.3**2)).unsqueeze(-1)
-                return lambda action: 0.5 * (share * action.square()).sum(-1)
+            def at(self, sigma):
+                share = (sigma**2 / (sigma**2 + 0.3**2)).unsqueeze(-1)
+                return as_bound(lambda action: 0.5 * (share * action.square()).sum(-1))
 
             def __call__(self, action):
                 return self.at(torch.full((len(action), 1), self.sigmas[-1]))(action)
@@ -659,7 +675,7 @@ class TestLevels:
         bounds.unit_low.fill_(-9.0)
         bounds.unit_high.fill_(9.0)
         sampler = AnnealedLangevin(num_candidates=5000, steps_per_level=200, rate=0.2)
-        found = sampler(Gaussian(), torch.zeros(1, 5000, 1), bounds, rng()).action
+        found = run(sampler, Gaussian(), torch.zeros(1, 5000, 1), bounds, rng()).action
         rank = (torch.arange(5000) + 1) / 5000
         cdf = torch.distributions.Normal(0.0, 0.3).cdf(found.flatten().sort().values)
         assert (
@@ -672,5 +688,5 @@ class TestLevels:
 
         with pytest.raises(UserError, match="levels of noise"):
             AnnealedLangevin(num_candidates=1, steps_per_level=1)(
-                lambda a: a[..., 0], torch.zeros(1, 1, 1), ActionBounds(1), rng()
+                BowlPolicy().space, torch.zeros(1, 1, 1), rng()
             )

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from conftest import ROOT
+from known_energies import bowl, generators, meters, rng, run, search, uniform
 
 from ibc.cli.config import compose
 from ibc.component import construct
-from ibc.energies import action_gradient
-from ibc.nn import ActionBounds
+from ibc.energies import BoundEnergy, action_gradient
 from ibc.random import BatchRandom, PerEpisodeRandom
-from ibc.samplers import DFO, Chain, IBCLangevin, uniform_proposal
+from ibc.samplers import DFO, Chain, GradientDescent
 
 SAMPLERS = sorted(path.stem for path in (ROOT / "configs/sampler").glob("*.yaml"))
 #: One scale alone hides an answer that is close by luck: at a small one every candidate looks equally good.
@@ -19,29 +19,6 @@ SCALES = (1.0, 10.0, 100.0)
 def sampler_from_config(name):
     config = compose("train", ["env=particle", f"sampler={name}"])
     return construct(config["policy"]["sampler"], "sampler")
-
-
-def generators(count, seed=0):
-    return [torch.Generator().manual_seed(seed + i) for i in range(count)]
-
-
-def meters(size=2):
-    """Bounds of a task in odd units: data from 10 to 14 and from -3 to -2.5."""
-    bounds = ActionBounds(size)
-    low, high = torch.tensor([10.0, -3.0])[:size], torch.tensor([14.0, -2.5])[:size]
-    bounds.fit(torch.stack([low, high]), low - 99, high + 99)
-    return bounds
-
-
-def bowl(bounds, unit_minimum, scale):
-    """A quadratic over the unit cube with a known minimum."""
-    return lambda action: scale * (bounds.to_unit(action) - unit_minimum).square().sum(-1)
-
-
-def search(sampler, energy, bounds, batch=1, seed=0):
-    rng = PerEpisodeRandom(generators(batch, seed), torch.device("cpu"))
-    init = uniform_proposal(batch, sampler.num_candidates, bounds, rng)
-    return sampler(energy, init, bounds, rng)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -96,35 +73,32 @@ def test_same_generator_same_answer(name):
     assert torch.equal(first.action, second.action)
 
 
-def test_langevin_without_noise_never_climbs():
+def test_gradient_descent_never_climbs():
     bounds = meters()
     energy = bowl(bounds, torch.tensor([0.2, 0.2]), 5.0)
-    rng = PerEpisodeRandom(generators(1), torch.device("cpu"))
-    init = uniform_proposal(1, 64, bounds, rng)
+    source = PerEpisodeRandom(generators(1), torch.device("cpu"))
+    init = uniform(1, 64, bounds, source)
     before = energy(init)
     for iterations in (2, 5, 20):
-        sampler = IBCLangevin(
+        sampler = GradientDescent(
             num_candidates=64,
             num_iterations=iterations,
             step_init=0.05,
             step_final=0.01,
-            noise_std=0.0,
         )
-        after = sampler(energy, init, bounds, rng).energy
+        after = run(sampler, energy, init, bounds, source).energy
         assert (after <= before + 1e-6).all()
 
 
 def test_permuted_candidates_give_permuted_results():
     bounds = meters()
-    sampler = IBCLangevin(
-        num_candidates=8, num_iterations=10, step_init=0.1, step_final=0.01, noise_std=0.0
-    )
+    sampler = GradientDescent(num_candidates=8, num_iterations=10, step_init=0.1, step_final=0.01)
     energy = bowl(bounds, torch.zeros(2), 1.0)
-    rng = PerEpisodeRandom(generators(1), torch.device("cpu"))
-    init = uniform_proposal(1, 8, bounds, rng)
+    source = PerEpisodeRandom(generators(1), torch.device("cpu"))
+    init = uniform(1, 8, bounds, source)
     order = torch.randperm(8)
-    plain = sampler(energy, init, bounds, rng)
-    permuted = sampler(energy, init[:, order], bounds, rng)
+    plain = run(sampler, energy, init, bounds, source)
+    permuted = run(sampler, energy, init[:, order], bounds, source)
     torch.testing.assert_close(permuted.action, plain.action[:, order])
 
 
@@ -142,10 +116,10 @@ def test_dfo_keeps_both_modes_of_an_even_energy():
     assert 0.3 < share < 0.7
 
 
-def test_dfo_returns_its_candidates_unsorted_with_a_coarse_energy_too():
+def test_dfo_returns_its_candidates_unsorted_with_low_precision_too():
     """Whoever takes the first few as negatives gets the same whichever precision the search has."""
 
-    class Coarse:
+    class Coarse(BoundEnergy):
         def __call__(self, action):
             return action.square().sum(-1)
 
@@ -153,9 +127,9 @@ def test_dfo_returns_its_candidates_unsorted_with_a_coarse_energy_too():
             return Coarse()
 
     sampler, bounds = DFO(num_candidates=64, num_iterations=2, noise_std=0.3, shrink=0.5), meters()
-    init = uniform_proposal(3, 64, bounds, BatchRandom(generators(1)[0]))
+    init = uniform(3, 64, bounds, rng())
     found = [
-        sampler(energy, init, bounds, BatchRandom(generators(1, 1)[0]))
+        run(sampler, energy, init, bounds, rng(1))
         for energy in (Coarse(), lambda action: action.square().sum(-1))
     ]
     torch.testing.assert_close(found[0].action, found[1].action)
@@ -165,9 +139,7 @@ def test_dfo_returns_its_candidates_unsorted_with_a_coarse_energy_too():
 def test_chain_narrows_to_the_best_of_the_stage_before():
     bounds = meters()
     wide = DFO(num_candidates=256, num_iterations=2, noise_std=0.3, shrink=0.5)
-    narrow = IBCLangevin(
-        num_candidates=4, num_iterations=20, step_init=0.1, step_final=1e-3, noise_std=0.0
-    )
+    narrow = GradientDescent(num_candidates=4, num_iterations=20, step_init=0.1, step_final=1e-3)
     energy = bowl(bounds, torch.tensor([0.123, -0.456]), 10.0)
     out = search(Chain([wide, narrow]), energy, bounds)
     assert out.action.shape == (1, 4, 2)
@@ -197,9 +169,9 @@ def test_gradient_by_automatic_differentiation_needs_no_help():
 
 
 def test_row_noise_refuses_other_batches():
-    rng = PerEpisodeRandom(generators(2), torch.device("cpu"))
+    source = PerEpisodeRandom(generators(2), torch.device("cpu"))
     with pytest.raises(ValueError, match="2 generators"):
-        rng.normal(3, 1)
+        source.normal(3, 1)
 
 
 def test_batch_noise_is_reproducible():
@@ -208,11 +180,11 @@ def test_batch_noise_is_reproducible():
 
 
 class TestSettling:
-    """A chain without noise that may end early."""
+    """Gradient descent that may end early."""
 
     def chain(self, settle):
-        return IBCLangevin(
-            num_candidates=3, num_iterations=60, step_init=0.5, step_final=0.5, noise_std=0.0, settle=settle
+        return GradientDescent(
+            num_candidates=3, num_iterations=60, step_init=0.5, step_final=0.5, settle=settle
         )  # fmt: skip
 
     def count(self, settle):
@@ -241,14 +213,7 @@ class TestSettling:
             return 0.5 * (bounds.to_unit(action) - minimum[-len(action) :]).square().sum(-1)
 
         init = bounds.from_unit(torch.tensor([[[0.3, -0.55]] * 3, [[0.9, -0.9]] * 3]))
-        rng = BatchRandom(torch.Generator())
-        both = self.chain(1e-3)(energy, init, bounds, rng)
-        alone = self.chain(1e-3)(energy, init[1:], bounds, rng)
+        both = run(self.chain(1e-3), energy, init, bounds, rng())
+        alone = run(self.chain(1e-3), energy, init[1:], bounds, rng())
         torch.testing.assert_close(both.action[:1], init[:1])
         torch.testing.assert_close(both.action[1:], alone.action)
-
-    def test_noise_never_settles(self):
-        with pytest.raises(ValueError, match="noise_std=0"):
-            IBCLangevin(
-                num_candidates=3, num_iterations=6, step_init=0.5, step_final=0.5, settle=0.1
-            )

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from test_samplers import generators, meters
+from known_energies import box_bounds, generators, meters, rng, run, uniform
 
-from ibc.nn import ActionBounds
-from ibc.random import BatchRandom, PerEpisodeRandom
+from ibc.energies import BoundNetworkEnergy, UnitSpace
+from ibc.random import PerEpisodeRandom
 from ibc.samplers import (
     DFO,
     HMC,
@@ -15,10 +15,10 @@ from ibc.samplers import (
     ULA,
     AutoregressiveDFO,
     Candidates,
+    GradientDescent,
     IBCLangevin,
     Tempering,
     find_modes,
-    uniform_proposal,
 )
 from ibc.samplers.reflection import reflect
 
@@ -26,14 +26,14 @@ COUNT = 4000  # chains, which are independent: so the set at the end is a sample
 GRID = 20_001
 
 SAMPLE = {
-    "metropolis_langevin": MALA(
+    "mala": MALA(
         num_candidates=COUNT, num_iterations=200, step=0.05
     ),
-    "hamiltonian": HMC(num_candidates=COUNT, num_iterations=40, num_leapfrog=5),
+    "hmc": HMC(num_candidates=COUNT, num_iterations=40, num_leapfrog=5),
     "tempering": Tempering(
         HMC(num_candidates=COUNT, num_iterations=20, num_leapfrog=5), [4.0, 1.0]
     ),
-    "textbook_langevin": ULA(
+    "ula": ULA(
         num_candidates=COUNT, num_iterations=400, step_init=0.02, step_final=0.004
     ),
 }  # fmt: skip
@@ -45,13 +45,6 @@ OPTIMIZE = {
 }
 
 
-def unit_bounds(size=1):
-    bounds = ActionBounds(size)
-    bounds.unit_low.fill_(-1.1)
-    bounds.unit_high.fill_(1.1)
-    return bounds
-
-
 def two_wells(u):
     """Uneven wells, one deeper and one wider, with a barrier that can be crossed."""
     return -torch.log(
@@ -60,12 +53,12 @@ def two_wells(u):
     )
 
 
-def against_a_wall(u):
+def at_a_bound(u):
     """Most of the mass lies where the box ends."""
     return 3.0 * (1.0 - u)
 
 
-DENSITIES = {"two_wells": two_wells, "wall": against_a_wall}
+DENSITIES = {"two_wells": two_wells, "bound": at_a_bound}
 
 
 def kolmogorov_smirnov(sample, energy):
@@ -81,9 +74,9 @@ def kolmogorov_smirnov(sample, energy):
 
 
 def draw(sampler, energy, size=1, seed=0):
-    bounds, rng = unit_bounds(size), BatchRandom(torch.Generator().manual_seed(seed))
-    init = uniform_proposal(1, sampler.num_candidates, bounds, rng)
-    return sampler(energy, init, bounds, rng).action[0]
+    bounds, source = box_bounds(size), rng(seed)
+    init = uniform(1, sampler.num_candidates, bounds, source)
+    return run(sampler, energy, init, bounds, source).action[0]
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -101,7 +94,7 @@ def test_optimizers_do_not_sample(name):
     assert kolmogorov_smirnov(found, two_wells) > 5 * 1.95 / COUNT**0.5
 
 
-@pytest.mark.parametrize("name", ["hamiltonian", "metropolis_langevin"])
+@pytest.mark.parametrize("name", ["hmc", "mala"])
 def test_correlated_dimensions(name):
     """Every direction of a narrow Gaussian has its variance, and the two axes are independent."""
     angle = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
@@ -113,30 +106,30 @@ def test_correlated_dimensions(name):
 
 
 @pytest.mark.parametrize("step", [0.4, 0.1])
-def test_bias_of_textbook_langevin_is_known(step):
+def test_bias_of_ula_is_known(step):
     """Variance 1 / (k (1 - s k / 4)); the optimizer of the paper has far less at the same step."""
     k = 4.0
-    bounds = unit_bounds()
+    bounds = box_bounds()
     bounds.unit_low.fill_(-50.0)
     bounds.unit_high.fill_(50.0)
-    rng = BatchRandom(torch.Generator().manual_seed(0))
     init = torch.zeros(1, 20_000, 1)
     sampler = ULA(num_candidates=20_000, num_iterations=120, step_init=step, step_final=step)
-    found = sampler(lambda a: 0.5 * k * a[..., 0] ** 2, init, bounds, rng).action
+    found = run(sampler, lambda a: 0.5 * k * a[..., 0] ** 2, init, bounds, rng()).action
     expected = 1 / (k * (1 - step * k / 4))
     assert found.var().item() == pytest.approx(expected, rel=0.04)
 
 
 def test_trajectories_run_backwards():
-    """With reversed momenta, through reflections at walls, in the units of a task."""
+    """With reversed momenta, through reflections at the bounds, in the units of a task."""
     bounds = meters().double()
     energy = lambda a: 3 * torch.cos(2 * bounds.to_unit(a)).sum(-1)  # noqa: E731
     sampler = HMC(num_candidates=5, num_iterations=1, num_leapfrog=20)
     unit = torch.rand(2, 5, 2).double() * 2 - 1
     momentum, step = torch.randn(2, 5, 2).double(), torch.tensor([0.1, 0.2]).view(2, 1, 1).double()
-    there = sampler.trajectory(energy, unit, momentum, step, bounds)
+    space = UnitSpace(energy, bounds)
+    there = sampler.trajectory(space, unit, momentum, step)
     assert (there[0] - unit).abs().max() > 0.5
-    back = sampler.trajectory(energy, there[0], -there[1], step, bounds)
+    back = sampler.trajectory(space, there[0], -there[1], step)
     torch.testing.assert_close(back[0], unit)
     torch.testing.assert_close(-back[1], momentum)
 
@@ -145,26 +138,26 @@ def test_each_candidate_is_accepted_by_itself():
     """One accept or refuse for all would move either all or none."""
     sampler = HMC(num_candidates=200, num_iterations=1, num_leapfrog=1, step_size=0.6)
     init = torch.zeros(1, 200, 1)
-    rng = BatchRandom(torch.Generator().manual_seed(0))
     energy = lambda a: 4 * a[..., 0].square()  # noqa: E731
-    moved = (sampler(energy, init, unit_bounds(), rng).action != init).float().mean()
+    moved = (run(sampler, energy, init, box_bounds(), rng()).action != init).float().mean()
     assert 0.2 < moved < 0.95
 
 
 def test_one_leapfrog_step_is_a_langevin_step():
-    bounds, step = unit_bounds(2), 0.01
+    bounds, step = box_bounds(2), 0.01
     unit, xi = torch.rand(1, 7, 2) - 0.5, 0.3 * torch.randn(1, 7, 2)
     energy = lambda a: (a**4).sum(-1)  # noqa: E731
     sampler = MALA(num_candidates=7, num_iterations=1, step=step)
-    moved, _ = sampler.trajectory(energy, unit, xi, torch.full((1, 1, 1), step**0.5), bounds)
+    space = UnitSpace(energy, bounds)
+    moved, _ = sampler.trajectory(space, unit, xi, torch.full((1, 1, 1), step**0.5))
     torch.testing.assert_close(moved, unit - 0.5 * step * 4 * unit**3 + math.sqrt(step) * xi)
 
 
 def test_reflection_keeps_volume_and_the_dimension_of_no_width():
-    bounds = unit_bounds(2)
+    bounds = box_bounds(2)
     bounds.unit_low[1] = bounds.unit_high[1] = 0.25
     path = torch.stack([torch.linspace(-8, 8, 8001), torch.zeros(8001)], -1).unsqueeze(0)
-    inside, turned = reflect(path, bounds)
+    inside, turned = reflect(path, UnitSpace(lambda a: a[..., 0], bounds))
     assert (inside[..., 1] == 0.25).all()
     slope = (inside[0, 1:, 0] - inside[0, :-1, 0]) / (16 / 8000)
     # Where the path bends there is no slope; elsewhere it is as steep as it was.
@@ -181,8 +174,13 @@ def test_temperature_is_that_of_the_density():
         Tempering(OPTIMIZE["dfo"], [1.0, 0.0])
 
 
-class Prefixes:
-    """Five dimensions; each wants half of what the one before has, seen through prefix energies only."""
+class Prefixes(BoundNetworkEnergy):
+    """Each dimension is best at half of the one before, seen through prefix energies only."""
+
+    is_autoregressive = True
+
+    def __init__(self, bounds):
+        self.bounds = bounds
 
     def conditional(self, action, j):
         wanted = 0.6 if j == 0 else 0.5 * action[..., j - 1]
@@ -191,7 +189,7 @@ class Prefixes:
     def prefix(self, action, j):
         return self.conditional(action[..., : j + 1], j)
 
-    def __call__(self, action):
+    def unit_energy(self, action):
         return sum(self.conditional(action, j) for j in range(action.shape[-1]))
 
 
@@ -199,13 +197,13 @@ def test_one_dimension_after_another_works_where_all_at_once_fails():
     size, best = 20, torch.tensor([0.6 * 0.5**j for j in range(20)])
     joint = DFO(num_candidates=256, num_iterations=5, noise_std=0.3, shrink=0.5)
     single = AutoregressiveDFO(num_candidates=256, num_iterations=5, noise_std=0.3, shrink=0.5)
-    bounds = unit_bounds(size)
-    rng = PerEpisodeRandom(generators(1), torch.device("cpu"))
-    init = uniform_proposal(1, 256, bounds, rng)
+    bounds = box_bounds(size)
+    source = PerEpisodeRandom(generators(1), torch.device("cpu"))
+    init = uniform(1, 256, bounds, source)
     error = {}
     for name, sampler in {"joint": joint, "single": single}.items():
-        out = sampler(Prefixes(), init, bounds, rng)
-        torch.testing.assert_close(out.energy, Prefixes()(out.action))
+        out = run(sampler, Prefixes(bounds), init, bounds, source)
+        torch.testing.assert_close(out.energy, Prefixes(bounds)(out.action))
         error[name] = (out.best() - best).abs().max().item()
     assert error["single"] < 0.05
     assert error["joint"] > 3 * error["single"]
@@ -213,15 +211,15 @@ def test_one_dimension_after_another_works_where_all_at_once_fails():
 
 def test_beginnings_survive_by_temperature():
     """With few candidates and one round: what a hot search keeps of the first dimension is no better than chance."""
-    bounds, batch = unit_bounds(2), 200
-    rng = BatchRandom(torch.Generator().manual_seed(0))
-    init = uniform_proposal(batch, 16, bounds, rng)
+    bounds, batch = box_bounds(2), 200
+    source = rng()
+    init = uniform(batch, 16, bounds, source)
     error = {}
     for temperature in (0.01, 1e6):
         sampler = AutoregressiveDFO(
             num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=temperature
         )
-        found = sampler(Prefixes(), init, bounds, rng).action[..., 0]
+        found = run(sampler, Prefixes(bounds), init, bounds, source).action[..., 0]
         error[temperature] = (found - 0.6).abs().mean().item()
     assert error[0.01] < 0.1
     assert error[1e6] > 2 * error[0.01]
@@ -236,14 +234,14 @@ def test_finalists_are_judged_by_all_their_dimensions():
                 self.last = action
             return super().prefix(action, j)
 
-    bounds, energy = unit_bounds(3), Recorded()
-    rng = BatchRandom(torch.Generator().manual_seed(0))
-    init = uniform_proposal(50, 16, bounds, rng)
+    bounds, source = box_bounds(3), rng()
+    energy = Recorded(bounds)
+    init = uniform(50, 16, bounds, source)
     sampler = AutoregressiveDFO(
         num_candidates=16, num_iterations=1, noise_std=0.1, shrink=0.5, temperature=1e6
     )
-    found = sampler(energy, init, bounds, rng)
-    torch.testing.assert_close(found.energy.amin(1), Prefixes()(energy.last).amin(1))
+    found = run(sampler, energy, init, bounds, source)
+    torch.testing.assert_close(found.energy.amin(1), Prefixes(bounds)(energy.last).amin(1))
 
 
 class TestModes:
@@ -269,14 +267,13 @@ class TestModes:
         assert unit[0, 2] == pytest.approx(0.0, abs=1e-6)
 
     def test_finds_all_valleys_of_an_energy(self):
-        bounds = unit_bounds(2)
+        bounds = box_bounds(2)
         wells = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [0.0, -0.7]])
         energy = lambda a: ((a.unsqueeze(-2) - wells) ** 2).sum(-1).amin(-1) * 10  # noqa: E731
-        rng = BatchRandom(torch.Generator().manual_seed(0))
-        descent = IBCLangevin(
-            num_candidates=64, num_iterations=40, step_init=0.1, step_final=0.01, noise_std=0.0
+        descent = GradientDescent(
+            num_candidates=64, num_iterations=40, step_init=0.1, step_final=0.01
         )
-        found = descent(energy, uniform_proposal(1, 64, bounds, rng), bounds, rng)
+        found = run(descent, energy, uniform(1, 64, bounds, rng()), bounds, rng())
         modes = find_modes(found, bounds.half_range, count=5, radius=0.1, max_gap=0.1)
         assert modes.found.tolist() == [[True, True, True, False, False]]
         for well in wells:

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from test_compose import BATCH, Gaussian
+from known_energies import Gaussian
 
 from ibc.composition import AllOf
 from ibc.constraints import Custom
 from ibc.energies import Energy, TypicalSet, action_gradient
 from ibc.errors import UserError
+
+BATCH = 3
 
 
 class Raised(Energy):
