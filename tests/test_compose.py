@@ -17,6 +17,7 @@ from ibc.composition import AllOf, AnyOf, Not
 from ibc.constraints import (
     AccelerationLimit,
     ActionRateLimit,
+    Constraint,
     Custom,
     DeltaPositionControl,
     HalfPlane,
@@ -35,7 +36,7 @@ from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible
 from ibc.policies.loading import build_policy
-from ibc.samplers import Candidates
+from ibc.samplers import DFO, Candidates
 from ibc.spec import ObsField, Spec
 
 BATCH, COUNT = 3, 40
@@ -268,6 +269,35 @@ class TestConstraints:
         assert_gradient(bound, action)
         assert (action_gradient(bound, action)[feasible].abs() < 0.1).all()
 
+    def test_a_constraint_is_one_method(self, obs, action):
+        """A user's constraint: its gradient, feasible set, violation and sharing of predictions come with it."""
+
+        class StayLeft(Constraint):
+            def excess(self, points, obs):
+                return points[..., 0] - obs["disk"][:, None, -1:, 0]
+
+        obs = {key: value.double() for key, value in obs.items()}
+        model = PDController("pos", "vel", **BODY, lookahead=4)
+        mine, disk = StayLeft(model), KeepOutDisk("disk", 0.3, model=model)
+        bound, action = mine.bind(obs), action.double()
+        points = model.predict(obs, 1, 2).points(action)
+        excess = (points[..., 0] - obs["disk"][:, None, -1:, 0]).clamp(min=0)
+        close(bound(action), 1e4 * excess.square().sum(-1))
+        assert torch.equal(bound.feasible(action), (excess <= 1e-6).all(-1))
+        assert torch.equal(bound.violation(action) == 0, bound.feasible(action))
+        assert_gradient(bound, action)
+        both = AllOf(mine, disk, weights=[2.0, 1.0]).bind(obs)
+        close(both(action), 2 * bound(action) + disk.bind(obs)(action))
+        assert_gradient(both, action)
+
+    def test_an_excess_of_another_shape(self, obs, action):
+        class Flat(Constraint):
+            def excess(self, points, obs):
+                return points[..., 0, 0]
+
+        with pytest.raises(UserError, match=r"term Flat: its excess has shape \(3, 40\)"):
+            Flat().bind(obs)(action)
+
     @pytest.mark.parametrize("previous", [True, False])
     def test_smooth(self, previous, obs):
         obs = {key: value.double() for key, value in obs.items()}
@@ -429,6 +459,33 @@ class TestPolicy:
         obs = particle_obs()
         alone = ComposedPolicy(policy, AllOf(policy.energy)).act(obs, rng())
         close(alone, policy.act(obs, rng()), atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("hard", [False, True])
+    def test_a_warm_start_begins_at_the_previous_action(self, policy, hard, monkeypatch):
+        starts = []
+
+        class Recorded(DFO):
+            def __call__(self, space, init, rng):
+                starts.append(space.bounds.from_unit(init))
+                return super().__call__(space, init, rng)
+
+        sampler = Recorded(num_candidates=8, num_iterations=1, noise_std=0.1, shrink=0.5)
+        monkeypatch.setattr(policy, "sampler", sampler)
+        monkeypatch.setattr(policy, "warm_start_fraction", 0.5)
+        energy = AllOf(policy.energy, KeepOutDisk([0.9, 0.9], 0.1))
+        previous = torch.tensor([[[0.3, 0.4]], [[torch.nan, torch.nan]]])
+        obs = {**particle_obs(), "previous_action": previous}
+        ComposedPolicy(policy, energy, hard=hard).act(obs, rng())
+        first, second = starts[0]
+        near = (first - torch.tensor([0.3, 0.4])).abs().amax(-1) < 0.2
+        close(first[0], torch.tensor([0.3, 0.4]))
+        assert near[:4].all()
+        assert not near[4:].all()
+        assert torch.isfinite(second).all()
+
+    def test_hard_needs_a_constraint(self, policy):
+        with pytest.raises(UserError, match="needs a constraint"):
+            ComposedPolicy(policy, AllOf(policy.energy), hard=True).act(particle_obs(), rng())
 
     def test_hard_chooses_what_is_feasible(self, policy):
         obs = particle_obs()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from ibc_envs.particle import ParticleExpert
-from test_compose import BATCH, Gaussian
+from known_energies import Gaussian, rng, run
 
 from ibc.composition import AllOf, AnyOf
 from ibc.constraints import (
@@ -24,10 +24,11 @@ from ibc.energies import Box, action_gradient
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
-from ibc.policies import distinct_answers, doubt
-from ibc.policies.implicit import ActionBounds
-from ibc.random import BatchRandom
-from ibc.samplers import Candidates, IBCLangevin
+from ibc.nn import ActionBounds
+from ibc.policies import action_modes, ood_score
+from ibc.samplers import Candidates, GradientDescent
+
+BATCH = 3
 
 
 def target(*rows):
@@ -57,7 +58,7 @@ class TestTrajectory:
         path = trajectory.path(obs)[0]
         pieces = torch.linspace(0, 1, 50)[:, None, None]
         points = path[:-1] + pieces * (path[1:] - path[:-1])
-        inside = KeepOutBox(*self.WALL).bind(obs).excess(points.reshape(1, -1, 2))
+        inside = KeepOutBox(*self.WALL).excess(points.reshape(1, -1, 1, 2), obs)
         assert inside.max() < 0.02
         length = float(path.diff(dim=0).norm(dim=-1).sum())
         shortest = 2 * np.hypot(0.6, 1.0) + 0.4
@@ -71,17 +72,18 @@ class TestTrajectory:
             _, one = self.plan(starts[b : b + 1], goals[b : b + 1])
             torch.testing.assert_close(trajectory.path(one)[0], both[b])
 
-    def test_by_way_tells_the_next_way_point(self):
+    def test_the_goal_is_replaced_by_the_next_waypoint(self):
         trajectory, obs = self.plan([[-0.8, -0.5]], [[0.8, -0.5]])
-        summarize_reports = []
+        waypoints = []
 
-        def tell(obs, point):
-            summarize_reports.append(point)
+        def replace_goal(obs, point):
+            waypoints.append(point)
             return {"pos": point.unsqueeze(1)}
 
-        WaypointGuided(Gaussian([0.0, 0.0], 1.0), trajectory, ahead=0.1, tell=tell).bind(obs)
-        assert torch.equal(summarize_reports[0], trajectory.way_point(obs, 0.1))
-        assert float(summarize_reports[0][0, 1]) > 0.3  # upwards, over the wall
+        energy = Gaussian([0.0, 0.0], 1.0)
+        WaypointGuided(energy, trajectory, ahead=0.1, replace_goal=replace_goal).bind(obs)
+        assert torch.equal(waypoints[0], trajectory.waypoint(obs, 0.1))
+        assert float(waypoints[0][0, 1]) > 0.3  # upwards, over the wall
 
     def test_obstacles_that_are_observed_are_planned_for_where_they_are(self):
         """As those whose place is given, which are looked at once."""
@@ -104,15 +106,14 @@ class TestTrajectory:
             Trajectory("a", "b", [KeepOutDisk([0.0], 0.1)], low=[1.0], high=[0.0])
 
 
-class TestAnswers:
+class TestModes:
     def search(self, energy, obs):
         bounds = ActionBounds(2)
         start = torch.rand(BATCH, 32, 2) * 2 - 1
-        sampler = IBCLangevin(
-            num_candidates=32, num_iterations=60, step_init=0.02, step_final=0.001, noise_std=0.0
+        sampler = GradientDescent(
+            num_candidates=32, num_iterations=60, step_init=0.02, step_final=0.001
         )
-        rng = BatchRandom(torch.Generator().manual_seed(0))
-        return sampler(energy, start, bounds, rng), Box.of(bounds)
+        return run(sampler, energy, start, bounds, rng()), Box.of(bounds)
 
     @pytest.mark.parametrize("share", [0.5, 0.2])
     def test_two_modes_with_their_masses(self, share):
@@ -120,12 +121,12 @@ class TestAnswers:
         left, right = Gaussian([-0.5, 0.0], 0.15), Gaussian([0.5, 0.2], 0.15)
         energy = AnyOf(left, right, weights=[share, 1 - share]).bind(obs)
         found, box = self.search(energy, obs)
-        for answers in distinct_answers(energy, found, box, separation=0.3):
+        for modes in action_modes(energy, found, box, separation=0.3):
             by_x = {
                 round(float(a[0]), 1): float(m)
-                for a, m in zip(answers.action, answers.mass, strict=True)
+                for a, m in zip(modes.action, modes.mass, strict=True)
             }
-            assert float(answers.mass.sum()) == pytest.approx(1.0, abs=1e-4)
+            assert float(modes.mass.sum()) == pytest.approx(1.0, abs=1e-4)
             assert by_x[-0.5] == pytest.approx(share, abs=0.04)
             assert by_x[0.5] == pytest.approx(1 - share, abs=0.04)
 
@@ -135,19 +136,19 @@ class TestAnswers:
         candidates = Candidates(torch.zeros(BATCH, 1, 2), torch.zeros(BATCH, 1))
         box = Box.of(ActionBounds(2))
         with pytest.raises(UserError, match="separation=0.0, temperature=1.0"):
-            distinct_answers(energy, candidates, box, separation=0.0)
+            action_modes(energy, candidates, box, separation=0.0)
 
-    def test_doubt_is_zero_for_the_bowl_that_denoising_asks_for(self):
+    def test_ood_score_is_zero_for_the_bowl_that_denoising_trains(self):
         """And grows with the square of what the curvature is off by."""
         obs = {"pos": torch.rand(BATCH, 1, 2)}
         best = Candidates(torch.full((BATCH, 1, 2), 0.2), torch.zeros(BATCH, 1))
         for std, expected in ((1.0, 0.0), (0.5, 9.0)):
             energy = Gaussian([0.2, 0.2], std).bind(obs)
-            found = doubt(energy, best, ActionBounds(2))
+            found = ood_score(energy, best, ActionBounds(2))
             torch.testing.assert_close(found, torch.full((BATCH,), expected), atol=1e-4, rtol=1e-4)
 
 
-class TestTogether:
+class TestConstraintGroup:
     def test_several_constraints_are_the_sum_of_each(self):
         """However they are grouped and stacked, with weights, for one observation and for several."""
         for batch in (1, BATCH):

@@ -213,8 +213,8 @@ class Still(Sampler):
 
     num_candidates = 6
 
-    def __call__(self, energy, init, bounds, rng):
-        return score(energy, init)
+    def __call__(self, space, init, rng):
+        return score(space, init)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

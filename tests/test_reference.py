@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ibc_envs.particle.env import control_step
+from known_energies import run
 from torch.nn.utils import parametrize
 
 from ibc.losses import gradient_penalty, info_nce
@@ -14,9 +15,9 @@ from ibc.nn.densities import mixture_log_prob
 from ibc.nn.spectral_norm import SpectralNorm
 from ibc.nn.vision.conv import stack_frames
 from ibc.random import BatchRandom
-from ibc.samplers import DFO, IBCLangevin
+from ibc.samplers import DFO, GradientDescent, IBCLangevin
 from ibc.samplers.dfo import resample
-from ibc.samplers.langevin import polynomial_schedule
+from ibc.samplers.gradient_descent import polynomial_schedule
 
 #: The numbers are printed with ten decimals.
 DIGITS = 1e-9
@@ -109,40 +110,41 @@ class TestLangevin:
         stiffness, minimum = f64(ref["lang.K"]), f64(ref["lang.M"])
         return lambda action: 0.5 * (stiffness * (action - minimum) ** 2).sum(-1)
 
-    def sampler(self, n, noise_std, **kwargs):
-        return IBCLangevin(
-            num_candidates=2,
-            num_iterations=n,
-            step_init=0.1,
-            step_final=1e-5,
-            noise_std=noise_std,
-            **kwargs,
-        )
+    def sampler(self, kind, n):
+        return kind(num_candidates=2, num_iterations=n, step_init=0.1, step_final=1e-5)
 
     def test_with_noise(self, ref):
         init = f64(ref["lang.a0"]).unsqueeze(0)
         rng = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
-        out = self.sampler(3, 1.0)(self.energy(ref), init, box(1.05, 2), rng)
+        out = run(self.sampler(IBCLangevin, 3), self.energy(ref), init, box(1.05, 2), rng)
         close(out.action[0], ref["lang.a3"])
         close(out.energy[0], ref["lang.E3"])
 
     @pytest.mark.parametrize("steps", [1, 2])
     def test_each_step(self, ref, steps):
-        sampler = self.sampler(3, 1.0)
+        sampler = self.sampler(IBCLangevin, 3)
         sampler.schedule = lambda: polynomial_schedule(3, 0.1, 1e-5, 2.0)[:steps]
         rng = ScriptedNoise(normal=[f64(step) for step in ref["lang.noise"]])
         init = f64(ref["lang.a0"]).unsqueeze(0)
-        out = sampler(self.energy(ref), init, box(1.05, 2), rng)
+        out = run(sampler, self.energy(ref), init, box(1.05, 2), rng)
         close(out.action[0], ref[f"lang.a{steps}"])
 
     def test_without_noise(self, ref):
         init = f64(ref["lang.a0"]).unsqueeze(0)
-        out = self.sampler(3, 0.0)(self.energy(ref), init, box(1.05, 2), ScriptedNoise())
+        out = run(
+            self.sampler(GradientDescent, 3), self.energy(ref), init, box(1.05, 2), ScriptedNoise()
+        )
         close(out.action[0], ref["lang.noise_free_a3"])
 
     def test_a_hundred_steps(self, ref):
         init = f64([[[-1.0, 1.0]]])
-        out = self.sampler(100, 0.0)(self.energy(ref), init, box(1.05, 2), ScriptedNoise())
+        out = run(
+            self.sampler(GradientDescent, 100),
+            self.energy(ref),
+            init,
+            box(1.05, 2),
+            ScriptedNoise(),
+        )
         close(out.action[0], ref["lang.noise_free_N100_end"])
 
     def test_noise_is_scaled_by_the_step_not_its_root(self, ref):
@@ -158,7 +160,7 @@ class TestLangevin:
         )
         rng = BatchRandom(torch.Generator().manual_seed(0))
         zeros = torch.zeros(1, count, 1)
-        out = sampler(lambda a: 2 * a.square().sum(-1), zeros, wide.float(), rng)
+        out = run(sampler, lambda a: 2 * a.square().sum(-1), zeros, wide.float(), rng)
         variance = float(out.action.var())
         # Four standard errors of a variance estimated from as many draws.
         assert variance == pytest.approx(ref[key][0], rel=4 * math.sqrt(2 / count))
@@ -201,7 +203,7 @@ class TestDFO:
             normal=[first, second], uniform=[self.uniforms(ref, 0), self.uniforms(ref, 1)]
         )
         sampler = DFO(num_candidates=5, num_iterations=3, noise_std=0.33, shrink=0.5)
-        out = sampler(self.energy, x0.view(1, 5, 1), box(1.0, 1), rng)
+        out = run(sampler, self.energy, x0.view(1, 5, 1), box(1.0, 1), rng)
         close(out.action[0, :, 0], ref["dfo.iter2.perturbed"])
         close(torch.softmax(-out.energy, 1)[0], ref["dfo.iter2.prob"])
         close(out.best()[0, 0], ref["dfo.correct_choice  before_resample[argmax prob]"])
