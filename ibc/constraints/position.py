@@ -53,9 +53,9 @@ class _Distance(Constraint):
     ) -> Float[Tensor, "B N K D"]:
         """Compute ``2 strength (1 - radius / |p - center|) (p - center)`` where the constraint is violated."""
         offset = self._offset(points, obs)
-        factor = 1 - self.radius / norm(offset).clamp(min=TINY)
+        factor = 2 * self.strength * (1 - self.radius / norm(offset))
         factor = factor.clamp(min=0) if self.sign > 0 else factor.clamp(max=0)
-        return offset * (2 * self.strength * factor).unsqueeze(-1)
+        return offset * factor.unsqueeze(-1)
 
     def _offset(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N K D"]:
         if self.observed is None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.constraints.base import STRENGTH, TINY, Constraint, norm
+from ibc.constraints.base import STRENGTH, Constraint, norm
 from ibc.constraints.dynamics import ForwardModel, PositionControl, latest
 from ibc.errors import UserError
 from ibc.spec import Obs
@@ -34,8 +34,10 @@ class _DifferenceLimit(Constraint):
     ) -> Float[Tensor, "B N K D"]:
         """Compute ``2 strength (1 - limit / |d|) d`` above the limit, times the transpose of the difference."""
         difference, order = self._difference(points, obs)
-        above = (1 - self.limit / norm(difference).clamp(min=TINY)).clamp(min=0)
-        gradient = difference * (2 * self.strength / self.model.dt**order * above).unsqueeze(-1)
+        factor = 2 * self.strength / self.model.dt**order
+        gradient = difference * (factor - factor * self.limit / norm(difference)).clamp(
+            min=0
+        ).unsqueeze(-1)
         for _ in range(order):
             gradient = torch.cat([-gradient.diff(dim=-2), gradient[..., -1:, :]], -2)
         return gradient

@@ -10,7 +10,7 @@ import torch
 from known_energies import run
 
 from benchmarks.timing import workloads
-from ibc.energies import action_gradient
+from ibc.energies import UnitSpace, action_gradient
 from ibc.losses import GradientPenalty
 from ibc.losses.info_nce import info_nce
 from ibc.samplers import IBCLangevin
@@ -47,7 +47,8 @@ def test_gradients_and_penalty_agree(pair):
     torch.testing.assert_close(
         action_gradient(bound(pair), action), plain.plain_gradient(pair.plain, pair.obs, action)
     )
-    ours = GradientPenalty(margin=1e-3)(bound(pair), action, pair.policy.bounds, pair.rng)
+    space = UnitSpace(bound(pair), pair.policy.bounds)
+    ours = GradientPenalty(margin=1e-3)(space, space.bounds.to_unit(action), pair.rng)
     theirs = plain.plain_gradient_penalty(pair.plain, pair.obs, action, margin=1e-3)
     assert theirs > 0
     torch.testing.assert_close(ours, theirs)
