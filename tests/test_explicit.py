@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 from conftest import built
+from known_energies import rng
 from test_energies import make_obs
-from test_losses import rng
 from test_policies import CPU, config_of, row_noise
 
 from ibc.checkpoint import Checkpoint

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from test_compose import Gaussian
+from known_energies import Gaussian
 
 from ibc.composition import AllOf
 from ibc.constraints import StayWithin

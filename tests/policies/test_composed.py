@@ -1,0 +1,194 @@
+"""Composed policies: hard constraints, warm starts, and compositions of the command line."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from known_energies import Gaussian, rng
+
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.compose import composed
+from ibc.cli.config import compose
+from ibc.composition import AllOf, AnyOf
+from ibc.constraints import (
+    ActionRateLimit,
+    Custom,
+    KeepOutDisk,
+    StayWithin,
+)
+from ibc.control import Controller
+from ibc.errors import UserError
+from ibc.policies import ComposedPolicy, MSEPolicy
+from ibc.policies.composed import first_feasible
+from ibc.policies.loading import build_policy
+from ibc.samplers import DFO, Candidates
+
+BATCH, COUNT = 3, 40
+
+
+@pytest.fixture
+def obs():
+    torch.manual_seed(1)
+    return {
+        "pos": torch.rand(BATCH, 2, 2),
+        "vel": torch.rand(BATCH, 2, 2) - 0.5,
+        "disk": torch.rand(BATCH, 2, 2),
+        "previous_action": torch.rand(BATCH, 1, 2),
+    }
+
+
+@pytest.fixture
+def action():
+    torch.manual_seed(2)
+    return torch.rand(BATCH, COUNT, 2) * 1.6 - 0.8
+
+
+def close(a, b, **kwargs):
+    torch.testing.assert_close(a, b, **(kwargs or {"atol": 1e-5, "rtol": 1e-5}))
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return build_policy(load_checkpoint(ROOT / "pretrained/particle_2d.pt"), torch.device("cpu"))
+
+
+def particle_obs(batch=2):
+    obs = {
+        f"pos_{name}": torch.rand(batch, 2, 2) for name in ("agent", "first_goal", "second_goal")
+    }
+    return {**obs, "vel_agent": torch.zeros(batch, 2, 2)}
+
+
+class TestPolicy:
+    def test_searches_the_intersection(self, policy):
+        narrow = Gaussian([0.5, 0.5], 1.0, low=0.4, high=0.6)
+        both = ComposedPolicy(policy, AllOf(policy.energy, narrow))
+        found = both.search({**particle_obs(), "pos": torch.zeros(2, 2, 2)}, rng()).action
+        assert found.min() >= 0.4 - 1e-6
+        assert found.max() <= 0.6 + 1e-6
+
+    def test_an_energy_alone_is_the_policy(self, policy):
+        obs = particle_obs()
+        alone = ComposedPolicy(policy, AllOf(policy.energy)).act(obs, rng())
+        close(alone, policy.act(obs, rng()), atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("hard", [False, True])
+    def test_a_warm_start_begins_at_the_previous_action(self, policy, hard, monkeypatch):
+        starts = []
+
+        class Recorded(DFO):
+            def __call__(self, space, init, rng):
+                starts.append(space.bounds.from_unit(init))
+                return super().__call__(space, init, rng)
+
+        sampler = Recorded(num_candidates=8, num_iterations=1, noise_std=0.1, shrink=0.5)
+        monkeypatch.setattr(policy, "sampler", sampler)
+        monkeypatch.setattr(policy, "warm_start_fraction", 0.5)
+        energy = AllOf(policy.energy, KeepOutDisk([0.9, 0.9], 0.1))
+        previous = torch.tensor([[[0.3, 0.4]], [[torch.nan, torch.nan]]])
+        obs = {**particle_obs(), "previous_action": previous}
+        ComposedPolicy(policy, energy, hard=hard).act(obs, rng())
+        first, second = starts[0]
+        near = (first - torch.tensor([0.3, 0.4])).abs().amax(-1) < 0.2
+        close(first[0], torch.tensor([0.3, 0.4]))
+        assert near[:4].all()
+        assert not near[4:].all()
+        assert torch.isfinite(second).all()
+
+    def test_hard_needs_a_constraint(self, policy):
+        with pytest.raises(UserError, match="needs a constraint"):
+            ComposedPolicy(policy, AllOf(policy.energy), hard=True).act(particle_obs(), rng())
+
+    def test_hard_chooses_what_is_feasible(self, policy):
+        obs = particle_obs()
+        best = policy.act(obs, rng())[0, 0].tolist()
+        disk = KeepOutDisk(best, 0.2, strength=1e-3)  # too weak to matter as a preference
+        soft = ComposedPolicy(policy, AllOf(policy.energy, disk))
+        soft.act(obs, rng())
+        assert soft.report()["feasible"][0] == 0
+        hard = ComposedPolicy(policy, AllOf(policy.energy, disk), hard=True)
+        action = hard.act(obs, rng())
+        assert hard.report()["feasible"].tolist() == [1, 1]
+        assert (action[0, 0] - torch.tensor(best)).norm() >= 0.2 - 1e-5
+
+    def test_the_fallback_is_the_least_violation(self, policy):
+        impossible = AllOf(policy.energy, StayWithin([2.0, 0.0], [3.0, 1.0]))
+        hard = ComposedPolicy(policy, impossible, hard=True)
+        action = hard.act(particle_obs(), rng())
+        assert hard.report()["feasible"].tolist() == [0, 0]
+        assert (action[..., 0] > 0.95).all()
+
+    def test_first_feasible(self):
+        candidates = Candidates(torch.arange(6.0).view(2, 3, 1), torch.tensor([[1.0, 2, 3]] * 2))
+        feasible = torch.tensor([[False, True, True], [False] * 3])
+        violation = torch.tensor([[9.0, 0, 0], [3, 2, 1]])
+        assert first_feasible(candidates, feasible, violation).best().flatten().tolist() == [1, 5]
+
+    def test_any_is_feasible_where_one_is(self, obs, action):
+        left, right = StayWithin([-1.0] * 2, [0.0] * 2), StayWithin([0.0] * 2, [1.0] * 2)
+        either = AnyOf(left, right).bind(obs)
+        parts = left.bind(obs).feasible(action) | right.bind(obs).feasible(action)
+        assert torch.equal(either.feasible(action), parts)
+        free = AnyOf(left, Gaussian([0.0] * 2, 1.0)).bind(obs)
+        assert free.feasible(action).all()
+
+    def test_the_actor_tells_the_previous_action(self, policy):
+        seen = []
+
+        def record(obs, action):
+            seen.append(obs["previous_action"].clone())
+            return action[..., 0] - 10.0
+
+        controller = Controller(
+            ComposedPolicy(policy, AllOf(policy.energy, Custom(record), ActionRateLimit(0.1)))
+        )
+        controller.reset(7)
+        obs = {name: array[0, -1].numpy() for name, array in particle_obs(1).items()}
+        first = controller.step(obs)
+        assert seen[-1].isnan().all()
+        second = controller.step(obs)
+        np.testing.assert_array_equal(seen[-1][0, 0], first)
+        assert np.linalg.norm(second - first) < 0.2
+        assert [set(report) for report in controller.actor.reports[7]] == [
+            {"feasible", "MLPEnergy", "Custom", "ActionRateLimit"}
+        ] * 2
+
+    def test_not_for_policies_without_energy(self, spec):
+        mse = MSEPolicy.__new__(MSEPolicy)
+        with pytest.raises(UserError, match="is for implicit policies; this is a MSEPolicy"):
+            composed(mse, {"terms": []}, torch.device("cpu"))
+
+
+def test_several_policies_share_one_weight(policy):
+    """Three times the same energy, in equal parts of one, is that energy: steps down it keep their size."""
+    path = str(ROOT / "pretrained/particle_2d.pt")
+    found = composed(policy, {"other": [path, path]}, torch.device("cpu"))
+    obs, action = particle_obs(), torch.rand(2, 5, 2)
+    torch.testing.assert_close(found.energy.bind(obs)(action), policy.energy.bind(obs)(action))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "configs/compose").glob("*.yaml")))
+def test_every_yaml(name, policy):
+    path = ROOT / "pretrained/particle_2d.pt"
+    overrides = [f"checkpoint={path}", f"compose={name}"]
+    if name == "policies":
+        overrides.append(f"compose.other={path}")
+    config = compose("evaluate", overrides)["compose"]
+    found = composed(policy, config, torch.device("cpu"))
+    assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
+
+
+@pytest.mark.parametrize("operation", ["all", "any", "not"])
+def test_every_operation(operation, policy):
+    path = ROOT / "pretrained/particle_2d.pt"
+    overrides = [f"checkpoint={path}", "compose=policies", f"compose.other={path}"]
+    config = compose("evaluate", [*overrides, f"compose.operation={operation}"])["compose"]
+    found = composed(policy, config, torch.device("cpu"))
+    assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
+
+
+def test_the_example_of_the_documentation_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/compose.md").read_text()
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    assert "'feasible': tensor([1.])" in capsys.readouterr().out
