@@ -64,15 +64,15 @@ class Constraint(Energy):
             obs: ``{name: (B, To, ...)}``, environment units.
         """
 
-    def point_energy(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N"]:
-        """Compute the energy of candidates that lead to ``points``."""
-        return self.strength * self.excess(points, obs).clamp(min=0).square().sum(-1)
+    def energy(self, excess: Float[Tensor, "B N J"]) -> Float[Tensor, "B N"]:
+        """Compute the energy of an excess."""
+        return self.strength * excess.clamp(min=0).square().sum(-1)
 
     def point_gradient(
         self, points: Float[Tensor, "B N K D"], obs: Obs
     ) -> Float[Tensor, "B N K D"]:
-        """Compute the gradient of :meth:`point_energy` by the points."""
-        return autograd_gradient(lambda p: self.point_energy(p, obs), points)
+        """Compute the gradient of the energy by the points."""
+        return autograd_gradient(lambda p: self.energy(self.excess(p, obs)), points)
 
     def bind(self, obs: Obs) -> ConstraintGroup:
         """See :class:`Energy`."""
@@ -125,10 +125,7 @@ class ConstraintGroup(BoundEnergy):
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """See :class:`BoundEnergy`."""
-        parts = [
-            scale * excess.clamp(min=0).square().sum(-1) for scale, excess in self._excesses(action)
-        ]
-        return sum(parts[1:], start=parts[0])
+        return _sum([energy for _, energy in self._evaluate(action)])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
         """See :class:`BoundEnergy`; gradients by the points are summed and go back to actions at once."""
@@ -139,24 +136,17 @@ class ConstraintGroup(BoundEnergy):
             with _named(constraint):
                 gradient = constraint.point_gradient(points, self._obs)
             parts.append(gradient if weight == 1 else weight * gradient)
-        return prediction.vjp(sum(parts[1:], start=parts[0]))
+        return prediction.vjp(_sum(parts))
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """See :class:`BoundEnergy`."""
-        largest = [excess.amax(-1) for _, excess in self._excesses(action)]
+        largest = [excess.amax(-1) for excess, _ in self._evaluate(action)]
         return torch.stack(largest).amax(0) <= TOLERANCE
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """See :class:`BoundEnergy`."""
-        parts = [
-            torch.where(
-                excess.amax(-1) <= TOLERANCE,
-                0.0,
-                scale * excess.clamp(min=0).square().sum(-1),
-            )
-            for scale, excess in self._excesses(action)
-        ]
-        return sum(parts[1:], start=parts[0])
+        evaluated = self._evaluate(action)
+        return _sum([torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated])
 
     def merged(self, weight: float, other: BoundEnergy, other_weight: float) -> BoundEnergy | None:
         """See :class:`BoundEnergy`; constraints on the same points are merged."""
@@ -170,8 +160,10 @@ class ConstraintGroup(BoundEnergy):
         mine, theirs = self.constraints[0][0].model, other.constraints[0][0].model
         return self._obs is other._obs and self._size == other._size and mine.is_same(theirs)
 
-    def _excesses(self, action: Tensor) -> Iterator[tuple[float, Float[Tensor, "B N J"]]]:
-        """Yield weighted strength and excess of each constraint."""
+    def _evaluate(
+        self, action: Float[Tensor, "B N A"]
+    ) -> Iterator[tuple[Float[Tensor, "B N J"], Float[Tensor, "B N"]]]:
+        """Yield excess and weighted energy of each constraint."""
         points = self._predict(action).points(action)
         for constraint, weight in self.constraints:
             with _named(constraint):
@@ -179,7 +171,7 @@ class ConstraintGroup(BoundEnergy):
                 if excess.ndim != 3 or excess.shape[:2] != action.shape[:2]:
                     expected = f"({action.shape[0]}, {action.shape[1]}, J)"
                     raise UserError(f"its excess has shape {tuple(excess.shape)}, not {expected}")
-            yield weight * constraint.strength, excess
+            yield excess, weight * constraint.energy(excess)
 
     def _predict(self, action: Tensor) -> Prediction:
         """Return the points as a function of actions of this length.
@@ -250,6 +242,10 @@ def _named(constraint: Constraint) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"term {constraint.name}: {error}") from error
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return sum(parts[1:], start=parts[0])
 
 
 def norm(vector: Float[Tensor, "*B D"]) -> Float[Tensor, "*B"]:

@@ -25,9 +25,10 @@ class _Distance(Constraint):
         self,
         center: Sequence[float] | str,
         radius: float,
-        velocity: str | None,
-        model: ForwardModel | None,
-        strength: float,
+        *,
+        velocity: str | None = None,
+        model: ForwardModel | None = None,
+        strength: float = STRENGTH,
     ) -> None:
         super().__init__(model, strength)
         self.observed = center if isinstance(center, str) else None
@@ -81,17 +82,6 @@ class KeepOutDisk(_Distance):
 
     sign = -1.0
 
-    def __init__(
-        self,
-        center: Sequence[float] | str,
-        radius: float,
-        *,
-        velocity: str | None = None,
-        model: ForwardModel | None = None,
-        strength: float = STRENGTH,
-    ) -> None:
-        super().__init__(center, radius, velocity, model, strength)
-
 
 class NearGoal(_Distance):
     """Stay within ``radius`` of a goal: the excess is ``|p - goal| - radius``. With radius 0, a quadratic bowl.
@@ -112,7 +102,7 @@ class NearGoal(_Distance):
         model: ForwardModel | None = None,
         strength: float = STRENGTH,
     ) -> None:
-        super().__init__(goal, radius, velocity, model, strength)
+        super().__init__(goal, radius, velocity=velocity, model=model, strength=strength)
 
 
 class _BoxConstraint(Constraint):

@@ -23,7 +23,7 @@ EnergyFn = Callable[[Tensor], Tensor]
 class BoundEnergy(ABC):
     """An energy with its observation bound: a function of actions in environment units.
 
-    A subclass defines :meth:`__call__` and overrides what it computes faster or knows besides.
+    A subclass defines :meth:`__call__`, and overrides the other methods and attributes where it has more to offer.
 
     Attributes:
         bounds: the unit cube in which the energy is computed (:class:`BoundNetworkEnergy`), or None.

@@ -1,4 +1,4 @@
-"""An energy that is told how noisy the actions are that it judges."""
+"""An energy that is conditioned on the noise level of actions."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class BoundNoiseConditioned(BoundNetworkEnergy):
         return BoundMLPEnergy(self.weights, self.bounds, context, None, reduced_precision())
 
     def finest(self) -> BoundMLPEnergy:
-        """The energy at the last level."""
+        """Return the energy at the smallest noise level."""
         return self.at(self.features.new_full((len(self.features), 1), self.sigmas[-1]))
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:

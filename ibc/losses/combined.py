@@ -17,7 +17,7 @@ from ibc.spec import Batch
 class Combined(Loss):
     """The weighted sum of several losses, each on its own part of the batch.
 
-    Denoising says where minima are and InfoNCE how deep they are; the second is dearer and needs fewer examples.
+    Denoising trains the positions of minima and InfoNCE their depths; the second costs more and needs fewer examples.
 
     Args:
         losses: the terms.

@@ -39,7 +39,7 @@ class NegativeLogLikelihood(Loss):
 
 
 class NeighborRegression(Loss):
-    """Squared error, in the unit cube, of what the rest of the batch says about each example."""
+    """Squared error, in the unit cube, of the prediction of each example from the rest of the batch."""
 
     def __call__(
         self, policy: Any, batch: Batch, rng: RandomSource

@@ -71,10 +71,10 @@ class NeighborNegatives(Negatives):
     A scale sigma is drawn log-uniformly for each example, then a center ``z = a + sigma * xi``, and the negatives as
     ``z + sigma * xi_i``. Given z and sigma, the demonstrated action and its negatives are distributed alike up to the
     density of the data, by the symmetry of the Gaussian; so InfoNCE over such a set has its optimum at ``E = -log p +
-    c(o)`` *without* a correction for the proposal. (Negatives around ``a`` itself would not: a set is then lopsided,
-    and its middle gives the answer away. This is the ranking form of conditional noise-contrastive estimation, Ceylan
-    and Gutmann 2018.) No chain is run, which makes a step as cheap as one with uniform negatives, and the finest scale
-    sets the precision of the minimum.
+    c(o)`` *without* a correction for the proposal. (Negatives around ``a`` itself would bias it: a set is then
+    asymmetric, and its middle identifies the positive. This is the ranking form of conditional noise-contrastive
+    estimation, Ceylan and Gutmann 2018.) No chain is run, which makes a step as cheap as one with uniform negatives,
+    and the finest scale sets the precision of the minimum.
     """
 
     def __init__(self, num: int, min_std: float, max_std: float) -> None:

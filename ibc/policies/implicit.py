@@ -88,7 +88,7 @@ class ImplicitPolicy(Policy):
         Raises:
             UserError: it has none.
         """
-        proposal = self.energy.bind(obs).proposal
+        proposal = as_bound(self.energy.bind(obs)).proposal
         if proposal is None:
             raise UserError(
                 "this energy has no proposal, and so not a direct prediction; choose policy.energy.proposal=true"
@@ -120,7 +120,7 @@ class ImplicitPolicy(Policy):
         space = UnitSpace(bound, problem.bounds)
         own = bound
         if problem.energy is not self.energy and self._starts_from_energy:
-            own = self.energy.bind(obs)
+            own = as_bound(self.energy.bind(obs))
         init = self._init(own, space, len(next(iter(obs.values()))), rng)
         if self.warm_start_fraction > 0 and "previous_action" in obs:
             init = self._warm_started(init, obs["previous_action"], space, rng)

@@ -8,7 +8,7 @@ import typing
 import ibc
 
 #: Protocols in ``ibc``; fewer is better.
-MOST = 10
+MOST = 4
 
 
 def protocols():
