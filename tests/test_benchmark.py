@@ -2,18 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import gymnasium as gym
 import h5py
 import minari
 import numpy as np
 import pytest
-from benchmarks.studies import study
 from conftest import ROOT
 from ibc_envs.d4rl.kitchen import ELEMENT
 
+from benchmarks.config import compose as compose_benchmark
+from benchmarks.study import study
 from benchmarks.tables.pages import table
-from ibc.cli.collect import check_actions
 from ibc.cli.config import compose
 from ibc.cli.inspect import describe, inspect
 from ibc.d4rl import find_task
@@ -21,7 +22,7 @@ from ibc.d4rl.data import NoDataError, find_task_data
 from ibc.d4rl.published import PUBLISHED
 from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
-from ibc.data.loading import Selection, load_episodes
+from ibc.data.loading import Selection, check_matches, load_episodes
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.spec import ObsField
@@ -232,9 +233,14 @@ class TestLayouts:
 
     def test_actions_in_other_units(self):
         env = Environment(EnvConfig(id="ibc/PointMaze_UMaze-v3"))
-        check_actions([episode(action=1.0), episode(action=1.3)], env)
+        obs = {name: np.zeros((4, *f.shape), f.dtype) for name, f in env.obs_fields.items()}
+        near, far = (
+            [replace(episode(action=a), obs=obs) for a in actions]
+            for actions in ([1.0, 1.3], [90.0])
+        )
+        check_matches(near, env)
         with pytest.raises(UserError, match=r"100% of the data's actions.*other units"):
-            check_actions([episode(action=90.0)], env)
+            check_matches(far, env)
 
 
 class TestSelection:
@@ -315,7 +321,7 @@ class TestTraining:
         assert config["env"]["id"] == "ibc/AdroitHandPen-v1"
         assert config["env"]["max_episode_steps"] == config["data"]["episode_length"] == 200
         assert config["data"]["path"] == "pen-human-longhorizon"
-        assert config["run_dir"] == "runs/d4rl_pen-human-longhorizon/implicit/seed_0"
+        assert config["run_dir"] == "runs/d4rl_pen-human-longhorizon/implicit_proposal/seed_0"
         assert self.compose("task=hopper-medium-v2")["env"]["success_when"] == "last"
 
     def test_overrides_win(self):
@@ -324,11 +330,11 @@ class TestTraining:
         assert config["data"]["path"] == "x.hdf5"
 
     def test_the_published_settings(self):
-        config = compose("train", ["experiment=d4rl_published", "task=door-human"])
+        config = compose_benchmark("train", ["experiment=d4rl_published", "task=door-human"])
         energy = config["policy"]["energy"]
         assert energy["spectral_norm"]
         assert energy["encoder"]["sqrt_std"]
-        second = config["sampler"]["samplers"][1]
+        second = config["policy"]["sampler"]["samplers"][1]
         assert second["step_init"] == second["step_final"] == 1e-5
         assert config["env"]["id"] == "ibc/AdroitHandDoor-v1"
 
@@ -337,7 +343,7 @@ class TestTraining:
         monkeypatch.chdir(nowhere)
         write_door(nowhere / "d4rl/door-human-v1.hdf5")
         quick = "'debug=quick','network.width=8','encoder.num_gates=4','evaluation.num_episodes=1'"
-        config = compose(
+        config = compose_benchmark(
             "study",
             [
                 "protocol=d4rl_best_half",
@@ -348,7 +354,7 @@ class TestTraining:
         assert len(config["tasks"]) == 19
         config["tasks"] = {name: [] for name in ("door-human", "pen-human", "hopper-expert")}
         study(config)
-        result = json.loads((nowhere / "results/d4rl_best_half.json").read_text())
+        result = json.loads((nowhere / "runs/results/d4rl_best_half.json").read_text())
         assert [(r["task"], r["policy"]) for r in result["rows"]] == [
             ("door-human", "implicit"),
             ("door-human", "mse"),
@@ -358,8 +364,8 @@ class TestTraining:
         assert row["normalized_score"] == reference.normalized_score(row["return_mean"])
         assert [entry["task"] for entry in result["missing"]] == ["pen-human", "hopper-expert"]
         assert str(nowhere) not in json.dumps(result)
-        assert (nowhere / "pretrained/d4rl_best_half_door-human.pt").is_file()
-        text = table(nowhere / "results/d4rl_best_half.json")
+        assert (nowhere / "runs/pretrained/d4rl_best_half_door-human.pt").is_file()
+        text = table(nowhere / "runs/results/d4rl_best_half.json")
         assert "| pen-human | 2446 ± 207 | no data | 2108 ± 58.8 | no data |" in text
         assert "| door-human | 399 ± 34 |" in text
         assert "hopper-expert" not in text  # neither here nor, with return weighting, in the paper
