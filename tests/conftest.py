@@ -1,6 +1,7 @@
 """Shared by all tests: reference numbers, small tasks, and where things are."""
 
 import json
+import os
 from pathlib import Path
 
 import jaxtyping
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # of programs that tests start; two test processes share two cores
 jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of ibc is imported
 
 import benchmarks.envs  # noqa: E402, F401  registers the environments of studies
@@ -22,6 +26,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def ref():
     """Numbers computed once with numpy alone, independently of this project."""
     return json.loads((ROOT / "tests/reference/ref_math.json").read_text())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Leave shapes unchecked where whole commands run, which would take ten times as long."""
+    unchecked = item.get_closest_marker("unchecked") is not None
+    jaxtyping.config.update("jaxtyping_disable", unchecked)
 
 
 @pytest.fixture(autouse=True)

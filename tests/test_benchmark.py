@@ -27,6 +27,8 @@ from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.spec import ObsField
 
+pytestmark = pytest.mark.unchecked
+
 NAMES = [
     "pen-human",
     "hammer-cloned-v0",

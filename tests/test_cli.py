@@ -18,6 +18,8 @@ from ibc.cli.train import train
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
+pytestmark = pytest.mark.unchecked
+
 SCRIPTS = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
 
 

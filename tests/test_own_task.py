@@ -18,6 +18,8 @@ from ibc.data import DemonstrationWriter
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.rollout import rollout
 
+pytestmark = pytest.mark.unchecked
+
 
 class DotEnv(gym.Env):
     """Name the place of a dot, in one number, from its picture; nested observations, an unusual success key."""

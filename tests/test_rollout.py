@@ -15,6 +15,8 @@ from ibc.evaluation.video import caption, encode_mp4
 from ibc.policies.loading import make_policy
 from ibc.spec import Spec
 
+pytestmark = pytest.mark.unchecked
+
 CPU = torch.device("cpu")
 
 

@@ -17,6 +17,8 @@ from ibc.errors import Interrupted, UserError
 from ibc.training.loggers import read_metrics
 from ibc.training.run_folder import run_folder
 
+pytestmark = pytest.mark.unchecked
+
 CPU = torch.device("cpu")
 
 

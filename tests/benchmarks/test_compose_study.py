@@ -16,6 +16,8 @@ from ibc.policies import ComposedPolicy, Policy
 from ibc.policies.loading import build_policy
 from ibc.random import BatchRandom
 
+pytestmark = pytest.mark.unchecked
+
 
 class TestCommand:
     def settings(self, tmp_path, *overrides):

@@ -13,6 +13,8 @@ from benchmarks.tables.methods import methods_table, seeds_text
 from benchmarks.tables.pages import table
 from ibc.errors import UserError
 
+pytestmark = pytest.mark.unchecked
+
 OUTPUT = Path("runs/results/methods.json")
 QUICK = ("overrides=['debug=quick','network.width=8','encoder.num_gates=4']",)
 

@@ -15,6 +15,8 @@ from ibc.checkpoint import load_checkpoint
 from ibc.errors import UserError
 from ibc.training.loggers import read_metrics
 
+pytestmark = pytest.mark.unchecked
+
 EVALUATION = {
     "env_id": "Particle-v0",
     "first_seed": 0,

@@ -16,6 +16,8 @@ from ibc.losses.info_nce import info_nce
 from ibc.samplers import IBCLangevin
 from tests import plain
 
+pytestmark = pytest.mark.unchecked
+
 
 class Zeros:
     """Noise without noise."""

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.unchecked
+
 #: Arguments that make a program short.
 SHORT = {
     "two_modes": ["100"],
