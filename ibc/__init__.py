@@ -10,8 +10,7 @@ import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-# Read once, when torch loads the OpenMP runtime: its threads wait for work by spinning for milliseconds otherwise, on
-# the cores that this project's own threads (ibc.nn.workers) use.
+# Read once, when torch loads the OpenMP runtime: its threads wait for work by spinning for milliseconds otherwise.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:

@@ -29,8 +29,6 @@ def growth(work, times):
 
 TRAINING_STEP = """
 from ibc.nn.energy_head import EnergyHead
-from ibc.nn.head_autograd import HeadEnergy
-from ibc.nn.head_kernels import HeadKernel
 
 head = EnergyHead(
     6, 3, width=32, num_blocks=2, kind="quadratic", num_outputs=5, normed=False
@@ -40,12 +38,12 @@ context, action = torch.randn(16, 1, 32), torch.randn(16, 17, 3)
 
 def work():
     weights = head.weights()
-    energy = HeadEnergy.apply(weights, torch.float32, context, action, *weights.tensors)
+    energy = weights.energy(context, action)
     optimizer.zero_grad()
     energy.square().sum().backward()
     optimizer.step()
     with torch.no_grad():
-        HeadKernel(head.weights(), torch.bfloat16).gradient(context, action)
+        weights.to(torch.bfloat16).gradient(context, action)
 """
 
 ACTION = """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,8 +12,6 @@ from ibc.energies.network import NetworkEnergy
 from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
 from ibc.nn.densities import BoundDensity, ConditionalDensity
 from ibc.nn.energy_head import HeadWeights
-from ibc.nn.head_autograd import HeadEnergy
-from ibc.nn.head_kernels import HeadKernel
 from ibc.spec import Obs, Spec
 
 
@@ -88,22 +84,19 @@ class MLPEnergy(NetworkEnergy):
         features = self.encoder(obs)
         context = self.head.dense_features(features).unsqueeze(1)
         proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
+        density = None if self.density is None else BoundDensity(self.density, features)
+        reduced = reduced_precision()
         return BoundMLPEnergy(
-            self.head.weights(),
-            self.bounds,
-            context,
-            proposal,
-            reduced_precision(),
-            density=None if self.density is None else BoundDensity(self.density, features),
+            self.head.weights(), self.bounds, context, proposal, reduced, density=density
         )
 
 
 class BoundMLPEnergy(BoundNetworkEnergy):
-    """A :class:`MLPEnergy` with its observation bound; the one home of whatever makes it fast.
+    """A :class:`MLPEnergy` with its observation bound.
 
-    Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` is the same in
-    ``reduced`` precision. For training, the products of the residual blocks are taken in ``reduced`` precision,
-    first derivatives come from a kernel of their own, and second ones from the plain formula.
+    Without gradients, energies are exact to the precision of the weights; :meth:`low_precision` computes the residual
+    blocks in ``reduced`` precision. For training, energies are computed in ``reduced`` precision too, and gradients by
+    the action exactly.
 
     Attributes:
         proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.
@@ -118,47 +111,31 @@ class BoundMLPEnergy(BoundNetworkEnergy):
         proposal: Float[Tensor, "B 1 A"] | None = None,
         reduced: torch.dtype | None = None,
         *,
-        searching: bool = False,
         density: BoundDensity | None = None,
     ) -> None:
         self.weights = weights
+        self.training_weights = weights.to(reduced) if torch.is_grad_enabled() else weights
         self.bounds = bounds
         self.context = context
         self.proposal = proposal
         self.reduced = reduced
-        self.searching = searching
         self.density = density
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
         """See :class:`BoundNetworkEnergy`."""
-        unit = self._relative(unit)
-        if not torch.is_grad_enabled():
-            return self._kernel.energy(self.context.detach(), unit)
-        dtype = self.reduced or self.context.dtype
-        energy: Tensor = HeadEnergy.apply(  # type: ignore[no-untyped-call]
-            self.weights, dtype, self.context, unit, *self.weights.tensors
-        )
-        return energy
+        weights = self.training_weights if torch.is_grad_enabled() else self.weights
+        return weights.energy(self.context, self._relative(unit))
 
     def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
         """See :class:`BoundNetworkEnergy`."""
-        unit = self._relative(unit)
-        if torch.is_grad_enabled():
-            return self.weights.gradient(self.context, unit)
-        return self._kernel.gradient(self.context.detach(), unit)
+        return self.weights.gradient(self.context, self._relative(unit))
 
     def low_precision(self) -> BoundMLPEnergy:
         """See :class:`BoundEnergy`."""
         if self.reduced is None:
             return self
-        return BoundMLPEnergy(
-            self.weights, self.bounds, self.context, self.proposal, self.reduced, searching=True
-        )
+        weights = self.weights.to(self.reduced)
+        return BoundMLPEnergy(weights, self.bounds, self.context, self.proposal)
 
     def _relative(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
         return unit if self.proposal is None else unit - self.proposal.detach()
-
-    @cached_property
-    def _kernel(self) -> HeadKernel:
-        dtype = self.reduced if self.searching and self.reduced else self.context.dtype
-        return HeadKernel(self.weights, dtype)

@@ -10,16 +10,20 @@ from ibc.losses.explicit import (
     NeighborRegression,
     NoisePrediction,
 )
-from ibc.losses.gradient_penalty import GradientPenalty, gradient_penalty
-from ibc.losses.info_nce import InfoNCE, info_nce
-from ibc.losses.negatives import NeighborNegatives, SampledNegatives, UniformNegatives
-from ibc.losses.noise_conditioned import NoiseConditionedScoreMatching
-from ibc.losses.path_penalty import PathPenalty
-from ibc.losses.prefix_info_nce import PrefixInfoNCE
-from ibc.losses.ranking_nce import RankingNCE, ranking_nce
-from ibc.losses.regularizers import EnergyMagnitude
-from ibc.losses.replayed_negatives import ReplayedNegatives
-from ibc.losses.score_matching import DenoisingScoreMatching
+from ibc.losses.info_nce import InfoNCE, PrefixInfoNCE, RankingNCE, info_nce, ranking_nce
+from ibc.losses.negatives import (
+    NeighborNegatives,
+    ReplayedNegatives,
+    SampledNegatives,
+    UniformNegatives,
+)
+from ibc.losses.regularizers import (
+    EnergyMagnitude,
+    GradientPenalty,
+    PathPenalty,
+    gradient_penalty,
+)
+from ibc.losses.score_matching import DenoisingScoreMatching, NoiseConditionedScoreMatching
 from ibc.losses.unrolled import Unrolled
 
 __all__ = [

@@ -17,51 +17,44 @@ from ibc.spec import Batch
 
 #: What a loss reports beside its value: detached scalars by name.
 Metrics = dict[str, Tensor]
+#: The scalar to be minimized, and metrics to log.
+LossAndMetrics = tuple[Float[Tensor, ""], Metrics]
 
 
-class Loss(Component, ABC):
+class Stateful(Component):
+    """A part of a training objective; its state is that of its own parts, unless overridden."""
+
+    def parts(self) -> Sequence[Stateful]:
+        """Return the parts that may have a state; none by default."""
+        return []
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state that a continued run needs; most losses have none."""
+        return {
+            f"{i}.{name}": value
+            for i, part in enumerate(self.parts())
+            for name, value in part.state_dict().items()
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        if state and not self.parts():
+            raise ValueError(f"{type(self).__name__} has no state, and is given {list(state)}")
+        for i, part in enumerate(self.parts()):
+            own = {n: value for n, value in state.items() if n.startswith(f"{i}.")}
+            part.load_state_dict({n.partition(".")[2]: value for n, value in own.items()})
+
+
+class Loss(Stateful, ABC):
     """A training objective."""
 
     @abstractmethod
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """Compute the scalar to be minimized, and metrics to log.
 
         Raises:
             UserError: the policy lacks what the loss needs.
         """
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the state that a continued run needs; most losses have none."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        if state:
-            raise ValueError(f"{type(self).__name__} has no state, and is given {list(state)}")
-
-
-def collect_state(parts: Sequence[Any]) -> dict[str, Tensor]:
-    """Collect the states of all parts that have one, under their positions."""
-    return {
-        f"{i}.{name}": value
-        for i, part in enumerate(parts)
-        if hasattr(part, "state_dict")
-        for name, value in part.state_dict().items()
-    }
-
-
-def restore_state(parts: Sequence[Any], state: dict[str, Tensor]) -> None:
-    """Restore what :func:`collect_state` returned."""
-    for i, part in enumerate(parts):
-        if hasattr(part, "state_dict"):
-            mine = {
-                name.partition(".")[2]: value
-                for name, value in state.items()
-                if name.partition(".")[0] == str(i)
-            }
-            part.load_state_dict(mine)
 
 
 def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
@@ -93,3 +86,13 @@ def mismatch(loss: Loss, policy: object, need: str) -> UserError:
     return UserError(
         f"{type(loss).__name__} trains policies that have {need}; {type(policy).__name__} has not"
     )
+
+
+def check_stds(low: float, high: float) -> None:
+    """Check the limits of standard deviations.
+
+    Raises:
+        ValueError: they do not increase, or are not positive.
+    """
+    if not 0 < low <= high:
+        raise ValueError(f"needs 0 < min_std <= max_std, got {low} and {high}")

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics, collect_state, restore_state
+from ibc.losses.base import Loss, LossAndMetrics, Metrics
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -43,9 +42,7 @@ class Combined(Loss):
         self.fractions = list(fractions)
         self.weights = list(weights)
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
         values: list[Tensor] = []
         metrics: Metrics = {}
@@ -57,10 +54,6 @@ class Combined(Loss):
             metrics |= reported
         return torch.stack(values).sum(), metrics
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """See :class:`Loss`."""
-        return collect_state(self.losses)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See :class:`Loss`."""
-        restore_state(self.losses, state)
+    def parts(self) -> Sequence[Loss]:
+        """See :class:`ibc.losses.base.Stateful`."""
+        return self.losses

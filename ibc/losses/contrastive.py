@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
-from ibc.losses.base import Loss, Metrics, collect_state, restore_state, unit_space
-from ibc.losses.negatives import Negatives
-from ibc.losses.regularizers import Regularizer
+from ibc.losses.base import LossAndMetrics
+from ibc.losses.negatives import NegativesLoss
+from ibc.losses.regularizers import Regularizer, penalize
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -23,7 +24,8 @@ NEAREST = 1e-3
 LAST_STEP = 0.1
 
 
-class ContrastiveDivergence(Loss):
+@dataclass(eq=False, kw_only=True)
+class ContrastiveDivergence(NegativesLoss):
     """``E(positive) - E(negatives)`` (Hinton 2002), with the term it usually leaves out, and with limits.
 
     *The entropy term.* Negatives depend on the parameters, and the gradient through them does not vanish (Du et al.
@@ -43,32 +45,19 @@ class ContrastiveDivergence(Loss):
         regularizers: what keeps the energies in check.
     """
 
-    def __init__(
-        self,
-        *,
-        negatives: Sequence[Negatives],
-        entropy_weight: float = 0.0,
-        margin: float | None = None,
-        soft: bool = False,
-        regularizers: Sequence[Regularizer] = (),
-    ) -> None:
-        if not negatives:
-            raise ValueError("contrastive divergence needs at least one kind of negatives")
-        if soft and margin is None:
-            raise ValueError("soft=true needs a margin")
-        self.negatives = list(negatives)
-        self.entropy_weight = entropy_weight
-        self.margin = margin
-        self.soft = soft
-        self.regularizers = list(regularizers)
+    entropy_weight: float = 0.0
+    margin: float | None = None
+    soft: bool = False
+    regularizers: Sequence[Regularizer] = ()
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.soft and self.margin is None:
+            raise ValueError("soft=true needs a margin")
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        space = unit_space(self, policy, batch)
-        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
-        sets = [draw(space, positive, rng) for draw in self.negatives]
+        space, positive, sets = self.draw(policy, batch, rng)
         sizes = [wrong.shape[1] for wrong in sets]
         candidates = torch.cat([positive, *sets], 1)
         energy = space.energy(candidates)
@@ -76,24 +65,14 @@ class ContrastiveDivergence(Loss):
         gaps = torch.stack([right[:, 0] - other.mean(1) for other in wrong])
         loss = limited(gaps, self.margin, soft=self.soft).mean()
         metrics = {"gap": gaps.detach().mean(), "energy_positive": right.detach().mean()}
-        for regularizer in self.regularizers:
-            value = regularizer(space, candidates, rng)
-            metrics[regularizer.name] = value.detach()
-            loss = loss + value
+        penalty, reported = penalize(self.regularizers, space, candidates, rng)
+        loss, metrics = loss + penalty, metrics | reported
         if self.entropy_weight > 0:
             terms = [entropy_term(space, negatives) for negatives in sets]
             term = torch.stack(terms).mean()
             metrics["entropy_term"] = term.detach()
             loss = loss + self.entropy_weight * term
         return loss, metrics
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """See :class:`Loss`."""
-        return collect_state(self.negatives)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See :class:`Loss`."""
-        restore_state(self.negatives, state)
 
 
 def limited(gap: Tensor, margin: float | None, *, soft: bool) -> Tensor:

@@ -2,74 +2,88 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.errors import UserError
-from ibc.losses.base import Loss, Metrics, required
+from ibc.losses.base import Loss, LossAndMetrics, required
 from ibc.random import RandomSource
-from ibc.spec import Batch
+from ibc.spec import Batch, Obs
 
 
-class MSE(Loss):
+class _ExplicitLoss(Loss):
+    """A loss of a policy without an energy.
+
+    Attributes:
+        method: the method that the policy must have.
+        need: what the method stands for, in messages.
+    """
+
+    method: str
+    need: str
+
+    @abstractmethod
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
+        """Compute loss and metrics from the demonstrated action ``right`` (B, A) in the unit cube."""
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
+        """See :class:`Loss`."""
+        policy = required(self, policy, self.method, self.need)
+        return self.value(policy, batch.obs, policy.bounds.to_unit(batch.action), rng)
+
+
+class MSE(_ExplicitLoss):
     """Mean squared error of the predicted action, in the unit cube."""
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    method, need = "predict_unit", "a direct prediction"
+
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        policy = required(self, policy, "predict_unit", "a direct prediction")
-        error = policy.predict_unit(batch.obs) - policy.bounds.to_unit(batch.action)
-        loss = error.square().mean()
+        loss = (policy.predict_unit(obs) - right).square().mean()
         return loss, {"mse": loss.detach()}
 
 
-class NegativeLogLikelihood(Loss):
+class NegativeLogLikelihood(_ExplicitLoss):
     """Negative log density of the demonstrated action, in the unit cube."""
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    method, need = "log_prob_unit", "an explicit density"
+
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        policy = required(self, policy, "log_prob_unit", "an explicit density")
-        loss = -policy.log_prob_unit(batch.obs, policy.bounds.to_unit(batch.action)).mean()
+        loss = -policy.log_prob_unit(obs, right).mean()
         return loss, {"nll": loss.detach()}
 
 
-class NeighborRegression(Loss):
+class NeighborRegression(_ExplicitLoss):
     """Squared error, in the unit cube, of the prediction of each example from the rest of the batch."""
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    method, need = "leave_one_out", "neighbors"
+
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`; a batch needs two examples at least."""
-        policy = required(self, policy, "leave_one_out", "neighbors")
-        if len(batch.action) < 2:
+        if len(right) < 2:
             raise UserError("trainer.batch_size=1; neighbors need at least 2")
-        right = policy.bounds.to_unit(batch.action)
-        loss = (policy.leave_one_out(batch.obs, right) - right).square().mean()
+        loss = (policy.leave_one_out(obs, right) - right).square().mean()
         return loss, {"neighbor_mse": loss.detach()}
 
 
-class ELBO(Loss):
+@dataclass(eq=False, kw_only=True)
+class ELBO(_ExplicitLoss):
     """The negative evidence lower bound (Kingma and Welling 2014), with a weight on the divergence.
 
-    With a weight of 1 it bounds the negative log likelihood; less keeps the hidden variable in use where it would
+    With a weight of 1 it bounds the negative log likelihood; less keeps the latent variable in use where it would
     otherwise be ignored.
     """
 
-    def __init__(self, *, divergence_weight: float = 1.0) -> None:
-        self.divergence_weight = divergence_weight
+    divergence_weight: float = 1.0
+    method, need = "evidence_unit", "a latent variable"
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        policy = required(self, policy, "evidence_unit", "a hidden variable")
-        right = policy.bounds.to_unit(batch.action)
-        likelihood, divergence = policy.evidence_unit(batch.obs, right, rng)
+        likelihood, divergence = policy.evidence_unit(obs, right, rng)
         loss = (self.divergence_weight * divergence - likelihood).mean()
         return loss, {
             "reconstruction": likelihood.detach().mean(),
@@ -77,14 +91,12 @@ class ELBO(Loss):
         }
 
 
-class NoisePrediction(Loss):
+class NoisePrediction(_ExplicitLoss):
     """Mean squared error of the predicted noise (Ho et al. 2020, equation 14)."""
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    method, need = "noise_error_unit", "noise to predict"
+
+    def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        policy = required(self, policy, "noise_error_unit", "noise to predict")
-        right = policy.bounds.to_unit(batch.action)
-        loss = policy.noise_error_unit(batch.obs, right, rng).square().mean()
+        loss = policy.noise_error_unit(obs, right, rng).square().mean()
         return loss, {"noise_mse": loss.detach()}

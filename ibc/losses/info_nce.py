@@ -1,9 +1,10 @@
-"""InfoNCE: classify the demonstrated action among negatives."""
+"""InfoNCE: classify the demonstrated action among negatives, whole, by dimension, or relative to a proposal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,10 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics, collect_state, restore_state, unit_space
-from ibc.losses.gradient_penalty import GradientPenalty
-from ibc.losses.negatives import Negatives
-from ibc.losses.regularizers import Regularizer
+from ibc.losses.base import Loss, LossAndMetrics, mismatch, unit_space
+from ibc.losses.negatives import NegativesLoss
+from ibc.losses.regularizers import GradientPenalty, Regularizer, penalize
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -26,7 +26,8 @@ def info_nce(energy: Float[Tensor, "B N1"], temperature: float = 1.0) -> Float[T
     return F.cross_entropy(logits, target, reduction="none")
 
 
-class InfoNCE(Loss):
+@dataclass(eq=False, kw_only=True)
+class InfoNCE(NegativesLoss):
     """One InfoNCE term for each kind of negatives, and an optional gradient penalty.
 
     The kinds have terms of their own because the theory asks for candidates that are exchangeable within a set; their
@@ -39,27 +40,13 @@ class InfoNCE(Loss):
         regularizers: further penalties.
     """
 
-    def __init__(
-        self,
-        *,
-        negatives: Sequence[Negatives],
-        temperature: float = 1.0,
-        gradient_penalty: GradientPenalty | None = None,
-        regularizers: Sequence[Regularizer] = (),
-    ) -> None:
-        if not negatives:
-            raise ValueError("InfoNCE needs at least one kind of negatives")
-        self.negatives = list(negatives)
-        self.temperature = temperature
-        self.regularizers = [*([gradient_penalty] if gradient_penalty else []), *regularizers]
+    temperature: float = 1.0
+    gradient_penalty: GradientPenalty | None = None
+    regularizers: Sequence[Regularizer] = ()
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`. ``chance`` is the loss of an untrained energy, ln(1 + N)."""
-        space = unit_space(self, policy, batch)
-        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
-        sets = [draw(space, positive, rng) for draw in self.negatives]
+        space, positive, sets = self.draw(policy, batch, rng)
         sizes = [negatives.shape[1] for negatives in sets]
         candidates = torch.cat([positive, *sets], dim=1)
         energy = space.energy(candidates)
@@ -72,16 +59,85 @@ class InfoNCE(Loss):
             "energy_positive": right.detach().mean(),
             "energy_negative": energy[:, 1:].detach().mean(),
         }
-        for regularizer in self.regularizers:
-            penalty = regularizer(space, candidates, rng)
-            metrics[regularizer.name] = penalty.detach()
-            loss = loss + penalty
-        return loss, metrics
+        regularizers = [*filter(None, [self.gradient_penalty]), *self.regularizers]
+        penalty, reported = penalize(regularizers, space, candidates, rng)
+        return loss + penalty, metrics | reported
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """See :class:`Loss`."""
-        return collect_state(self.negatives)
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+@dataclass(eq=False, kw_only=True)
+class PrefixInfoNCE(NegativesLoss):
+    """``sum_j InfoNCE`` of ``E_j(o, a_1..a_j)``, all dimensions at once (IBC paper, appendix B.2, for algorithm 2).
+
+    The earlier dimensions are those of the demonstrated action (teacher forcing), so each term has one dimension, which
+    a few dozen negatives cover.
+
+    Args:
+        negatives: their column j is compared with the demonstrated ``a_j``; each kind has a term of its own.
+        temperature: of the softmax.
+    """
+
+    temperature: float = 1.0
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
-        restore_state(self.negatives, state)
+        space, positive, sets = self.draw(policy, batch, rng)
+        if not space.is_autoregressive:
+            raise mismatch(self, policy.energy, "prefix energies (policy=implicit_autoregressive)")
+        sizes = [wrong.shape[1] for wrong in sets]
+        values = torch.cat([positive, *sets], 1).unsqueeze(1)
+        energy = space.bound.conditionals(positive, values)[:, 0].transpose(1, 2)
+        right, *wrong = torch.split(energy.flatten(0, 1), [1, *sizes], 1)
+        terms = [info_nce(torch.cat([right, other], 1), self.temperature) for other in wrong]
+        size = positive.shape[-1]
+        loss = size * torch.stack([term.mean() for term in terms]).mean()
+        chance = size * sum(math.log(1 + n) for n in sizes) / len(sizes)
+        return loss, {"prefix_nce": loss.detach(), "chance": loss.new_tensor(chance)}
+
+
+def ranking_nce(
+    energy: Float[Tensor, "B N1"], log_proposal: Float[Tensor, "B N1"], temperature: float = 1.0
+) -> Float[Tensor, " B"]:
+    """InfoNCE of ``E / temperature + log q``, the positive in column 0 (Ma and Collins 2018).
+
+    With negatives from q its optimum is ``exp(-E / temperature) = p c(o)``, where InfoNCE alone finds ``p / q c(o)``.
+    """
+    return info_nce(energy / temperature + log_proposal)
+
+
+@dataclass(eq=False, kw_only=True)
+class RankingNCE(Loss):
+    """Ranking NCE with negatives from the energy's own proposal density (Singh et al. 2023, section 4).
+
+    The proposal is trained by maximum likelihood on the demonstrations and never by the ranking, so that it keeps
+    covering them.
+
+    Args:
+        num: negatives.
+        temperature: of the energies.
+        likelihood_weight: of the proposal's negative log likelihood.
+    """
+
+    num: int
+    temperature: float = 1.0
+    likelihood_weight: float = 1.0
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
+        """See :class:`Loss`."""
+        space = unit_space(self, policy, batch)
+        proposal = space.bound.density
+        if proposal is None:
+            raise mismatch(self, policy.energy, "a proposal density (policy=implicit_ranked)")
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        unit = torch.cat([positive, proposal.sample(self.num, rng)], 1)
+        log_proposal = proposal.log_prob(unit)
+        energy = space.energy(unit)
+        ranking = ranking_nce(energy, log_proposal.detach(), self.temperature).mean()
+        likelihood = log_proposal[:, 0].mean()
+        metrics = {
+            "ranking_nce": ranking.detach(),
+            "chance": ranking.new_tensor(math.log(1 + self.num)),
+            "proposal_nll": -likelihood.detach(),
+        }
+        if not likelihood.requires_grad:  # a fixed proposal
+            return ranking, metrics
+        return ranking - self.likelihood_weight * likelihood, metrics

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ibc.component import Component
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
+from ibc.losses.base import Loss, Stateful, check_stds, unit_space
 from ibc.random import RandomSource
 from ibc.samplers import Sampler
+from ibc.spec import Batch
+
+#: Odd numbers whose products with the bits of an action scatter it over the table (multiplicative hashing, Knuth 6.4).
+SCATTER = 0x9E3779B1
 
 
-class Negatives(Component, ABC):
+class Negatives(Stateful, ABC):
     """Draws actions that are compared with the demonstrated one."""
 
     @abstractmethod
@@ -26,35 +33,35 @@ class Negatives(Component, ABC):
         """Draw detached actions, in the unit cube, given the demonstrated one there."""
 
 
+@dataclass(eq=False)
 class UniformNegatives(Negatives):
     """Uniform over the search box: unbiased, and of little use in many dimensions."""
 
-    def __init__(self, num: int) -> None:
-        self.num = num
+    num: int
 
-    def __call__(
-        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
         """See :class:`Negatives`."""
         return space.uniform(len(positive), self.num, rng)
 
 
+@dataclass(eq=False)
 class SampledNegatives(Negatives):
     """What a sampler finds from uniform candidates: wrong actions of low energy (IBC paper, B.3).
 
     These are distributed by the energy itself, for which InfoNCE makes no correction (Singh et al. 2023, section 3).
+    Of the sampler's candidates, ``num`` serve as negatives.
     """
 
-    def __init__(self, num: int, sampler: Sampler) -> None:
-        """Of the sampler's candidates, ``num`` serve as negatives."""
-        if num > sampler.num_candidates:
-            raise ValueError(f"num={num} exceeds the sampler's {sampler.num_candidates} candidates")
-        self.num = num
-        self.sampler = sampler
+    num: int
+    sampler: Sampler
 
-    def __call__(
-        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def __post_init__(self) -> None:
+        if self.num > self.sampler.num_candidates:
+            raise ValueError(
+                f"num={self.num} exceeds the sampler's {self.sampler.num_candidates} candidates"
+            )
+
+    def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
         """See :class:`Negatives`."""
         init = space.uniform(len(positive), self.sampler.num_candidates, rng)
         found = self.sampler(space, init, rng).action
@@ -65,6 +72,7 @@ class SampledNegatives(Negatives):
         return found[:, : self.num]
 
 
+@dataclass(eq=False)
 class NeighborNegatives(Negatives):
     """Neighbors of the demonstrated action, at every scale from the whole box to the precision wanted.
 
@@ -75,22 +83,105 @@ class NeighborNegatives(Negatives):
     asymmetric, and its middle identifies the positive. This is the ranking form of conditional noise-contrastive
     estimation, Ceylan and Gutmann 2018.) No chain is run, which makes a step as cheap as one with uniform negatives,
     and the finest scale sets the precision of the minimum.
+
+    Args:
+        num: negatives.
+        min_std, max_std: the scales, in the unit cube.
     """
 
-    def __init__(self, num: int, min_std: float, max_std: float) -> None:
-        """``min_std`` and ``max_std`` are in the unit cube."""
-        if not 0 < min_std <= max_std:
-            raise ValueError(f"needs 0 < min_std <= max_std, got {min_std} and {max_std}")
-        self.num = num
-        self.min_std = min_std
-        self.max_std = max_std
+    num: int
+    min_std: float
+    max_std: float
 
-    def __call__(
-        self, space: UnitSpace, positive: Float[Tensor, "B 1 A"], rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def __post_init__(self) -> None:
+        check_stds(self.min_std, self.max_std)
+
+    def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
         """See :class:`Negatives`."""
         batch, _, size = positive.shape
         span = math.log(self.max_std / self.min_std)
         std = self.min_std * torch.exp(span * rng.uniform(batch, 1, 1))
         draws = std * rng.normal(batch, 1 + self.num, size)
         return positive + draws[:, :1] + draws[:, 1:]
+
+
+@dataclass(eq=False)
+class ReplayedNegatives(Negatives):
+    """Each example's chains continue whenever it is drawn again (Tieleman 2008; Du and Mordatch 2019, section 3).
+
+    Short chains from uniform candidates do not converge in many dimensions; persistent ones do, with the energy of
+    earlier steps. Some are restarted each time. Chains are stored in a hash table by their demonstrated action; two
+    examples in one place continue each other's chains.
+
+    Args:
+        num: negatives, and chains of an example.
+        sampler: continues the chains.
+        restart: the part of the chains that are restarted each time.
+        table_size: places of the table.
+    """
+
+    num: int
+    sampler: Sampler
+    restart: float = 0.05
+    table_size: int = 16384
+    chains: Tensor | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.restart <= 1:
+            raise ValueError(f"restart must be in [0, 1], got {self.restart}")
+
+    def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
+        """See :class:`Negatives`."""
+        fresh = space.uniform(len(positive), self.num, rng)
+        if self.chains is None:  # NaN: no chain yet
+            self.chains = fresh.new_full((self.table_size, *fresh.shape[1:]), torch.nan)
+        place = self.place_of(positive[:, 0])
+        old = self.chains[place]
+        anew = rng.uniform(len(positive), self.num) < self.restart
+        init = torch.where(anew.unsqueeze(-1) | torch.isnan(old), fresh, old)
+        found = self.sampler(space, init, rng).action[:, : self.num]
+        self.chains[place] = found
+        return found
+
+    def place_of(self, action: Float[Tensor, "B A"]) -> Int[Tensor, " B"]:
+        """Compute the places of the chains of these demonstrated actions (unit cube)."""
+        bits = action.float().contiguous().view(torch.int32).long() & 0xFFFFFFFF
+        place = torch.zeros_like(bits[:, 0])
+        for column in bits.unbind(1):
+            place = ((place ^ column) * SCATTER) & 0xFFFFFFFF
+        return (place >> 8) % self.table_size
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the chains, so that an interrupted run continues exactly."""
+        return {} if self.chains is None else {"chains": self.chains}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self.chains = state.get("chains")
+
+
+@dataclass(eq=False, kw_only=True)
+class NegativesLoss(Loss):
+    """A loss that compares the demonstrated action with negatives of one or more kinds.
+
+    Args:
+        negatives: at least one kind; each has a term of its own, and the terms are averaged.
+    """
+
+    negatives: Sequence[Negatives]
+
+    def __post_init__(self) -> None:
+        if not self.negatives:
+            raise ValueError(f"{type(self).__name__} needs at least one kind of negatives")
+
+    def parts(self) -> Sequence[Negatives]:
+        """See :class:`ibc.losses.base.Stateful`."""
+        return self.negatives
+
+    def draw(
+        self, policy: Any, batch: Batch, rng: RandomSource
+    ) -> tuple[UnitSpace, Float[Tensor, "B 1 A"], list[Float[Tensor, "B N A"]]]:
+        """Return the bound energy, the demonstrated action and each kind of negatives, in the unit cube."""
+        space = unit_space(self, policy, batch)
+        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        return space, positive, [draw(space, positive, rng) for draw in self.negatives]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.component import Component
 from ibc.energies import UnitSpace
+from ibc.losses.base import LossAndMetrics
 from ibc.random import RandomSource
+from ibc.samplers import Sampler
 
 
 class Regularizer(Component, ABC):
@@ -19,7 +25,7 @@ class Regularizer(Component, ABC):
         name: under which the loss reports it.
     """
 
-    name: str
+    name: ClassVar[str]
 
     @abstractmethod
     def __call__(
@@ -34,16 +40,90 @@ class Regularizer(Component, ABC):
         """
 
 
+def gradient_penalty(gradient: Float[Tensor, "B N A"], margin: float = 1.0) -> Float[Tensor, " B"]:
+    """``mean_n max(0, |gradient_n|_inf - margin)^2`` over all candidates of an example.
+
+    As in the official code (google-research/ibc, ``ibc/losses/gradient_loss.py``), which averages over negatives and
+    the positive; the paper (appendix B.3.1) writes a sum over the negatives.
+    """
+    slope = gradient.abs().amax(-1)
+    return (slope - margin).clamp(min=0).square().mean(-1)
+
+
+@dataclass(eq=False, kw_only=True)
+class GradientPenalty(Regularizer):
+    """Penalizes gradients above ``margin``, in the unit cube."""
+
+    name: ClassVar[str] = "gradient_penalty"
+    weight: float = 1.0
+    margin: float = 1.0
+
+    def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
+        """See :class:`Regularizer`."""
+        gradient = space.gradient(unit.detach(), create_graph=True)
+        return self.weight * gradient_penalty(gradient, self.margin).mean()
+
+
+class RecordingSpace(UnitSpace):
+    """A unit space that records the actions at which its gradient is computed."""
+
+    def __init__(self, space: UnitSpace) -> None:
+        super().__init__(space.bound.low_precision(), space.bounds)
+        self.visited: list[Tensor] = []
+
+    def gradient(self, unit: Tensor, *, create_graph: bool = False) -> Tensor:
+        """See :class:`UnitSpace`."""
+        self.visited.append(unit.detach())
+        return super().gradient(unit, create_graph=create_graph)
+
+    def low_precision(self) -> UnitSpace:
+        """Return the space itself, so that all actions are recorded."""
+        return self
+
+
+@dataclass(eq=False, kw_only=True)
+class PathPenalty(Regularizer):
+    """The gradient penalty at *all* steps of chains from uniform candidates, not only where they end.
+
+    An energy that is flat where chains end can still be steep on the way. (The official code offers the final step or
+    all.)
+
+    Args:
+        sampler: makes the chains; one that follows gradients.
+        chains: how many an example.
+        weight, margin: as for the penalty at the end.
+    """
+
+    name: ClassVar[str] = "path_penalty"
+    sampler: Sampler
+    chains: int
+    weight: float = 1.0
+    margin: float = 1.0
+
+    def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
+        """See :class:`Regularizer`."""
+        recorded = RecordingSpace(space)
+        self.sampler(recorded, space.uniform(len(unit), self.chains, rng), rng)
+        penalty = GradientPenalty(weight=self.weight, margin=self.margin)
+        return penalty(space, torch.cat(recorded.visited, 1), rng)
+
+
+@dataclass(eq=False, kw_only=True)
 class EnergyMagnitude(Regularizer):
     """``weight * mean E^2``, which fixes the additive constant of energies (Du and Mordatch 2019)."""
 
-    name = "energy_magnitude"
+    name: ClassVar[str] = "energy_magnitude"
+    weight: float
 
-    def __init__(self, *, weight: float) -> None:
-        self.weight = weight
-
-    def __call__(
-        self, space: UnitSpace, unit: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Float[Tensor, ""]:
+    def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
         """See :class:`Regularizer`."""
         return self.weight * space.energy(unit.detach()).square().mean()
+
+
+def penalize(
+    regularizers: Sequence[Regularizer], space: UnitSpace, unit: Tensor, rng: RandomSource
+) -> LossAndMetrics:
+    """Compute the sum of all penalties, and each by its name."""
+    values = {r.name: r(space, unit, rng) for r in regularizers}
+    total = sum(values.values(), start=unit.new_zeros(()))
+    return total, {name: value.detach() for name, value in values.items()}

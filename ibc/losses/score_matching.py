@@ -1,17 +1,16 @@
-"""Denoising score matching."""
+"""Denoising score matching, of one energy for all noise levels and of a noise-conditioned one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
-from ibc.losses.base import Loss, Metrics, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, check_stds, mismatch, unit_space
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
 
+@dataclass(eq=False, kw_only=True)
 class DenoisingScoreMatching(Loss):
     """Denoising score matching of one energy at all noise scales at once, in the unit cube.
 
@@ -28,19 +27,15 @@ class DenoisingScoreMatching(Loss):
         num: perturbed copies of each example.
     """
 
-    def __init__(
-        self, *, min_std: float = 0.003, max_std: float = 1.0, floor: float = 0.05, num: int = 1
-    ) -> None:
-        if not 0 < min_std <= max_std:
-            raise ValueError(f"needs 0 < min_std <= max_std, got {min_std} and {max_std}")
-        self.min_std = min_std
-        self.max_std = max_std
-        self.floor = floor
-        self.num = num
+    min_std: float = 0.003
+    max_std: float = 1.0
+    floor: float = 0.05
+    num: int = 1
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __post_init__(self) -> None:
+        check_stds(self.min_std, self.max_std)
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         right = space.bounds.to_unit(batch.action).unsqueeze(1)
@@ -49,4 +44,33 @@ class DenoisingScoreMatching(Loss):
         shift = std * rng.normal(count, self.num, size)
         gradient = space.gradient(right + shift, create_graph=True)
         loss = ((gradient - shift) / (std + self.floor)).square().mean()
+        return loss, {"denoising": loss.detach()}
+
+
+@dataclass(eq=False, kw_only=True)
+class NoiseConditionedScoreMatching(Loss):
+    """For ``y = a + sigma xi``: ``|dU(o, y, sigma)/dy - (y - a)|^2 / (sigma + floor)^2``, sigma drawn evenly in log.
+
+    Denoising score matching (Vincent 2011) with the weighting by variance of Song and Ermon 2019, section 4.2: the
+    energy view of diffusion. :class:`DenoisingScoreMatching` is the same for one energy that serves all levels at once.
+
+    Args:
+        floor: errors below this size are not magnified further.
+    """
+
+    floor: float = 0.01
+
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
+        """See :class:`Loss`."""
+        space = unit_space(self, policy, batch)
+        if not space.sigmas:
+            raise mismatch(
+                self, policy.energy, "levels of noise (policy=implicit_noise_conditioned)"
+            )
+        right = space.bounds.to_unit(batch.action).unsqueeze(1)
+        high, low = space.sigmas[0], space.sigmas[-1]
+        std = low * (high / low) ** rng.uniform(len(right), 1)
+        shift = std.unsqueeze(1) * rng.normal(*right.shape)
+        gradient = space.at(std).gradient(right + shift, create_graph=True)
+        loss = ((gradient - shift) / (std.unsqueeze(1) + self.floor)).square().mean()
         return loss, {"denoising": loss.detach()}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
-from ibc.losses.base import Loss, Metrics, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, unit_space
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
 
+@dataclass(eq=False, kw_only=True)
 class Unrolled(Loss):
     """Gradient steps from uniform candidates, differentiated through, must end at the demonstrated action.
 
@@ -27,17 +27,12 @@ class Unrolled(Loss):
         noise_std: of the noise after each step but the last, in the unit cube.
     """
 
-    def __init__(
-        self, *, num: int, num_steps: int, step_size: float, noise_std: float = 0.0
-    ) -> None:
-        self.num = num
-        self.num_steps = num_steps
-        self.step_size = step_size
-        self.noise_std = noise_std
+    num: int
+    num_steps: int
+    step_size: float
+    noise_std: float = 0.0
 
-    def __call__(
-        self, policy: Any, batch: Batch, rng: RandomSource
-    ) -> tuple[Float[Tensor, ""], Metrics]:
+    def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         right = space.bounds.to_unit(batch.action).unsqueeze(1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,51 +67,56 @@ class EnergyHead(nn.Module):
             spectral_norm(self)
 
     def weights(self) -> HeadWeights:
-        """The weights of everything behind the features, normalized where they are; read once for each binding."""
-        blocks: list[Tensor] = []
+        """Return the weights of everything behind the features, normalized where they are; read once per binding."""
+        blocks: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)
             first, second = block.dense1, block.dense2
-            blocks += [first.weight, first.bias, second.weight, second.bias]
-        return HeadWeights(
-            (self.dense_action.weight, *blocks, self.dense_out.weight, self.dense_out.bias),
-            self.kind,
-        )
+            blocks.append((first.weight, first.bias, second.weight, second.bias))
+        out = self.dense_out
+        return HeadWeights(self.dense_action.weight, blocks, out.weight, out.bias, self.kind)
 
 
 @dataclass(frozen=True)
 class HeadWeights:
-    """An energy head as plain tensors: the action's layer, four a block, and the output layer's two."""
+    """An energy head as plain tensors.
 
-    tensors: tuple[Tensor, ...]
+    Attributes:
+        action: the action's half of the first layer.
+        blocks: weight and bias of the first, then of the second layer of each block.
+        out, out_bias: the output layer.
+        kind: of the head.
+    """
+
+    action: Float[Tensor, "W A"]
+    blocks: list[tuple[Tensor, Tensor, Tensor, Tensor]]
+    out: Float[Tensor, "K W"]
+    out_bias: Float[Tensor, " K"]
     kind: str
 
-    @property
-    def action(self) -> Float[Tensor, "W A"]:
-        """The action's half of the first layer."""
-        return self.tensors[0]
+    def to(self, dtype: torch.dtype | None) -> HeadWeights:
+        """Convert the residual blocks to a dtype, if one is given.
 
-    @property
-    def blocks(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Weight and bias of the first, then of the second layer of each block."""
-        inner = self.tensors[1:-2]
-        return [
-            (inner[i], inner[i + 1], inner[i + 2], inner[i + 3]) for i in range(0, len(inner), 4)
+        The first and the output layer stay in full precision: they are narrow, and the last digits of an action and
+        the small differences of energies depend on them.
+        """
+        if dtype is None:
+            return self
+        blocks = [
+            (w1.to(dtype), b1.to(dtype), w2.to(dtype), b2.to(dtype))
+            for w1, b1, w2, b2 in self.blocks
         ]
-
-    @property
-    def out(self) -> tuple[Float[Tensor, "K W"], Float[Tensor, " K"]]:
-        """Weight and bias of the output layer."""
-        return self.tensors[-2], self.tensors[-1]
+        return replace(self, blocks=blocks)
 
     def energy(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N"]:
-        """Energies of candidates, actions in the unit cube; differentiable to any order."""
+        """Compute the energy of candidates, actions in the unit cube; differentiable to any order."""
         h = context + F.linear(action, self.action)
         for w1, b1, w2, b2 in self.blocks:
+            h = h.to(w1.dtype)
             h = h + F.linear(F.relu(F.linear(F.relu(h), w1, b1)), w2, b2)
-        out = F.linear(h, *self.out)
+        out = F.linear(h.to(action.dtype), self.out, self.out_bias)
         if self.kind == "reconstruction":
             out = action - out
         return 0.5 * out.square().sum(-1) if self.kind != "scalar" else out.squeeze(-1)
@@ -118,24 +124,23 @@ class HeadWeights:
     def gradient(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N A"]:
-        """``dE/da`` written out, itself differentiable: cheaper than differentiating twice automatically."""
+        """Compute ``dE/da``, written out and differentiable: cheaper than differentiating twice automatically."""
         h = context + F.linear(action, self.action)
-        before: list[tuple[Tensor, Tensor]] = []
+        masks: list[tuple[Tensor, Tensor]] = []
         for w1, b1, w2, b2 in self.blocks:
+            h = h.to(w1.dtype)
             inner = F.linear(F.relu(h), w1, b1)
-            before.append((h > 0, inner > 0))
+            masks.append((h > 0, inner > 0))
             h = h + F.linear(F.relu(inner), w2, b2)
-        weight, bias = self.out
-        if self.kind == "reconstruction":
-            residual = action - F.linear(h, weight, bias)
-            gradient = -residual @ weight
-        elif self.kind == "quadratic":
-            gradient = F.linear(h, weight, bias) @ weight
+        out = F.linear(h.to(action.dtype), self.out, self.out_bias)
+        if self.kind == "scalar":
+            gradient = self.out.expand_as(h)
         else:
-            gradient = weight.expand_as(h)
+            gradient = (out - action if self.kind == "reconstruction" else out) @ self.out
         for (h_open, inner_open), (w1, _, w2, _) in zip(
-            reversed(before), reversed(self.blocks), strict=True
+            reversed(masks), reversed(self.blocks), strict=True
         ):
+            gradient = gradient.to(w1.dtype)
             gradient = gradient + (((gradient @ w2) * inner_open) @ w1) * h_open
-        through = gradient @ self.action
-        return through + residual if self.kind == "reconstruction" else through
+        gradient = gradient.to(action.dtype) @ self.action
+        return gradient + action - out if self.kind == "reconstruction" else gradient

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -13,6 +13,7 @@ from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
 
 
+@dataclass(eq=False, kw_only=True)
 class AnnealedLangevin(Sampler):
     """Langevin steps at each noise level of a noise-conditioned energy (Song and Ermon 2019, algorithm 1).
 
@@ -26,16 +27,17 @@ class AnnealedLangevin(Sampler):
         rate: the part of the level's variance that one step is long.
     """
 
-    def __init__(self, *, num_candidates: int, steps_per_level: int, rate: float = 0.5) -> None:
-        if not 0 < rate < 4:
-            raise ValueError(f"rate must be in (0, 4), beyond which chains diverge; got {rate}")
-        self.num_candidates = num_candidates
-        self.steps_per_level = steps_per_level
-        self.rate = rate
+    num_candidates: int
+    steps_per_level: int
+    rate: float = 0.5
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 4:
+            raise ValueError(
+                f"rate must be in (0, 4), beyond which chains diverge; got {self.rate}"
+            )
+
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`.
 
         Raises:

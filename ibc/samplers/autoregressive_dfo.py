@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -15,6 +16,7 @@ from ibc.samplers.dfo import resample
 FINALISTS = 4
 
 
+@dataclass(eq=False, kw_only=True)
 class AutoregressiveDFO(Sampler):
     """The IBC paper's algorithm 2: dimension j is selected by ``E_j(o, a_1..a_j)`` before later ones are.
 
@@ -33,24 +35,13 @@ class AutoregressiveDFO(Sampler):
         temperature: of the softmax by which candidates survive.
     """
 
-    def __init__(
-        self,
-        *,
-        num_candidates: int,
-        num_iterations: int,
-        noise_std: float,
-        shrink: float,
-        temperature: float = 1.0,
-    ) -> None:
-        self.num_candidates = num_candidates
-        self.num_iterations = num_iterations
-        self.noise_std = noise_std
-        self.shrink = shrink
-        self.temperature = temperature
+    num_candidates: int
+    num_iterations: int
+    noise_std: float
+    shrink: float
+    temperature: float = 1.0
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`; ends with ``FINALISTS`` candidates, each with its whole energy."""
         batch, count, size = init.shape
         unit = init

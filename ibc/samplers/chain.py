@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -24,9 +23,7 @@ class Chain(Sampler):
         self.samplers = list(samplers)
         self.num_candidates = self.samplers[0].num_candidates
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         candidates = self.samplers[0](space, init, rng)
         for sampler in self.samplers[1:]:

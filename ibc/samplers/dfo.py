@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -23,6 +25,7 @@ def resample(
     return torch.searchsorted(cdf, uniform.double() * cdf[:, -1:]).clamp_(max=energy.shape[1] - 1)
 
 
+@dataclass(eq=False, kw_only=True)
 class DFO(Sampler):
     """The paper's derivative-free optimizer (algorithm 1), which returns the last set it has scored.
 
@@ -37,24 +40,13 @@ class DFO(Sampler):
         temperature: of the softmax by which candidates survive.
     """
 
-    def __init__(
-        self,
-        *,
-        num_candidates: int,
-        num_iterations: int,
-        noise_std: float,
-        shrink: float,
-        temperature: float = 1.0,
-    ) -> None:
-        self.num_candidates = num_candidates
-        self.num_iterations = num_iterations
-        self.noise_std = noise_std
-        self.shrink = shrink
-        self.temperature = temperature
+    num_candidates: int
+    num_iterations: int
+    noise_std: float
+    shrink: float
+    temperature: float = 1.0
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         cheap = space.low_precision()
         candidates = score(cheap, init)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from ibc.samplers.base import Candidates, Sampler, score
 EXACT_PART = 0.05
 
 
+@dataclass(eq=False, kw_only=True)
 class GradientDescent(Sampler):
     """One step is ``a <- clip(a - clip(s g / 2))``, as in :class:`IBCLangevin` without noise.
 
@@ -28,28 +30,15 @@ class GradientDescent(Sampler):
             in one step, in the unit cube, and the search ends when all have settled.
     """
 
-    def __init__(
-        self,
-        *,
-        num_candidates: int,
-        num_iterations: int,
-        step_init: float,
-        step_final: float,
-        power: float = 2.0,
-        delta_clip: float = 0.1,
-        settle: float | None = None,
-    ) -> None:
-        self.num_candidates = num_candidates
-        self.num_iterations = num_iterations
-        self.step_init = step_init
-        self.step_final = step_final
-        self.power = power
-        self.delta_clip = delta_clip
-        self.settle = settle
+    num_candidates: int
+    num_iterations: int
+    step_init: float
+    step_final: float
+    power: float = 2.0
+    delta_clip: float = 0.1
+    settle: float | None = None
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         unit = init
         limit = self.delta_clip * 0.5 * (space.high - space.low)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +21,7 @@ MIN_STEP, MAX_STEP = 1e-5, 1.0
 JITTER = 0.2
 
 
+@dataclass(eq=False, kw_only=True)
 class HMC(Sampler):
     """Samples from ``exp(-E)`` within the box (Neal 2011, sections 3 and 5.1), one chain for each candidate.
 
@@ -34,26 +37,17 @@ class HMC(Sampler):
         target_accept: 0.65 is best for long trajectories, 0.574 for single steps.
     """
 
-    def __init__(
-        self,
-        *,
-        num_candidates: int,
-        num_iterations: int,
-        num_leapfrog: int,
-        step_size: float = 0.1,
-        target_accept: float = 0.65,
-    ) -> None:
-        if not 0 < target_accept < 1:
-            raise ValueError(f"target_accept must be in (0, 1), got {target_accept}")
-        self.num_candidates = num_candidates
-        self.num_iterations = num_iterations
-        self.num_leapfrog = num_leapfrog
-        self.step_size = step_size
-        self.target_accept = target_accept
+    num_candidates: int
+    num_iterations: int
+    num_leapfrog: int
+    step_size: float = 0.1
+    target_accept: float = 0.65
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __post_init__(self) -> None:
+        if not 0 < self.target_accept < 1:
+            raise ValueError(f"target_accept must be in (0, 1), got {self.target_accept}")
+
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         batch, count, _ = init.shape
         unit = init

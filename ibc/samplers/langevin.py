@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from ibc.random import RandomSource
 from ibc.samplers.gradient_descent import GradientDescent
 
 
+@dataclass(eq=False, kw_only=True)
 class IBCLangevin(GradientDescent):
     """Annealed, noisy gradient descent as in the paper (appendix B.3) and its code.
 
@@ -21,26 +24,8 @@ class IBCLangevin(GradientDescent):
         noise_std: standard deviation of the noise before it is multiplied by the step.
     """
 
-    def __init__(
-        self,
-        *,
-        num_candidates: int,
-        num_iterations: int,
-        step_init: float,
-        step_final: float,
-        power: float = 2.0,
-        noise_std: float = 1.0,
-        delta_clip: float = 0.1,
-    ) -> None:
-        super().__init__(
-            num_candidates=num_candidates,
-            num_iterations=num_iterations,
-            step_init=step_init,
-            step_final=step_final,
-            power=power,
-            delta_clip=delta_clip,
-        )
-        self.noise_std = noise_std
+    noise_std: float = 1.0
+    settle: None = field(init=False, default=None)
 
     def direction(
         self, gradient: Float[Tensor, "B N A"], rng: RandomSource

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -31,9 +30,7 @@ class Tempering(Sampler):
         self.temperatures = list(temperatures)
         self.num_candidates = sampler.num_candidates
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         unit = init
         for temperature in self.temperatures:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -14,6 +14,7 @@ from ibc.samplers.gradient_descent import polynomial_schedule
 from ibc.samplers.reflection import reflect
 
 
+@dataclass(eq=False, kw_only=True)
 class ULA(Sampler):
     """``a <- a - s g / 2 + sqrt(s) xi``: samples from ``exp(-E)`` up to an error of the order of the step.
 
@@ -27,17 +28,12 @@ class ULA(Sampler):
         step_init, step_final: step sizes at both ends of a linear schedule, in the unit cube squared.
     """
 
-    def __init__(
-        self, *, num_candidates: int, num_iterations: int, step_init: float, step_final: float
-    ) -> None:
-        self.num_candidates = num_candidates
-        self.num_iterations = num_iterations
-        self.step_init = step_init
-        self.step_final = step_final
+    num_candidates: int
+    num_iterations: int
+    step_init: float
+    step_final: float
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`."""
         unit = init
         for step in polynomial_schedule(self.num_iterations, self.step_init, self.step_final, 1.0):

@@ -14,6 +14,7 @@ from ibc.losses import (
     Combined,
     ContrastiveDivergence,
     EnergyMagnitude,
+    GradientPenalty,
     InfoNCE,
     PathPenalty,
     ReplayedNegatives,
@@ -124,7 +125,7 @@ class TestRegularizers:
             num_candidates=4, num_iterations=20, step_init=0.05, step_final=0.05
         )
         path = PathPenalty(sampler=sampler, chains=4)
-        assert path.penalty(policy.space, end, rng()).item() == 0
+        assert GradientPenalty()(policy.space, end, rng()).item() == 0
         value = path(policy.space, end, rng())
         value.backward()
         assert value.item() > 10
