@@ -41,6 +41,7 @@ def register_envs() -> None:
         entry_point="ibc_envs.planar_sweep.env:PlanarSweepEnv",
         max_episode_steps=250,  # not published; see there
     )
+    register(id="PushT-v0", entry_point="ibc_envs.push_t.env:PushTEnv", max_episode_steps=300)
     register(
         id="BimanualSweep-v0",
         entry_point="ibc_envs.bimanual_sweep.env:BimanualSweepEnv",

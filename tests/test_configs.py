@@ -25,7 +25,7 @@ def names(group):
 @pytest.fixture
 def small_spec():
     return Spec(
-        obs={"state": ObsField((4,), "float32"), "image": ObsField((12, 12, 3), "uint8")},
+        obs={"state": ObsField((5,), "float32"), "image": ObsField((12, 12, 3), "uint8")},
         obs_horizon=2,
         action_dim=2,
         action_horizon=1,

@@ -59,6 +59,7 @@ def assert_equal(first, second):
         ["policy=implicit", "encoder.noise_std=0.1"],
         ["policy=mse", "policy.dropout=0.2"],
         ["policy=mdn"],
+        ["policy=mse", "trainer.ema_decay=0.9"],
     ],
 )
 def test_interrupted_and_resumed_equals_left_alone(in_tmp, options):
@@ -96,6 +97,25 @@ def test_seeds_decide(in_tmp):
     other = weights(in_tmp / "c/checkpoint.pt")
     key = "energy.head.dense_action.weight"
     assert not torch.equal(weights(in_tmp / "a/checkpoint.pt")[key], other[key])
+
+
+def test_the_moving_average_of_the_weights(in_tmp):
+    """After n steps: ``d^(n-1) w_1 + (1 - d) sum_k d^(n-k) w_k``; training itself does not change."""
+    config = tiny("policy=mse", "trainer.ema_decay=0.5", "trainer.num_steps=4")
+    averaged, _ = prepare(in_tmp / "a", config, CPU)
+    torch.manual_seed(1)
+    plain, _ = prepare(in_tmp / "b", tiny("policy=mse", "trainer.num_steps=4"), CPU)
+    plain.policy.load_state_dict(averaged.policy.state_dict())
+    history = []
+    for _ in range(4):
+        averaged.train_step()
+        plain.train_step()
+        history.append({k: v.clone() for k, v in plain.weights().items()})
+    assert_equal(averaged.policy.state_dict(), history[-1])
+    for name, value in averaged.weights().items():
+        steps = [one[name] for one in history]
+        expected = steps[0] / 8 + steps[1] / 8 + steps[2] / 4 + steps[3] / 2
+        torch.testing.assert_close(value, expected)
 
 
 def test_a_finished_run_is_evaluated_again_not_trained(in_tmp, capsys):

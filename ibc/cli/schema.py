@@ -37,6 +37,7 @@ class TrainerSchema:
     num_steps: int
     warmup_steps: int
     keyframe_oversampling: int
+    ema_decay: float
 
 
 @dataclass
@@ -71,6 +72,7 @@ class TrainSchema:
     evaluation: EvaluationSchema
     env: dict[str, Any]
     encoder: Any
+    sequence: Any
     policy: Any
     loss: Any
     optimizer: Any

@@ -215,7 +215,7 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
             run_dir / CHECKPOINT,
             replace(
                 checkpoint,
-                weights=trainer.policy.state_dict(),
+                weights=trainer.weights(),
                 trainer=trainer.state_dict(),
                 about={
                     **checkpoint.about,

@@ -13,6 +13,7 @@ from ibc.energies.box import Box
 from ibc.energies.mlp import BoundMLPEnergy, MLPEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.energies.noise_conditioned import BoundNoiseConditioned, NoiseConditionedEnergy
+from ibc.energies.preconditioned import PreconditionedEnergy
 from ibc.energies.typical_set import TypicalSet
 from ibc.energies.unit_space import UnitSpace
 
@@ -28,6 +29,7 @@ __all__ = [
     "MLPEnergy",
     "NetworkEnergy",
     "NoiseConditionedEnergy",
+    "PreconditionedEnergy",
     "TypicalSet",
     "UnitSpace",
     "action_gradient",

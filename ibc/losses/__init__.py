@@ -3,6 +3,7 @@
 from ibc.losses.base import Loss
 from ibc.losses.combined import Combined
 from ibc.losses.contrastive import ContrastiveDivergence
+from ibc.losses.edm import EDMDenoising, EDMScoreMatching
 from ibc.losses.explicit import (
     ELBO,
     MSE,
@@ -32,6 +33,8 @@ __all__ = [
     "Combined",
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
+    "EDMDenoising",
+    "EDMScoreMatching",
     "EnergyMagnitude",
     "GradientPenalty",
     "InfoNCE",

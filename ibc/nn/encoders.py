@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -39,6 +39,8 @@ class ObsEncoder(Component, nn.Module):
         random_shift_pixels: images are moved by up to that many pixels, in training mode, all frames of a window alike.
         num_gates: :class:`GatedFeatures` of vectors and image features, in addition to these.
         num_distance_features: learned vectors whose lengths and angles the gates see.
+        angles: the entries of flat vectors that are angles (rad), by name of the observation; they are seen as cosine
+            and sine, without a jump after a full turn.
 
     Attributes:
         feature_size: F, known once it is built.
@@ -59,6 +61,7 @@ class ObsEncoder(Component, nn.Module):
         random_shift_pixels: int = 0,
         num_gates: int = 128,
         num_distance_features: int = 0,
+        angles: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         if num_distance_features and not num_gates:
@@ -70,19 +73,30 @@ class ObsEncoder(Component, nn.Module):
         self.random_shift_pixels = random_shift_pixels
         self.num_gates = num_gates
         self.num_distance_features = num_distance_features
+        self.angles = {name: list(indices) for name, indices in (angles or {}).items()}
 
     def build(self, spec: Spec) -> None:
         """Make the networks for the observations of a task.
 
         Raises:
-            UserError: it has been built for another policy.
+            UserError: it has been built for another policy, or an angle is no entry of an observation.
         """
         if hasattr(self, "feature_size"):
             raise UserError(f"this {type(self).__name__} is part of another policy already")
         # Names are the environment's and may not be those of modules, so parts are kept by position.
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
-        sizes = [math.prod(spec.obs[name].shape) for name in self.vector_names]
+        sizes = [
+            math.prod(spec.obs[name].shape) + len(self.angles.get(name, ()))
+            for name in self.vector_names
+        ]
+        for name, indices in self.angles.items():
+            size = math.prod(spec.obs[name].shape) if name in self.vector_names else 0
+            if not all(0 <= i < size for i in indices):
+                raise UserError(
+                    f"encoder.angles={{{name}: {indices}}}; the vectors are {', '.join(self.vector_names)}, "
+                    f"and {name} has {size} entries"
+                )
         self.pictures = nn.ModuleList(
             BackgroundNormalizer(spec.obs[name].shape) for name in self.image_names
         )
@@ -104,7 +118,7 @@ class ObsEncoder(Component, nn.Module):
         """Set the normalizers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             assert isinstance(normalizer, Normalizer)
-            normalizer.fit(obs[name].reshape(len(obs[name]), -1))
+            normalizer.fit(self._with_angles(name, obs[name].reshape(len(obs[name]), -1)))
         for name, camera in zip(self.image_names, self.pictures, strict=True):
             assert isinstance(camera, BackgroundNormalizer)
             camera.fit(obs[name])
@@ -114,7 +128,8 @@ class ObsEncoder(Component, nn.Module):
         parts: list[Tensor] = []
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             batch, horizon = obs[name].shape[:2]
-            vector = normalizer(obs[name].reshape(batch, horizon, -1)).flatten(1)
+            vector = self._with_angles(name, obs[name].reshape(batch, horizon, -1))
+            vector = normalizer(vector).flatten(1)
             if self.training and self.noise_std > 0:
                 vector = vector + self.noise_std * torch.randn_like(vector)
             parts.append(vector)
@@ -124,6 +139,16 @@ class ObsEncoder(Component, nn.Module):
             parts.append(self._image_features(camera, encoder, stack_frames(obs[name])))
         features = torch.cat(parts, dim=-1)
         return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
+
+    def _with_angles(self, name: str, vector: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:
+        """Replace angles by their cosine, and append their sine."""
+        if name not in self.angles:
+            return vector
+        indices = self.angles[name]
+        angle = vector[..., indices]
+        vector = vector.clone()
+        vector[..., indices] = angle.cos()
+        return torch.cat([vector, angle.sin()], -1)
 
     def _image_features(
         self, camera: nn.Module, encoder: nn.Module, image: UInt8[Tensor, "B C H W"]

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from ibc.energies import AutoregressiveEnergy, Energy, MLPEnergy, NoiseConditionedEnergy
-from ibc.samplers import AnnealedLangevin, AutoregressiveDFO, GradientDescent, Sampler
+from ibc.energies import (
+    AutoregressiveEnergy,
+    Energy,
+    MLPEnergy,
+    NoiseConditionedEnergy,
+    PreconditionedEnergy,
+)
+from ibc.samplers import (
+    AnnealedLangevin,
+    AutoregressiveDFO,
+    GradientDescent,
+    ProbabilityFlow,
+    Sampler,
+)
 
 
 def default_sampler(energy: Energy) -> Sampler:
@@ -14,6 +26,8 @@ def default_sampler(energy: Energy) -> Sampler:
         )
     if isinstance(energy, NoiseConditionedEnergy):
         return AnnealedLangevin(num_candidates=8, steps_per_level=3)
+    if isinstance(energy, PreconditionedEnergy):
+        return ProbabilityFlow()
     if isinstance(energy, MLPEnergy) and energy.head_kind == "reconstruction":
         return GradientDescent(num_candidates=4, num_iterations=15, step_init=2.0, step_final=2.0)
     return GradientDescent(

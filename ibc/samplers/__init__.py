@@ -10,6 +10,7 @@ from ibc.samplers.hmc import HMC
 from ibc.samplers.langevin import IBCLangevin
 from ibc.samplers.mala import MALA
 from ibc.samplers.modes import Modes, find_modes
+from ibc.samplers.probability_flow import ProbabilityFlow
 from ibc.samplers.tempering import Tempering
 from ibc.samplers.ula import ULA
 
@@ -25,6 +26,7 @@ __all__ = [
     "GradientDescent",
     "IBCLangevin",
     "Modes",
+    "ProbabilityFlow",
     "Sampler",
     "Tempering",
     "find_modes",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from ibc.energies import AutoregressiveEnergy, Energy, MLPEnergy, NoiseConditionedEnergy
+from ibc.energies import (
+    AutoregressiveEnergy,
+    Energy,
+    MLPEnergy,
+    NoiseConditionedEnergy,
+    PreconditionedEnergy,
+)
 from ibc.errors import UserError
 from ibc.losses import (
     ELBO,
     MSE,
     Combined,
     DenoisingScoreMatching,
+    EDMDenoising,
+    EDMScoreMatching,
     InfoNCE,
     Loss,
     NegativeLogLikelihood,
@@ -25,6 +33,7 @@ from ibc.policies import (
     CategoricalPolicy,
     CVAEPolicy,
     DiffusionPolicy,
+    EDMPolicy,
     ImplicitPolicy,
     MDNPolicy,
     MSEPolicy,
@@ -33,25 +42,29 @@ from ibc.policies import (
 )
 from ibc.samplers import GradientDescent
 
+#: The losses of explicit policies.
+_EXPLICIT: dict[type[Policy], type[Loss]] = {
+    MSEPolicy: MSE,
+    MDNPolicy: NegativeLogLikelihood,
+    CategoricalPolicy: NegativeLogLikelihood,
+    CVAEPolicy: ELBO,
+    DiffusionPolicy: NoisePrediction,
+    EDMPolicy: EDMDenoising,
+    NearestNeighborPolicy: NeighborRegression,
+}
+
 
 def default_loss(policy: Policy) -> Loss:
-    """The loss of the recipe for such a policy.
+    """Return the loss of the recipe for such a policy.
 
     Raises:
         UserError: there is none for this class; give one to the trainer.
     """
     if isinstance(policy, ImplicitPolicy):
         return _energy_loss(policy.energy)
-    if isinstance(policy, MSEPolicy):
-        return MSE()
-    if isinstance(policy, MDNPolicy | CategoricalPolicy):
-        return NegativeLogLikelihood()
-    if isinstance(policy, CVAEPolicy):
-        return ELBO()
-    if isinstance(policy, DiffusionPolicy):
-        return NoisePrediction()
-    if isinstance(policy, NearestNeighborPolicy):
-        return NeighborRegression()
+    for kind, loss in _EXPLICIT.items():
+        if isinstance(policy, kind):
+            return loss()
     raise UserError(f"there is no default loss for a {type(policy).__name__}; give loss=...")
 
 
@@ -61,6 +74,8 @@ def _energy_loss(energy: Energy) -> Loss:
         return PrefixInfoNCE(negatives=[UniformNegatives(num=4), near])
     if isinstance(energy, NoiseConditionedEnergy):
         return NoiseConditionedScoreMatching()
+    if isinstance(energy, PreconditionedEnergy):
+        return EDMScoreMatching()
     if isinstance(energy, MLPEnergy):
         return _mlp_loss(energy)
     raise UserError(f"there is no default loss for a {type(energy).__name__}; give loss=...")

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ibc.component import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
@@ -46,6 +47,8 @@ class Trainer:
         batch_size, num_steps: of the run.
         warmup_steps: in which the learning rate rises; it falls by a cosine afterwards.
         keyframe_oversampling: times more often that steps at which the action jumps are shown.
+        ema_decay: the policy that is saved and acts has the exponential moving average of the weights, with this decay
+            in a step; 0 keeps the last weights.
         seed: of data order and noise.
 
     Attributes:
@@ -64,6 +67,7 @@ class Trainer:
         num_steps: int = 6000,
         warmup_steps: int = 300,
         keyframe_oversampling: int = 10,
+        ema_decay: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.policy = policy
@@ -86,8 +90,21 @@ class Trainer:
         )
         device = next(policy.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
+        if not 0 <= ema_decay < 1:
+            raise UserError(f"ema_decay={ema_decay}; allowed: 0 to below 1")
+        # Kept from the first step on; buffers of a policy are statistics of the data, which do not change.
+        self.average = (
+            AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))  # type: ignore[no-untyped-call]
+            if ema_decay
+            else None
+        )
         self.step = 0
         self.seconds = 0.0
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of the trained policy: those of the last step, or their moving average."""
+        trained = self.policy if self.average is None else self.average.module
+        return trained.state_dict()
 
     def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
         """Take all remaining steps, with progress; returns the policy, ready to act.
@@ -105,6 +122,7 @@ class Trainer:
                 on_step(metrics)
             progress.advance(f"loss {metrics['loss']:.4f}")
         progress.close()
+        self.policy.load_state_dict(self.weights())
         return self.policy.eval()
 
     def dry_run(self) -> None:
@@ -140,6 +158,8 @@ class Trainer:
                 "lower optimizer.lr, or raise the weight of the gradient penalty"
             )
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.policy)
         self.step += 1
         self.seconds += time.perf_counter() - start
         report = {name: float(value) for name, value in metrics.items()}
@@ -159,6 +179,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "loss": self.loss.state_dict(),
+            "last_weights": {} if self.average is None else self.policy.state_dict(),
             "torch_generators": {  # dropout and the noise of encoders draw from these
                 "cpu": torch.get_rng_state(),
                 "cuda": torch.cuda.get_rng_state_all(),
@@ -166,7 +187,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`.
+        """Continue from :meth:`state_dict`; the policy has the weights that were saved with it.
 
         Raises:
             UserError: the run was begun on another kind of device, whose random numbers are others.
@@ -181,5 +202,9 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.loss.load_state_dict(state.get("loss", {}))
+        if self.average is not None:
+            self.average.module.load_state_dict(self.policy.state_dict())
+            self.average.n_averaged.fill_(self.step)
+            self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])

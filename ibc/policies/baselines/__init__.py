@@ -3,6 +3,7 @@
 from ibc.policies.baselines.categorical import CategoricalPolicy
 from ibc.policies.baselines.cvae import CVAEPolicy
 from ibc.policies.baselines.diffusion import DiffusionPolicy
+from ibc.policies.baselines.edm import EDMPolicy
 from ibc.policies.baselines.mdn import MDNPolicy
 from ibc.policies.baselines.mse import MSEPolicy
 from ibc.policies.baselines.nearest import NearestNeighborPolicy
@@ -11,6 +12,7 @@ __all__ = [
     "CVAEPolicy",
     "CategoricalPolicy",
     "DiffusionPolicy",
+    "EDMPolicy",
     "MDNPolicy",
     "MSEPolicy",
     "NearestNeighborPolicy",

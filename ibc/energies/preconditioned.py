@@ -1,0 +1,97 @@
+"""A noise-conditioned energy whose gradient starts as the optimal linear denoiser."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies.base import BoundNetworkEnergy
+from ibc.energies.network import NetworkEnergy
+from ibc.nn import ObsEncoder
+from ibc.nn.sequence import ConditionedSequence, FiLMMLP, SequenceNetwork
+from ibc.spec import Obs, Spec
+
+#: Noise levels of a search that visits those of the energy.
+NUM_LEVELS = 10
+
+
+class PreconditionedEnergy(NetworkEnergy):
+    """``U = s^2 |x|^2 / (2 (s^2 + d^2)) - s d <c x, F(c x; o, s)>`` with noise level s and data deviation d.
+
+    F is a network that is zero before training, and ``c = 1 / sqrt(s^2 + d^2)``. ``dU/dx`` is learned to be
+    ``x - E[demonstrated action | x, s, o]``, as by :class:`NoiseConditionedEnergy`, so ``U / s^2`` is the energy of the
+    demonstrations blurred by s. With F = 0, the denoiser ``x - dU/dx = x d^2 / (s^2 + d^2)`` is the best linear one at
+    every level: the preconditioning of Karras et al. 2022 (section 5), for an energy instead of a vector field. An
+    energy that reconstructs its input does not start there: the Jacobian of its network cancels the gradient first.
+
+    Args:
+        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        network: F, over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` if None.
+        context_size: of what F is conditioned on.
+        min_std, max_std: the range of noise levels in the unit cube; the largest one hides the action.
+        data_std: d, the standard deviation of actions in the unit cube.
+
+    Raises:
+        ValueError: levels that do not increase.
+    """
+
+    def __init__(
+        self,
+        encoder: ObsEncoder | None = None,
+        network: SequenceNetwork | None = None,
+        *,
+        context_size: int = 256,
+        min_std: float = 0.01,
+        max_std: float = 4.0,
+        data_std: float = 0.5,
+    ) -> None:
+        super().__init__(encoder)
+        if not 0 < min_std < max_std:
+            raise ValueError(f"needs 0 < min_std < max_std, got {min_std} and {max_std}")
+        self.network = FiLMMLP() if network is None else network
+        self.context_size = context_size
+        self.data_std = data_std
+        ratio = (min_std / max_std) ** (1 / (NUM_LEVELS - 1))
+        self.sigmas = tuple(max_std * ratio**i for i in range(NUM_LEVELS))
+
+    def build(self, spec: Spec) -> None:
+        """See :class:`NetworkEnergy`."""
+        super().build(spec)
+        self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
+        self.conditioned = ConditionedSequence(
+            self.network, self.encoder.feature_size, self.context_size, self.data_std
+        )
+
+    def bind(self, obs: Obs) -> BoundPreconditioned:
+        """The observation is encoded here, and never again."""
+        observed = self.conditioned.dense_features(self.encoder(obs))
+        lowest = observed.new_full((len(observed), 1), self.sigmas[-1])
+        return BoundPreconditioned(self, observed, lowest)
+
+
+class BoundPreconditioned(BoundNetworkEnergy):
+    """A :class:`PreconditionedEnergy` with its observation bound, at one noise level of each batch item."""
+
+    def __init__(
+        self,
+        energy: PreconditionedEnergy,
+        observed: Float[Tensor, "B C"],
+        sigma: Float[Tensor, "B 1"],
+    ) -> None:
+        self.energy = energy
+        self.observed = observed
+        self.sigma = sigma
+        self.bounds = energy.bounds
+        self.sigmas = energy.sigmas
+        self.context = energy.conditioned.context(observed, sigma)
+
+    def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundPreconditioned:
+        """See :class:`BoundEnergy`."""
+        return BoundPreconditioned(self.energy, self.observed, sigma)
+
+    def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
+        """See :class:`BoundNetworkEnergy`."""
+        scaled = self.energy.conditioned.scaled(unit, self.sigma)
+        inner: Tensor = (scaled * self.energy.network(scaled, self.context)).sum(-1)
+        linear = self.sigma.square() * scaled.square().sum(-1) / 2
+        return linear - self.sigma * self.energy.data_std * inner

@@ -1,0 +1,44 @@
+"""A residual MLP over the flat chunk."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
+
+
+class FiLMMLP(SequenceNetwork):
+    """A pre-activation residual MLP that sees a chunk as one vector; each block is conditioned on the context.
+
+    Args:
+        width, num_blocks: of the MLP; a block has two dense layers.
+    """
+
+    def __init__(self, *, width: int = 256, num_blocks: int = 3) -> None:
+        super().__init__()
+        self.width = width
+        self.num_blocks = num_blocks
+
+    def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
+        """See :class:`SequenceNetwork`."""
+        width, size = self.width, action_dim * action_horizon
+        self.dense_in = nn.Linear(size, width)
+        self.films = nn.ModuleList(FiLM(width, context_size) for _ in range(self.num_blocks))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+            for _ in range(self.num_blocks)
+        )
+        self.film_out = FiLM(width, context_size)
+        self.dense_out = zero_linear(width, size)
+
+    def forward(
+        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`SequenceNetwork`."""
+        h = self.dense_in(chunk)
+        for film, block in zip(self.films, self.blocks, strict=True):
+            h = h + block(F.silu(film(h, context)))
+        out: Tensor = self.dense_out(F.silu(self.film_out(h, context)))
+        return out

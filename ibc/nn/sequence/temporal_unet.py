@@ -1,0 +1,79 @@
+"""A small U-Net of convolutions over the steps of a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
+
+_KERNEL = 5
+
+
+class TemporalUNet(SequenceNetwork):
+    """Convolutions over time with skip connections, as in Janner et al. 2022 and Chi et al. 2023.
+
+    Args:
+        widths: channels at each resolution; the number of steps is halved from one to the next.
+    """
+
+    def __init__(self, *, widths: Sequence[int] = (64, 128)) -> None:
+        super().__init__()
+        self.widths = tuple(widths)
+
+    def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
+        """See :class:`SequenceNetwork`."""
+        self.action_dim = action_dim
+        sizes = [action_dim, *self.widths]
+        pairs = list(pairwise(sizes))
+        self.down = nn.ModuleList(TemporalBlock(a, b, context_size) for a, b in pairs)
+        self.middle = TemporalBlock(sizes[-1], sizes[-1], context_size)
+        self.up = nn.ModuleList(
+            TemporalBlock(2 * b, max(a, self.widths[0]), context_size) for a, b in reversed(pairs)
+        )
+        self.dense_out = zero_linear(self.widths[0], action_dim)
+
+    def forward(
+        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+    ) -> Float[Tensor, "B N A"]:
+        """See :class:`SequenceNetwork`."""
+        batch, count, size = chunk.shape
+        context = context.repeat_interleave(count, 0)
+        h = chunk.reshape(batch * count, -1, self.action_dim)
+        skips: list[Tensor] = []
+        for block in self.down:
+            h = block(h, context)
+            skips.append(h)
+            h = h if h.shape[1] == 1 else (h[:, 0::2] + F.pad(h, (0, 0, 0, 1))[:, 1::2]) / 2
+        h = self.middle(h, context)
+        for block, skip in zip(self.up, reversed(skips), strict=True):
+            h = h.repeat_interleave(2, 1)[:, : skip.shape[1]]
+            h = block(torch.cat([h, skip], -1), context)
+        out: Tensor = self.dense_out(h).reshape(batch, count, size)
+        return out
+
+
+class TemporalBlock(nn.Module):
+    """Two convolutions over time, the second one after a conditioned normalization, and a residual connection."""
+
+    def __init__(self, in_size: int, out_size: int, context_size: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(in_size, out_size, _KERNEL, padding=_KERNEL // 2)
+        self.film = FiLM(out_size, context_size)
+        self.conv2 = nn.Conv1d(out_size, out_size, _KERNEL, padding=_KERNEL // 2)
+        self.skip = nn.Linear(in_size, out_size)
+
+    def forward(
+        self, h: Float[Tensor, "M T I"], context: Float[Tensor, "M C"]
+    ) -> Float[Tensor, "M T O"]:
+        """Steps to steps."""
+        inner = self.conv1(h.transpose(1, 2)).transpose(1, 2)
+        inner = F.silu(self.film(inner, context))
+        inner = self.conv2(inner.transpose(1, 2)).transpose(1, 2)
+        out: Tensor = F.silu(inner + self.skip(h))
+        return out

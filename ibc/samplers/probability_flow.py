@@ -1,0 +1,67 @@
+"""Follow a noise-conditioned energy from noise to an action without adding noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ibc.energies import UnitSpace
+from ibc.errors import UserError
+from ibc.random import RandomSource
+from ibc.samplers.base import Candidates, Sampler, score
+
+#: Exponent of the schedule (Karras et al. 2022, table 1): most steps are small.
+RHO = 7.0
+
+
+@dataclass(eq=False, kw_only=True)
+class ProbabilityFlow(Sampler):
+    """Euler steps of the probability-flow differential equation (Song et al. 2021; Karras et al. 2022, algorithm 1).
+
+    ``dU/dx`` of a noise-conditioned energy is the displacement from the denoised action, and a step from level s to t
+    goes ``1 - t / s`` of the way along it; the last one goes all the way. It needs few steps: each one removes a part
+    of the noise, where a descent of one energy has to find its way.
+
+    Args:
+        num_candidates: independent chains; the one of lowest energy at the smallest level is chosen.
+        num_steps: evaluations of the gradient in each.
+        init_scale: of the noise from which chains start, in units of the largest level; 0 starts all at zero.
+    """
+
+    num_candidates: int = 1
+    num_steps: int = 10
+    init_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
+
+    def __call__(
+        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
+    ) -> Candidates:
+        """See :class:`Sampler`; the values of ``init`` are not used, since all is noise at the largest level.
+
+        Raises:
+            UserError: the energy has no noise levels.
+        """
+        if not space.sigmas:
+            raise UserError(
+                "ProbabilityFlow needs an energy with noise levels: policy=implicit_preconditioned"
+            )
+        levels = [*karras_levels(space.sigmas[0], space.sigmas[-1], self.num_steps), 0.0]
+        unit = self.init_scale * levels[0] * rng.normal(*init.shape)
+        for now, then in pairwise(levels):
+            gradient = space.at(unit.new_full((len(unit), 1), now)).gradient(unit)
+            unit = unit - (1 - then / now) * gradient
+        return score(space, space.clamp(unit))
+
+
+def karras_levels(high: float, low: float, count: int) -> list[float]:
+    """Return ``count`` noise levels from ``high`` to ``low``, equally spaced in their seventh root."""
+    if count == 1:
+        return [high]
+    start, end = high ** (1 / RHO), low ** (1 / RHO)
+    return [(start + i / (count - 1) * (end - start)) ** RHO for i in range(count)]
