@@ -35,6 +35,14 @@ _ARGUMENTS = {
     "warm_start": "warm_start_fraction",
 }
 
+#: Arguments of environments by their names in format 1.
+_ENV_ARGUMENTS = {
+    "midway": "init_midway_prob",
+    "nudge": "action_noise_std",
+    "progress": "observe_progress",
+    "scatter": "random_init_state",
+}
+
 #: Ids of environments that have moved.
 _STUDY_ENVIRONMENTS = ("ParticleCorridor-v0", "ParticleObstacles-v0", "BlockPushZone-v0")
 
@@ -44,6 +52,7 @@ _WITH_HEAD = ("ibc.energies.MLPEnergy", "ibc.energies.NoiseConditionedEnergy")
 def upgrade(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint of format 1 in format 2."""
     config = _config(raw["config"])
+    config["env"] = _env(config["env"])
     return {
         "format_version": 2,
         "policy": config["policy"],
@@ -68,6 +77,13 @@ def _config(node: Any) -> Any:
         return f"ibc/{node.removeprefix('envs/')}"
     name = _CLASSES.get(node, node)
     return f"ibc_envs.{name.removeprefix('envs.')}" if name.startswith("envs.") else name
+
+
+def _env(node: Mapping[str, Any]) -> dict[str, Any]:
+    renamed = {_ENV_ARGUMENTS.get(key, key): value for key, value in node.items()}
+    if renamed.get("demo_overrides"):
+        renamed["demo_overrides"] = _env(renamed["demo_overrides"])
+    return renamed
 
 
 def _component(node: dict[str, Any]) -> dict[str, Any]:

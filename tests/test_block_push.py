@@ -338,13 +338,13 @@ class TestExpert:
     def test_nudges_move_the_set_point_in_a_part_of_the_steps(self):
         """And by the stated deviation; without them the set-point is where the action put it."""
         moves = []
-        for nudge in (0.0, 0.02):
-            env = make("block_push", nudge=nudge)
+        for std in (0.0, 0.02):
+            env = make("block_push", action_noise_std=std)
             env.reset(seed=1)
             before = env.simulation.setpoint.copy()
             for _ in range(400):
                 env.step(np.zeros(2, np.float32))
-                moves.append((nudge, *(env.simulation.setpoint - before)))
+                moves.append((std, *(env.simulation.setpoint - before)))
                 before = env.simulation.setpoint.copy()
                 if np.abs(before - TOOL_START).max() > 0.09:  # before the workspace holds it back
                     env.reset(seed=2)
@@ -358,7 +358,10 @@ class TestExpert:
 
     def test_midway_starts_are_unsolved_and_apart_and_leave_evaluation_alone(self):
         """Some blocks are on their ways, the rod is free of both; without them a seed draws what it always drew."""
-        usual, midway = make("block_push_multimodal"), make("block_push_multimodal", midway=1.0)
+        usual, midway = (
+            make("block_push_multimodal"),
+            make("block_push_multimodal", init_midway_prob=1.0),
+        )
         rods, moved = set(), 0
         for seed in range(40):
             (start, _), (obs, info) = usual.reset(seed=seed), midway.reset(seed=seed)

@@ -180,7 +180,11 @@ class TestConstraintGroup:
 
 class TestParticleProgress:
     def test_progress_is_told_and_goes_on_from_anywhere(self):
-        env = Environment(EnvConfig(id="Particle-v0", kwargs={"progress": True, "scatter": True}))
+        env = Environment(
+            EnvConfig(
+                id="Particle-v0", kwargs={"observe_progress": True, "random_init_state": True}
+            )
+        )
         under_way = 0
         for episode in rollout([env], Controller(ParticleExpert()), range(20)):
             summarize_reports = episode.obs["reached_first"][:, 0]

@@ -29,10 +29,10 @@ class ParticleObstaclesEnv(ParticleEnv):
     anywhere. Each moves with chance one half if ``speed`` is positive, at a constant velocity with which it crosses
     the path about when the particle would. Over the whole episode no surface comes closer to start and goals than 0.08.
 
-    Observation: that of :class:`ParticleEnv` with ``progress``; ``pos_obstacle_K`` and ``vel_obstacle_K`` (n_dim,) for
-    K from 1, far away where there is none; ``touched`` (1,): 1 from the first contact on. Between two control steps
-    everything moves in straight lines. Success: as there, and nothing was touched. ``info["reached"]`` leaves contact
-    aside, and ends the episode.
+    Observation: that of :class:`ParticleEnv` with ``observe_progress``; ``pos_obstacle_K`` and ``vel_obstacle_K``
+    (n_dim,) for K from 1, far away where there is none; ``touched`` (1,): 1 from the first contact on. Between two
+    control steps everything moves in straight lines. Success: as there, and nothing was touched. ``info["reached"]``
+    leaves contact aside, and ends the episode.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ParticleObstaclesEnv(ParticleEnv):
         Raises:
             ValueError: a number that makes no sense.
         """
-        super().__init__(n_dim, progress=True, horizon=HORIZON, render_mode=render_mode)
+        super().__init__(n_dim, observe_progress=True, horizon=HORIZON, render_mode=render_mode)
         if not (num_obstacles >= 1 and radius > 0 and speed >= 0):
             raise ValueError(
                 f"num_obstacles={num_obstacles}, radius={radius}, speed={speed}; "

@@ -39,13 +39,13 @@ class BimanualSweepExpert:
     bowls even. What it does follows from the observation alone: from where the scoops are, and what lies on them.
     """
 
-    def reset(self, slot: int, seed: int) -> None:
-        """A new episode begins in environment ``slot``; nothing is kept from step to step."""
+    def reset(self, env_index: int, seed: int) -> None:
+        """A new episode begins in environment ``env_index``; nothing is kept from step to step."""
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def act(self, env_indices: Sequence[int], obs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Set-point deltas (E, 1, 12) for windows ``{name: (E, To, *shape)}``."""
         actions = []
-        for i in range(len(slots)):
+        for i in range(len(env_indices)):
             poses = np.stack([obs[f"{arm}_pose"][i, -1] for arm in ("left", "right")])
             there = obs["pieces_mask"][i, -1] > 0.5
             pieces = obs["pieces"][i, -1][there].astype(np.float64)

@@ -26,8 +26,8 @@ TARGET_TURN = np.pi / 6
 #: Midway: how far off their straight ways blocks are (m, standard deviation), how far apart from one another and from
 #: the rod at least, and in which rectangle (m, two corners) the rod is.
 MIDWAY_OFF, MIDWAY_APART, MIDWAY_CLEAR, MIDWAY_ROD = 0.02, 0.08, 0.05, ((0.2, -0.45), (0.6, 0.45))
-#: Share of the steps in which a demonstrator is nudged.
-NUDGES = 0.15
+#: Share of the steps in which there is noise on the action.
+NOISE_SHARE = 0.15
 
 
 class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
@@ -62,8 +62,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         arm: str = "slides",
         pixels: bool = False,
         image_size: Sequence[int] = (240, 320),
-        midway: float = 0.0,
-        nudge: float = 0.0,
+        init_midway_prob: float = 0.0,
+        action_noise_std: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
         """A tabletop task.
@@ -75,11 +75,10 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
                 at half the speed.
             pixels: whether to observe ``rgb``.
             image_size: (H, W) of it.
-            midway: for demonstrations, the share of episodes that begin with the work half done: blocks somewhere on
-                their ways to targets, and the rod anywhere. Who begins at the beginning never leaves a block behind
-                halfway nor runs past it, but a learner that once erred does, and has to be shown what to do then.
-            nudge: for demonstrations, the standard deviation (m) by which the set-point is moved besides, in some
-                steps: what was meant is recorded, what follows has to be put right (Laskey et al. 2017, DART).
+            init_midway_prob: for demonstrations, the share of episodes that begin with the work half done: blocks
+                between their start and their targets, the rod anywhere. They show how to recover from errors.
+            action_noise_std: for demonstrations, the standard deviation (m) of noise that moves the set-point in a part
+                of the steps. The expert's own action is recorded, so that it shows recoveries (Laskey et al. 2017).
             render_mode: None or ``rgb_array``.
 
         Raises:
@@ -92,13 +91,13 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
             raise ValueError(f"tolerance={tolerance}; it must be positive")
         if len(image_size) != 2 or min(image_size) < 1:
             raise ValueError(f"image_size={list(image_size)}; it must be height and width")
-        if not 0 <= midway <= 1:
-            raise ValueError(f"midway={midway}; it must be a share, 0 to 1")
-        if nudge < 0:
-            raise ValueError(f"nudge={nudge}; it must not be negative")
+        if not 0 <= init_midway_prob <= 1:
+            raise ValueError(f"init_midway_prob={init_midway_prob}; it must be a share, 0 to 1")
+        if action_noise_std < 0:
+            raise ValueError(f"action_noise_std={action_noise_std}; it must not be negative")
         self.tolerance = tolerance
-        self.midway = midway
-        self.nudge = nudge
+        self.init_midway_prob = init_midway_prob
+        self.action_noise_std = action_noise_std
         self.render_mode = render_mode
         self.simulation = Simulation(self.scene, arm)
         height, width = (int(side) for side in image_size)
@@ -162,7 +161,7 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         """Draw where things are."""
         super().reset(seed=seed)
         rod, blocks, targets = self._draw()
-        if self.midway > 0 and self.np_random.random() < self.midway:
+        if self.init_midway_prob > 0 and self.np_random.random() < self.init_midway_prob:
             rod = self._go_midway(blocks, targets)
         self.simulation.reset(rod, blocks, targets)
         self._begin()
@@ -172,8 +171,8 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Move the set-point by ``action`` (2,) and follow it for 0.1 s."""
         delta = np.clip(np.asarray(action, dtype=np.float64), -MAX_DELTA, MAX_DELTA)
-        if self.nudge > 0 and self.np_random.random() < NUDGES:
-            delta += self.np_random.normal(0, self.nudge, 2)
+        if self.action_noise_std > 0 and self.np_random.random() < NOISE_SHARE:
+            delta += self.np_random.normal(0, self.action_noise_std, 2)
         self.simulation.move(self.simulation.setpoint + delta)
         success, reward, info = self._judge()
         return self._obs(), reward, success, False, {"success": success, **info}

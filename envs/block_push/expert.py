@@ -39,23 +39,23 @@ PRESS = 0.003
 class _Expert(ABC):
     """Acts for several environments, each by its own present observation."""
 
-    def reset(self, slot: int, seed: int) -> None:  # noqa: B027 most keep nothing from step to step
-        """A new episode begins in environment ``slot``."""
+    def reset(self, env_index: int, seed: int) -> None:  # noqa: B027 most keep nothing from step to step
+        """A new episode begins in environment ``env_index``."""
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def act(self, env_indices: Sequence[int], obs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Changes of the set-point (E, 1, 2) for windows ``{name: (E, To, ...)}``."""
-        out = np.empty((len(slots), 1, 2), np.float32)
-        for row, slot in enumerate(slots):
+        out = np.empty((len(env_indices), 1, 2), np.float32)
+        for row, env_index in enumerate(env_indices):
             now = {
                 name: window[row, -1].astype(np.float64)
                 for name, window in obs.items()
                 if window.ndim == 3  # vectors; it needs no pictures
             }
-            out[row, 0] = self._act(slot, now)
+            out[row, 0] = self._act(env_index, now)
         return out
 
     @abstractmethod
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         """The change of the set-point (2,) for one observation."""
 
 
@@ -79,7 +79,7 @@ def _push_to(obs: Obs, aim: Array, block: str = "block", others: Sequence[Array]
 class ReachExpert(_Expert):
     """Goes straight to the point behind the block at 0.2 m/s."""
 
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         block, target = obs["block_translation"], obs["target_translation"]
         goal = pre_push_point(block, target, PRE_PUSH_DISTANCE)
         return towards(obs["effector_target_translation"], goal, REACH_STEP)
@@ -88,7 +88,7 @@ class ReachExpert(_Expert):
 class PushExpert(_Expert):
     """Pushes the block to the zone's center."""
 
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         return _push_to(obs, obs["target_translation"])
 
 
@@ -99,7 +99,7 @@ class DiscontinuousExpert(_Expert):
     zone is next: so can a policy that sees the same.
     """
 
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         first, second = obs["target_translation"], obs["target2_translation"]
         block = obs["block_translation"]
         way = (second - first) / np.linalg.norm(second - first)
@@ -123,17 +123,17 @@ class MultimodalExpert(_Expert):
     def __init__(self) -> None:
         self._choice: dict[int, np.random.Generator | tuple[int, int]] = {}
 
-    def reset(self, slot: int, seed: int) -> None:
-        """A new episode begins in environment ``slot``."""
-        self._choice[slot] = np.random.default_rng(seed)
+    def reset(self, env_index: int, seed: int) -> None:
+        """A new episode begins in environment ``env_index``."""
+        self._choice[env_index] = np.random.default_rng(seed)
 
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         blocks = [obs["block_translation"], obs["block2_translation"]]
         targets = [obs["target_translation"], obs["target2_translation"]]
-        choice = self._choice[slot]
+        choice = self._choice[env_index]
         if not isinstance(choice, tuple):
             rod = obs["effector_target_translation"]
-            choice = self._choice[slot] = self._choose(choice, rod, blocks, targets)
+            choice = self._choice[env_index] = self._choose(choice, rod, blocks, targets)
         placed = [
             (i, j)
             for i, j in product(range(2), repeat=2)
@@ -168,7 +168,7 @@ class MultimodalExpert(_Expert):
 class InsertExpert(_Expert):
     """Brings the block onto the slot's axis, straightens it and pushes it in."""
 
-    def _act(self, slot: int, obs: Obs) -> Array:
+    def _act(self, env_index: int, obs: Obs) -> Array:
         block, seat = obs["block_translation"], obs["target_translation"]
         yaw = _yaw(obs["target_orientation"])
         yaw += np.pi / 2 * np.round((np.pi / 2 - yaw) / (np.pi / 2))  # the one closest to +y

@@ -32,10 +32,12 @@ class PointMazeExpert:
         }
         self._next = {goal: self._ways_to(goal) for goal in self._free}
 
-    def reset(self, slot: int, seed: int) -> None:
+    def reset(self, env_index: int, seed: int) -> None:
         """Nothing is remembered from step to step."""
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def act(
+        self, env_indices: Sequence[int], obs: dict[str, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Forces (E, 1, 2) for windows ``observation (E, To, 4)`` and ``desired_goal (E, To, 2)``."""
         state, goal = obs["observation"][:, -1], obs["desired_goal"][:, -1]
         target = np.stack([self._target(s[:2], g) for s, g in zip(state, goal, strict=True)])
@@ -76,10 +78,12 @@ class PointMazeExpert:
 class StraightExpert:
     """Goes straight to the goal, where no walls are in the way: at 2 m/s, and slower in proportion from 0.5 m on."""
 
-    def reset(self, slot: int, seed: int) -> None:
+    def reset(self, env_index: int, seed: int) -> None:
         """Nothing is remembered from step to step."""
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def act(
+        self, env_indices: Sequence[int], obs: dict[str, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Forces (E, 1, 2) for windows ``observation (E, To, 4)`` and ``desired_goal (E, To, 2)``."""
         state, goal = obs["observation"][:, -1], obs["desired_goal"][:, -1]
         way = goal - state[:, :2]

@@ -54,17 +54,17 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         n_dim: int = 2,
         hide_velocity: bool = False,
         reverse: bool = False,
-        progress: bool = False,
-        scatter: bool = False,
+        observe_progress: bool = False,
+        random_init_state: bool = False,
         horizon: int = HORIZON,
         render_mode: str | None = None,
     ) -> None:
         """``hide_velocity`` leaves ``vel_agent`` out of the observation; ``reverse`` asks for the second goal first.
 
-        ``progress`` adds the observation ``reached_first`` (1,): 1 once the goal that comes first has been reached. A
-        particle that is led off the usual ways cannot be told by its state alone which goal it is on its way to.
-        ``scatter`` starts episodes moving, and every other one with the first goal reached already, wherever the
-        particle is. ``horizon`` is in control steps.
+        ``observe_progress`` adds the observation ``reached_first`` (1,): 1 once the goal that comes first has been
+        reached. Away from the usual paths the state alone does not tell which goal comes next. ``random_init_state``
+        starts episodes with a velocity, and every other one with the first goal reached already, wherever the particle
+        is. ``horizon`` is in control steps.
 
         Raises:
             ValueError: no dimension, or a render mode there is not.
@@ -76,8 +76,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.n_dim = n_dim
         self.hide_velocity = hide_velocity
         self.reverse = reverse
-        self.progress = progress
-        self.scatter = scatter
+        self.observe_progress = observe_progress
+        self.random_init_state = random_init_state
         self.horizon = horizon
         self.render_mode = render_mode
         unit = gym.spaces.Box(0.0, 1.0, (n_dim,), np.float32)
@@ -91,7 +91,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         }
         if hide_velocity:
             del spaces["vel_agent"]
-        if progress:
+        if observe_progress:
             spaces["reached_first"] = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
         self.observation_space = gym.spaces.Dict(spaces)
         self.action_space = unit
@@ -107,7 +107,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self._trail = [self._position]
         self._t = 0
         self._distances = np.array([np.inf, np.inf])
-        if self.scatter:
+        if self.random_init_state:
             self._scatter()
         return self._obs(), self._info()
 

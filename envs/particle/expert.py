@@ -24,20 +24,22 @@ class ParticleExpert:
         goals = ("pos_first_goal", "pos_second_goal")
         self._first, self._second = goals[::-1] if reverse else goals
 
-    def reset(self, slot: int, seed: int) -> None:
-        """A new episode begins in environment ``slot``."""
-        self._arrived[slot] = False
-        self._new.add(slot)
+    def reset(self, env_index: int, seed: int) -> None:
+        """A new episode begins in environment ``env_index``."""
+        self._arrived[env_index] = False
+        self._new.add(env_index)
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def act(
+        self, env_indices: Sequence[int], obs: dict[str, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Set-points (E, 1, n_dim) for windows ``{name: (E, To, n_dim)}``."""
         now = {name: window[:, -1] for name, window in obs.items()}
         distance = np.linalg.norm(now["pos_agent"] - now[self._first], axis=-1)
-        for row, slot in enumerate(slots):
-            self._arrived[slot] |= bool(distance[row] < SWITCH_DISTANCE)
-            if slot in self._new and "reached_first" in now:
-                self._arrived[slot] |= bool(now["reached_first"][row, 0] > 0)
-            self._new.discard(slot)
-        arrived = np.array([self._arrived[slot] for slot in slots])
+        for row, env_index in enumerate(env_indices):
+            self._arrived[env_index] |= bool(distance[row] < SWITCH_DISTANCE)
+            if env_index in self._new and "reached_first" in now:
+                self._arrived[env_index] |= bool(now["reached_first"][row, 0] > 0)
+            self._new.discard(env_index)
+        arrived = np.array([self._arrived[env_index] for env_index in env_indices])
         goal = np.where(arrived[:, None], now[self._second], now[self._first])
         return goal[:, None]

@@ -37,15 +37,17 @@ class PlanarSweepExpert:
     def __init__(self) -> None:
         self._habit: dict[int, float] = {}
 
-    def reset(self, slot: int, seed: int) -> None:
-        """A new episode begins in environment ``slot``."""
-        self._habit[slot] = np.random.default_rng(seed).choice([-1.0, 1.0])
+    def reset(self, env_index: int, seed: int) -> None:
+        """A new episode begins in environment ``env_index``."""
+        self._habit[env_index] = np.random.default_rng(seed).choice([-1.0, 1.0])
 
-    def act(self, slots: Sequence[int], obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def act(
+        self, env_indices: Sequence[int], obs: dict[str, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Set-point deltas (E, 1, 3) for windows ``{name: (E, To, *shape)}``."""
         now = {name: window[:, -1].astype(np.float64) for name, window in obs.items()}
         actions = []
-        for i, slot in enumerate(slots):
+        for i, env_index in enumerate(env_indices):
             cosine, sine = now["setpoint_orientation"][i]
             pieces = now["pieces"][i][now["pieces_mask"][i] > 0.5]
             actions.append(
@@ -53,7 +55,7 @@ class PlanarSweepExpert:
                     now["setpoint_translation"][i],
                     np.arctan2(sine, cosine) / 2,
                     pieces,
-                    self._habit[slot],
+                    self._habit[env_index],
                 )
             )
         return np.array(actions, np.float32)[:, None]
