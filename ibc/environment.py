@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes.util
 import os
-from collections.abc import Mapping, Sequence
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -16,6 +18,14 @@ from ibc.errors import UserError
 from ibc.spec import NumpyObs, ObsField, as_float32
 
 SUCCESS_WHEN = ("last", "any")
+
+#: What an evaluation may write down of a number that the environment gives at every step.
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda values: values[-1],
+    "max": max,
+    "min": min,
+    "mean": statistics.fmean,
+}
 
 #: Steps after which an episode is cut where neither registration nor configuration says.
 DEFAULT_HORIZON = 1000
@@ -31,7 +41,9 @@ class EnvConfig:
         success_key: entry of ``info`` that tells whether the task is solved after a step.
         success_return: if set, an episode succeeds at its end if its return has reached this; ``info`` is not read.
         success_when: ``last``: the last step decides; ``any``: one solved step is enough.
-        report: entries of the last ``info`` that an evaluation writes down for each episode, besides success: numbers.
+        report: numbers that an evaluation writes down for each episode, besides success: entries of its last ``info``,
+            or entries by statistic over its steps, such as ``{max: [reward]}`` for the largest reward, written down as
+            ``max_reward``. ``reward`` is that of the step; statistics are last, max, min and mean.
         kwargs: whatever else is configured goes to the environment's constructor.
     """
 
@@ -40,7 +52,7 @@ class EnvConfig:
     success_key: str = "success"
     success_return: float | None = None
     success_when: str = "last"
-    report: Sequence[str] = ()
+    report: Sequence[str] | Mapping[str, Sequence[str]] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,6 +60,17 @@ class EnvConfig:
             raise UserError(
                 f"env.success_when={self.success_when}; allowed: {', '.join(SUCCESS_WHEN)}"
             )
+        unknown = set(self.report) - set(STATISTICS) if isinstance(self.report, Mapping) else set()
+        if unknown:
+            raise UserError(
+                f"env.report has {', '.join(sorted(unknown))}; allowed: {', '.join(STATISTICS)}"
+            )
+
+    def reported(self) -> dict[str, tuple[str, str]]:
+        """Return statistic and entry of each number that is written down, by its name."""
+        if not isinstance(self.report, Mapping):
+            return {key: ("last", key) for key in self.report}
+        return {f"{s}_{key}": (s, key) for s, keys in self.report.items() for key in keys}
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:
@@ -113,6 +136,7 @@ class Environment:
         obs, _ = self.gym_env.reset(seed=seed)
         self._return = 0.0
         self._info: Mapping[str, Any] = {}
+        self._values: dict[str, list[float]] = defaultdict(list)
         return self._named(obs)
 
     def step(self, action: NDArray[np.float32]) -> tuple[NumpyObs, float, bool, bool, bool]:
@@ -125,6 +149,10 @@ class Environment:
         obs, reward, terminated, truncated, info = self.gym_env.step(action)
         self._return += float(reward)
         self._info = info
+        for _, key in self.config.reported().values():
+            value = float(reward) if key == "reward" else info.get(key)
+            if isinstance(value, (int, float, np.number, np.bool_)):
+                self._values[key].append(float(value))
         over = bool(terminated or truncated)
         if self.config.success_return is not None:
             success = over and self._return >= self.config.success_return
@@ -140,21 +168,22 @@ class Environment:
         return self._named(obs), float(reward), success, bool(terminated), bool(truncated)
 
     def report(self) -> dict[str, float]:
-        """The numbers of ``env.report`` after the latest step.
+        """Return the numbers of ``env.report`` after the latest step.
 
         Raises:
             UserError: ``info`` has no such entry, or it is not one number.
         """
-        out: dict[str, float] = {}
-        for key in self.config.report:
-            value = self._info.get(key)
-            if not isinstance(value, (int, float, np.number, np.bool_)):
+        for statistic, key in self.config.reported().values():
+            is_gone = statistic == "last" and key not in {"reward", *self._info}
+            if is_gone or not self._values[key]:
                 raise UserError(
-                    f"env.report={list(self.config.report)}: info['{key}'] of {self.config.id} is not a number; "
-                    f"it has {sorted(self._info)}"
+                    f"env.report={self.config.report}: info['{key}'] of {self.config.id} is not a number; "
+                    f"it has reward, {', '.join(sorted(self._info))}"
                 )
-            out[key] = float(value)
-        return out
+        return {
+            name: float(STATISTICS[statistic](self._values[key]))
+            for name, (statistic, key) in self.config.reported().items()
+        }
 
     def render(self) -> NDArray[np.uint8]:
         """The picture of the current state, (H, W, 3)."""

@@ -9,6 +9,7 @@ from conftest import ROOT
 from ibc_envs.push_t.simulation import TARGET, Simulation
 
 from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
 
 
 @pytest.fixture
@@ -86,6 +87,35 @@ def test_observations():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="allowed: state, keypoints, pixels"):
         gym.make("PushT-v0", obs="x")
+
+
+def test_statistics_of_an_episode():
+    report = {
+        "max": ["reward", "coverage"],
+        "last": ["reward"],
+        "mean": ["coverage"],
+        "min": ["reward"],
+    }
+    env = Environment(EnvConfig(id="PushT-v0", report=report))
+    env.reset(7)
+    near = np.array([280.0, 262.0, TARGET[2]])
+    env.gym_env.unwrapped.simulation = Simulation(np.array([150.0, 150.0]), near)
+    reached = [env.step(np.array([256.0, 256.0], np.float32))[1] for _ in range(30)]
+    assert max(reached) > min(reached)
+    assert env.report() == pytest.approx(
+        {
+            "max_reward": max(reached),
+            "max_coverage": 0.95 * max(reached),
+            "last_reward": reached[-1],
+            "mean_coverage": 0.95 * np.mean(reached),
+            "min_reward": min(reached),
+        }
+    )
+    env.reset(8)
+    env.step(np.array([500.0, 500.0], np.float32))
+    assert env.report()["max_reward"] == env.report()["min_reward"]
+    with pytest.raises(UserError, match="allowed: last, max, min, mean"):
+        EnvConfig(id="PushT-v0", report={"median": ["reward"]})
 
 
 def test_as_the_framework_sees_it():
