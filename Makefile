@@ -24,8 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[adroit,wandb,dev]'
 	@touch $@
 
-train: $(STAMP) ## collect, train, evaluate and film the 2-D particle task; ends with a report
-	@$(RUN) scripts/train.py experiment=particle_2d resume=true
+train: $(STAMP) ## collect, train, evaluate and film the 2-D particle task by the default recipe; ends with a report
+	@$(RUN) scripts/train.py experiment=particle_2d policy=implicit trainer.num_steps=3000 resume=true
 
 test: $(STAMP) lint ## lint, types, import contracts and the tests, in under five minutes
 	@$(RUN) -m pytest -n 2

@@ -8,7 +8,7 @@ from torch import Tensor
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import ObsEncoder
-from ibc.nn.sequence import ConditionedSequence, FiLMMLP, SequenceNetwork
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
 from ibc.spec import Obs, Spec
 
 #: Noise levels of a search that visits those of the energy.
@@ -58,8 +58,8 @@ class PreconditionedEnergy(NetworkEnergy):
         """See :class:`NetworkEnergy`."""
         super().build(spec)
         self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
-        self.conditioned = ConditionedSequence(
-            self.network, self.encoder.feature_size, self.context_size, self.data_std
+        self.conditioned = SequenceContext(
+            self.encoder.feature_size, self.context_size, self.data_std
         )
 
     def bind(self, obs: Obs) -> BoundPreconditioned:

@@ -108,6 +108,8 @@ class TestNetworks:
         value, metrics = loss(policy, batch, rng())
         value.backward()
         assert float(metrics["denoising"]) == float(value.detach())
+        saved = policy.state_dict().values()  # each once
+        assert len({tensor.data_ptr() for tensor in saved if tensor.numel()}) == len(saved)
         untouched = [n for n, p in policy.named_parameters() if p.grad is None]
         assert not untouched
 

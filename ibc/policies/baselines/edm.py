@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.sequence import ConditionedSequence, FiLMMLP, SequenceNetwork
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.random import RandomSource
 from ibc.samplers.probability_flow import karras_levels
@@ -46,9 +46,7 @@ class EDMPolicy(Policy):
         self.bounds = ActionBounds(spec.action_size)
         self.network = FiLMMLP() if network is None else network
         self.network.build(spec.action_dim, spec.action_horizon, context_size)
-        self.conditioned = ConditionedSequence(
-            self.network, self.encoder.feature_size, context_size, data_std
-        )
+        self.conditioned = SequenceContext(self.encoder.feature_size, context_size, data_std)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
         self.num_steps = num_steps
 

@@ -1,4 +1,4 @@
-"""A sequence network with the context that it is conditioned on: an observation's features and a noise level."""
+"""What a network over action chunks is conditioned on: an observation's features and a noise level."""
 
 from __future__ import annotations
 
@@ -9,30 +9,25 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.nn.sequence.base import SequenceNetwork
-
 #: Frequencies at which the logarithm of the noise level enters.
 FREQUENCIES = 16
 
 
-class ConditionedSequence(nn.Module):
-    """``F(c_in x; observation, sigma)`` of Karras et al. 2022, table 1, with ``c_in = 1 / sqrt(sigma^2 + data_std^2)``.
+class SequenceContext(nn.Module):
+    """The inputs of ``F(c x; observation, sigma)``, with ``c = 1 / sqrt(sigma^2 + data_std^2)`` (Karras et al. 2022).
 
     Energies and diffusion policies share it, so that they differ in nothing but the principle.
 
     Args:
-        network: built for the chunks and for contexts of ``context_size`` numbers.
         feature_size: of the observation's features.
+        context_size: of what the network is conditioned on.
         data_std: standard deviation of actions in the unit cube.
     """
 
     frequencies: Tensor
 
-    def __init__(
-        self, network: SequenceNetwork, feature_size: int, context_size: int, data_std: float
-    ) -> None:
+    def __init__(self, feature_size: int, context_size: int, data_std: float) -> None:
         super().__init__()
-        self.network = network
         self.data_std = data_std
         self.dense_features = nn.Linear(feature_size, context_size)
         self.dense_level = nn.Linear(2 * FREQUENCIES, context_size)
