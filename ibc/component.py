@@ -174,11 +174,23 @@ def call(target: Any, what: str, *args: Any, **kwargs: Any) -> Any:
         UserError: they do not fit.
     """
     try:
+        _check_numbers(target, kwargs)
         return target(*args, **kwargs)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError, AttributeError) as error:
         made = target.func if isinstance(target, functools.partial) else target
         name = getattr(made, "__name__", type(made).__name__)
         raise UserError(f"cannot build {what} ({name}): {' '.join(str(error).split())}") from error
+
+
+def _check_numbers(target: Any, kwargs: Mapping[str, Any]) -> None:
+    """Refuse text where a number is expected: a dataclass would keep it, and fail when it is used."""
+    if not isinstance(target, type) or not issubclass(target, Component):
+        return
+    parameters = inspect.signature(target).parameters
+    for name, value in kwargs.items():
+        wants_number = name in parameters and parameters[name].annotation in ("int", "float")
+        if wants_number and not isinstance(value, int | float):
+            raise TypeError(f"{name}={value}; it must be a number")
 
 
 def find(name: str) -> Any:

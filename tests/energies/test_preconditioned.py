@@ -8,7 +8,7 @@ from ibc.errors import UserError
 from ibc.losses import EDMDenoising, EDMScoreMatching
 from ibc.nn.sequence import ChunkTransformer, FiLMMLP, TemporalUNet
 from ibc.policies import EDMPolicy, ImplicitPolicy
-from ibc.random import BatchRandom
+from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, AnnealedLangevin, ProbabilityFlow
 from ibc.spec import Batch, ObsField, Spec
 
@@ -145,6 +145,31 @@ class TestClosedForms:
         space = UnitSpace(policy.energy.bind(obs), policy.bounds)
         found = ProbabilityFlow()(space, torch.zeros(4, 1, chunks.action_size), rng(3)).best()
         torch.testing.assert_close(found, diffusion.act_flat(obs, rng(3)))
+
+
+class TestContractOfTheSearch:
+    """What every sampler promises (samplers/test_optimizers.py)."""
+
+    def search(self, chunks, seeds, obs):
+        torch.manual_seed(5)
+        policy = randomize(implicit(chunks))
+        space = UnitSpace(policy.energy.bind(obs), policy.bounds)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        start = torch.zeros(len(seeds), 3, chunks.action_size)
+        sampler = ProbabilityFlow(num_candidates=3, num_steps=4)
+        found = sampler(space, start, PerEpisodeRandom(generators, torch.device("cpu")))
+        return space, found
+
+    def test_energies_limits_and_rows(self, chunks):
+        obs = observe(3)
+        space, many = self.search(chunks, [4, 5, 6], obs)
+        torch.testing.assert_close(many.energy, space.energy(many.action).detach())
+        assert (many.action >= space.low).all()
+        assert (many.action <= space.high).all()
+        assert not many.action.requires_grad
+        for row, seed in enumerate((4, 5, 6)):
+            _, alone = self.search(chunks, [seed], {"state": obs["state"][row : row + 1]})
+            torch.testing.assert_close(alone.action[0], many.action[row], atol=1e-4, rtol=1e-4)
 
 
 class TestRefusals:
