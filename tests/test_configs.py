@@ -61,6 +61,13 @@ def test_experiment(name, policy, small_spec):
     construct(config["optimizer"], "optimizer")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names("experiment"))
+@pytest.mark.parametrize("policy", names("policy"))
+def test_every_experiment_with_every_policy(name, policy, small_spec):
+    test_experiment(name, policy, small_spec)
+
+
 @pytest.mark.parametrize("name", names("encoder"))
 def test_encoder(name, small_spec):
     policy = make_policy(train_config(f"encoder={name}")["policy"], small_spec)

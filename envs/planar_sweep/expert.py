@@ -13,8 +13,8 @@ Array = NDArray[np.float64]
 MAX_STEP, MAX_TURN, INSIDE = 0.03, 0.3, 0.086
 #: Distance from the middle (m) at which the stick goes round.
 RING = 0.215
-#: Half the width (m) of what it chooses to sweep, and of what it goes on sweeping: without a difference, a piece at the
-#: edge would be worth setting out for, and a hair's breadth further not worth going on.
+#: Half the width (m) of the strip in which pieces are chosen, and of the strip in which sweeping continues: the
+#: difference is a hysteresis, without which a piece at the edge starts and stops the sweep in turn.
 CHOSEN, SWEPT = 0.055, 0.062
 #: The ring's width (m): nearer the middle, the stick is sweeping or going back.
 RING_WIDTH = 0.012

@@ -116,7 +116,7 @@ class Simulation:
         pivot = pymunk.PivotJoint(self._hand, stick, (0.0, 0.0), (0.0, 0.0))
         gear = pymunk.GearJoint(self._hand, stick, 0.0, 1.0)
         pivot.max_force, gear.max_force = _FORCE, _TORQUE
-        # The hand is already where the stick will be, so what is left of an error vanishes within a control step.
+        # The hand moves at the stick's target velocity: the joints remove a position error within a control step.
         for joint in (pivot, gear):
             joint.error_bias = math.exp(-60.0)
         self._space.add(stick, shape)

@@ -47,12 +47,12 @@ class Normalizer(nn.Module):
 
 
 class BackgroundNormalizer(nn.Module):
-    """``(picture - background) / scale``: what a fixed camera always sees vanishes, what moves stands out.
+    """``(picture - background) / scale``: remove the static part of a fixed camera's images.
 
     The background is the median of each pixel and channel by itself; the scale is one number, the root mean square
-    of what is left, so that noise in still pixels is not blown up. Without it a network first has to learn the
-    background. A mean instead of a median would hold a ghost of every place where something has been seen: with few
-    pictures a network reads those, and is lost where it meets none.
+    of what is left, so that noise in static pixels is not amplified. Without it a network first has to learn the
+    background. A mean instead of a median would contain a faint copy of every object position in the data, to which a
+    network overfits with few images.
 
     Args:
         shape: of one picture, (H, W, C).
