@@ -18,12 +18,14 @@ class Command:
         module: of ``ibc.cli``, in which a function of the command's name runs it.
         prepare: module of ``ibc.cli`` whose ``prepare`` registers what the configuration refers to, if any.
         keys: the ones used most.
+        positional: keys whose values may be given in this order without the key.
     """
 
     summary: str
     module: str
     prepare: str | None = None
     keys: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -67,6 +69,13 @@ COMMANDS = {
         "evaluate_expert",
         None,
         ("env", "num_episodes", "first_seed", "output"),
+    ),
+    "compare": Command(
+        "Compare two policies on the same seeds: paired difference, interval, verdict.",
+        "compare",
+        None,
+        ("first", "second", "measure", "num_episodes", "margin", "early_stop"),
+        ("first", "second"),
     ),
     "inspect": Command("Print what is in a data set and draw its actions.", "inspect"),
 }
@@ -122,10 +131,24 @@ def run(name: str) -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(help_of(name))
         return
+    sys.argv[1:] = name_positional(sys.argv[1:], command.positional)
     from ibc.cli.config import main as hydra_main
 
     job = getattr(importlib.import_module(f"ibc.cli.{command.module}"), name)
     hydra_main(job, name)
+
+
+def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Write arguments without a key as ``key='value'``, in the order of ``keys``."""
+    waiting = list(keys)
+    named = []
+    for argument in arguments:
+        if not waiting or argument.startswith("-") or "=" in argument:
+            named.append(argument)
+        else:
+            escaped = argument.replace("\\", "\\\\").replace("'", "\\'")
+            named.append(f"{waiting.pop(0)}='{escaped}'")
+    return named
 
 
 def help_of(name: str) -> str:
@@ -160,9 +183,9 @@ def help_of(name: str) -> str:
             "",
             f"used most: {', '.join(command.keys)}",
             "",
-            "groups (GROUP=OPTION):",
+            *(["groups (GROUP=OPTION):"] if options else []),
             *(f"  {group}: {names}" for group, names in options.items()),
-            "",
+            *([""] if options else []),
             "keys (KEY=VALUE, with their defaults):",
             *(f"  {line}" for line in body),
             "",

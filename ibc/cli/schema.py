@@ -137,10 +137,29 @@ class RecordSchema(ActSchema):
     seed: int = 0
 
 
+@dataclass
+class CompareSchema:
+    """Keys of ``compare.yaml``."""
+
+    first: Any
+    second: Any
+    measure: str
+    margin: float
+    early_stop: bool
+    num_episodes: int
+    first_seed: int
+    num_envs: int
+    device: str
+    precision: str
+    trust: list[str]
+    output: str | None
+
+
 SCHEMAS = {
     "train": TrainSchema,
     "collect": CollectSchema,
     "evaluate_expert": EvaluateExpertSchema,
     "evaluate": EvaluateSchema,
     "record": RecordSchema,
+    "compare": CompareSchema,
 }

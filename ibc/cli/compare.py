@@ -1,0 +1,146 @@
+"""Compare two policies, from checkpoints or from files of their evaluations."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.act import check_environment
+from ibc.cli.config import Config, at_least
+from ibc.cli.evaluate import measure
+from ibc.device import configure_device, provenance
+from ibc.errors import UserError
+from ibc.evaluation.compare import Comparison, compare_evaluations, outcomes, sequence_interval
+from ibc.evaluation.evaluate import write_json
+from ibc.files import read_json
+from ibc.policies.loading import build_policy
+
+#: Evaluates one training seed on some evaluation seeds.
+Source = Callable[[Sequence[int]], Mapping[str, Any]]
+
+
+def compare(config: Config) -> None:
+    """Print the comparison and write it to ``output``, if given.
+
+    Exits with 1 where the second policy is worse by more than ``margin``.
+
+    Raises:
+        UserError: a file is neither a checkpoint nor an evaluation, or the evaluations do not fit each other.
+    """
+    at_least(config, num_episodes=2, num_envs=1, first_seed=0, margin=0)
+    paths = [_paths(config[side], side) for side in ("first", "second")]
+    if config["early_stop"] and not all(_is_checkpoint(p) for side in paths for p in side):
+        raise UserError("early_stop=true evaluates checkpoints; files of evaluations are complete")
+    if config["early_stop"] and max(map(len, paths)) > 1:
+        raise UserError(
+            "early_stop=true compares two checkpoints; several training seeds need all episodes"
+        )
+    device = configure_device(config["device"], config["precision"])
+    first, second = ([_source(path, config, device) for path in side] for side in paths)
+    seeds = range(config["first_seed"], config["first_seed"] + config["num_episodes"])
+    if config["early_stop"]:
+        comparison = _compare_in_blocks(first[0], second[0], seeds, config)
+    else:
+        evaluated = [[source(seeds) for source in side] for side in (first, second)]
+        comparison = compare_evaluations(evaluated[0], evaluated[1], config["measure"])
+    verdict = comparison.verdict(config["margin"])
+    print(format_comparison(comparison, verdict, *(_name(side) for side in paths)))
+    if config["output"] is not None:
+        content = {
+            **comparison.as_dict(),
+            "verdict": verdict,
+            "margin": config["margin"],
+            "paths": [[str(path) for path in side] for side in paths],
+            "about": provenance(),
+        }
+        write_json(Path(config["output"]).expanduser(), content)
+        print(f"file: {config['output']}")
+    if verdict == "worse":
+        sys.exit(1)
+
+
+def format_comparison(comparison: Comparison, verdict: str, first: str, second: str) -> str:
+    """The few lines that a person wants."""
+    is_rate = comparison.measure == "success"
+
+    def show(value: float, sign: str = "", unit: str = "%") -> str:
+        return f"{100 * value:{sign}.1f} {unit}" if is_rate else f"{value:{sign}.4g}"
+
+    low, high = comparison.interval
+    interval = (
+        f"95 % interval {show(low, '+', 'points')} to {show(high, '+', 'points')}"
+        if math.isfinite(low)
+        else "no interval: all differences are equal"
+    )
+    lines = [
+        f"{comparison.measure} on {comparison.num_seeds} seeds",
+        f"  first   {show(comparison.first)}  {first}",
+        f"  second  {show(comparison.second)}  {second}",
+        f"difference: {show(comparison.difference, '+', 'points')} ({interval})",
+    ]
+    if comparison.mcnemar_p is not None:
+        lines.append(
+            f"only the first succeeds in {comparison.only_first}, only the second in {comparison.only_second} episodes "
+            f"(exact McNemar p = {comparison.mcnemar_p:.2g})"
+        )
+    answer = {"better": "the second is better", "worse": "the second is worse"}
+    return "\n".join([*lines, answer.get(verdict, "undecided: the interval contains zero")])
+
+
+def _compare_in_blocks(
+    first: Source, second: Source, seeds: Sequence[int], config: Config
+) -> Comparison:
+    """Evaluate blocks of ``num_envs`` seeds until the interval, which holds at all times, excludes zero."""
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    size = config["num_envs"]
+    for start in range(0, len(seeds), size):
+        for rows, source in zip(sides, (first, second), strict=True):
+            rows.extend(source(seeds[start : start + size])["episodes"])
+        evaluated = [{"episodes": rows} for rows in sides]
+        tables = [outcomes(metrics, config["measure"]) for metrics in evaluated]
+        differences = [value - tables[0][seed] for seed, value in tables[1].items()]
+        low, high = sequence_interval(differences, len(seeds))
+        if low > 0 or high < -config["margin"]:
+            break
+    comparison = compare_evaluations([evaluated[0]], [evaluated[1]], config["measure"])
+    return replace(comparison, interval=(low, high))
+
+
+def _source(path: Path, config: Config, device: torch.device) -> Source:
+    if not _is_checkpoint(path):
+        metrics = read_json(path)
+        if not isinstance(metrics, dict):
+            raise UserError(f"{path} is not an evaluation")
+        return lambda _: metrics
+    checkpoint = load_checkpoint(path)
+    check_environment(checkpoint, config["trust"])
+    policy = build_policy(checkpoint, device, trust=config["trust"])
+    steps = checkpoint.config.get("num_execute_steps")
+
+    def evaluate(seeds: Sequence[int]) -> Mapping[str, Any]:
+        num_envs = config["num_envs"]
+        return measure(policy, checkpoint, seeds=seeds, num_envs=num_envs, num_execute_steps=steps)
+
+    return evaluate
+
+
+def _paths(given: Any, side: str) -> list[Path]:
+    paths = given if isinstance(given, list) else [given]
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise UserError(f"{side}={given}; it must be a path, or a list of paths")
+    return [Path(path).expanduser() for path in paths]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix != ".json"
+
+
+def _name(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))

@@ -1,0 +1,141 @@
+"""Paired comparisons: closed forms, coverage, and the command's exit codes."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from ibc.cli.app import name_positional, run
+from ibc.errors import UserError
+from ibc.evaluation.compare import (
+    bootstrap_interval,
+    compare_evaluations,
+    mcnemar,
+    sequence_interval,
+)
+
+
+def evaluation(successes, first_seed=0, **others):
+    rows = [
+        {"seed": first_seed + i, "success": bool(success), "return": 2.0 * success}
+        for i, success in enumerate(successes)
+    ]
+    return {"episodes": rows, **others}
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(5, 5) == 1
+    assert mcnemar(0, 6) == mcnemar(6, 0) == pytest.approx(2 / 64)
+    assert mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
+
+
+def test_pairs_by_seed():
+    """Rows are matched by their seeds, whatever their order; seeds of one side alone are left out."""
+    first = evaluation([1, 0, 1, 0])
+    second = evaluation([1, 1, 1, 0, 1])
+    second["episodes"].reverse()
+    found = compare_evaluations([first], [second])
+    assert (found.num_seeds, found.first, found.second) == (4, 0.5, 0.75)
+    assert (found.only_first, found.only_second, found.mcnemar_p) == (0, 1, 1.0)
+    low, high = found.interval
+    assert (low, high) == (0, 0.75)  # one discordant pair of four
+    assert found.verdict() == "undecided"
+
+
+def test_interval_is_the_normal_one_of_paired_differences():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=400)
+    b = a + rng.normal(0.5, 0.3, 400)  # strongly correlated: pairing makes the interval narrow
+    low, high = bootstrap_interval(a[None], b[None])
+    half = 1.96 * np.std(b - a, ddof=1) / math.sqrt(400)
+    assert (low + high) / 2 == pytest.approx(np.mean(b - a), abs=half / 10)
+    assert high - low == pytest.approx(2 * half, rel=0.05)
+
+
+def test_interval_includes_the_chance_of_training():
+    """Runs that differ from each other widen the interval, however many episodes they are evaluated on."""
+    a = np.full((3, 200), 0.5)
+    b = a + np.array([[-0.2], [0.1], [0.4]])
+    low, high = bootstrap_interval(a, b)
+    assert low < 0 < high
+    spread = np.std([-0.2, 0.1, 0.4]) / math.sqrt(3)  # of a mean over resampled runs
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+
+
+def test_sequence_interval_holds_at_all_times():
+    """Looking after each block of 10 misleads in at most 5 % of equal pairs; a fixed interval, far more often."""
+    rng = np.random.default_rng(2)
+    misled, misled_fixed = 0, 0
+    for _ in range(300):
+        differences = rng.choice([-1.0, 0, 0, 1.0], 200)
+        looks = range(20, 201, 10)
+        intervals = [sequence_interval(differences[:n].tolist(), 200) for n in looks]
+        misled += any(low > 0 or high < 0 for low, high in intervals)
+        z = [abs(differences[:n].mean()) / differences[:n].std() * math.sqrt(n) for n in looks]
+        misled_fixed += max(z) > 1.96
+    assert misled <= 0.05 * 300 + 3 * math.sqrt(300 * 0.05 * 0.95)
+    assert misled_fixed > 0.1 * 300
+
+
+def test_sequence_interval_finds_a_difference():
+    differences = np.random.default_rng(3).choice([0.0, 1.0], 100)
+    low, high = sequence_interval(differences.tolist(), 100)
+    assert 0 < low < differences.mean() < high
+    assert sequence_interval([1.0] * 50, 100) == (-math.inf, math.inf)
+
+
+def test_refusals():
+    first = evaluation([1, 0])
+    with pytest.raises(UserError, match="the episodes have return, success"):
+        compare_evaluations([first], [first], "speed")
+    with pytest.raises(UserError, match="share no seed"):
+        compare_evaluations([first], [evaluation([1], first_seed=9)])
+    with pytest.raises(UserError, match="no rows of episodes"):
+        compare_evaluations([first], [{"rows": []}])
+
+
+@pytest.mark.parametrize(
+    ("second", "extra", "code"),
+    [
+        ([1] * 20, [], 0),
+        ([1] * 10 + [0] * 10, [], 1),
+        ([1] * 10 + [0] * 10, ["margin=0.9"], 0),
+    ],
+)
+def test_command_exits_with_one_where_the_second_is_worse(
+    tmp_path, monkeypatch, capsys, second, extra, code
+):
+    (tmp_path / "a file.json").write_text(json.dumps(evaluation([1] * 20)))
+    (tmp_path / "b.json").write_text(json.dumps(evaluation(second)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["ibc compare", "a file.json", "b.json", "output=c.json", *extra]
+    )
+    try:
+        run("compare")
+        found = 0
+    except SystemExit as exit_:
+        found = exit_.code
+    assert found == code, capsys.readouterr().err
+    assert json.loads((tmp_path / "c.json").read_text())["num_seeds"] == 20
+
+
+def test_damaged_file_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.json").write_text('{\n "episodes": [}')
+    monkeypatch.setattr(sys, "argv", ["ibc compare", *[str(tmp_path / "a.json")] * 2])
+    with pytest.raises(SystemExit, match="2"):
+        run("compare")
+    assert "a.json, line 2:" in capsys.readouterr().err
+
+
+def test_positional_arguments_become_keys():
+    assert name_positional(["a's.pt", "seed=1", "-m", "b.pt", "c"], ["first", "second"]) == [
+        "first='a\\'s.pt'",
+        "seed=1",
+        "-m",
+        "second='b.pt'",
+        "c",
+    ]
