@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -99,6 +99,14 @@ class BoundEnergy(ABC):
         raise UserError(
             f"{type(self).__name__} has no noise levels (policy=implicit_noise_conditioned)"
         )
+
+    def at_each(self, sigmas: Float[Tensor, "L B 1"], /) -> Sequence[BoundEnergy]:
+        """Return the energy at each of L noise levels; those that share computations override this.
+
+        Raises:
+            UserError: the energy is not conditioned on noise.
+        """
+        return [self.at(sigma) for sigma in sigmas]
 
 
 class BoundNetworkEnergy(BoundEnergy):

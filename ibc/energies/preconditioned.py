@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.nn import ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork, noise_number, scale_noisy
 from ibc.spec import Obs, Spec
 
 #: Noise levels of a search that visits those of the energy.
@@ -58,40 +60,64 @@ class PreconditionedEnergy(NetworkEnergy):
         """See :class:`NetworkEnergy`."""
         super().build(spec)
         self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
-        self.conditioned = SequenceContext(
-            self.encoder.feature_size, self.context_size, self.data_std
-        )
+        self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
 
     def bind(self, obs: Obs) -> BoundPreconditioned:
         """The observation is encoded here, and never again."""
         observed = self.conditioned.dense_features(self.encoder(obs))
-        lowest = observed.new_full((len(observed), 1), self.sigmas[-1])
-        return BoundPreconditioned(self, observed, lowest)
+        return self.bind_levels(
+            observed, observed.new_full((1, len(observed), 1), self.sigmas[-1])
+        )[0]
+
+    def bind_levels(
+        self, observed: Float[Tensor, "B C"], sigmas: Float[Tensor, "L B 1"]
+    ) -> list[BoundPreconditioned]:
+        """Bind features of observations at each of L noise levels, with one pass for what depends on the levels."""
+        context = self.conditioned(
+            observed.repeat(len(sigmas), 1), noise_number(sigmas.flatten(0, 1))
+        )
+        modulations = [m.chunk(len(sigmas)) for m in self.network.modulations(context)]
+        return [
+            BoundPreconditioned(self, observed, sigma, chosen)
+            for sigma, *chosen in zip(sigmas, *modulations, strict=True)
+        ]
 
 
 class BoundPreconditioned(BoundNetworkEnergy):
-    """A :class:`PreconditionedEnergy` with its observation bound, at one noise level of each batch item."""
+    """A :class:`PreconditionedEnergy` with its observation bound, at one noise level of each batch item.
+
+    Args:
+        energy: with its weights.
+        observed: features of the observations (B, C).
+        sigma: noise levels (B, 1).
+        modulations: of the network, for these observations and levels.
+    """
 
     def __init__(
         self,
         energy: PreconditionedEnergy,
         observed: Float[Tensor, "B C"],
         sigma: Float[Tensor, "B 1"],
+        modulations: Sequence[Tensor],
     ) -> None:
         self.energy = energy
         self.observed = observed
-        self.sigma = sigma
         self.bounds = energy.bounds
         self.sigmas = energy.sigmas
-        self.context = energy.conditioned.context(observed, sigma)
+        self.sigma = sigma
+        self.modulations = modulations
 
     def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundPreconditioned:
         """See :class:`BoundEnergy`."""
-        return BoundPreconditioned(self.energy, self.observed, sigma)
+        return self.energy.bind_levels(self.observed, sigma.unsqueeze(0))[0]
+
+    def at_each(self, sigmas: Float[Tensor, "L B 1"], /) -> list[BoundPreconditioned]:
+        """See :class:`BoundEnergy`."""
+        return self.energy.bind_levels(self.observed, sigmas)
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
         """See :class:`BoundNetworkEnergy`."""
-        scaled = self.energy.conditioned.scaled(unit, self.sigma)
-        inner: Tensor = (scaled * self.energy.network(scaled, self.context)).sum(-1)
+        scaled = scale_noisy(unit, self.sigma, self.energy.data_std)
+        inner: Tensor = (scaled * self.energy.network(scaled, self.modulations)).sum(-1)
         linear = self.sigma.square() * scaled.square().sum(-1) / 2
         return linear - self.sigma * self.energy.data_std * inner

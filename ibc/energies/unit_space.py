@@ -97,5 +97,13 @@ class UnitSpace:
         """
         return self._with(self.bound.at(sigma))
 
+    def at_each(self, sigmas: Float[Tensor, "L B 1"]) -> list[UnitSpace]:
+        """Return the space of the energy at each of L noise levels.
+
+        Raises:
+            UserError: the energy is not conditioned on noise.
+        """
+        return [self._with(energy) for energy in self.bound.at_each(sigmas)]
+
     def _with(self, energy: BoundEnergy) -> UnitSpace:
         return UnitSpace(energy, self.bounds, self.temperature)

@@ -51,12 +51,12 @@ class ProbabilityFlow(Sampler):
             raise UserError(
                 "ProbabilityFlow needs an energy with noise levels: policy=implicit_preconditioned"
             )
-        levels = [*karras_levels(space.sigmas[0], space.sigmas[-1], self.num_steps), 0.0]
+        levels = karras_levels(space.sigmas[0], space.sigmas[-1], self.num_steps)
         unit = self.init_scale * levels[0] * rng.normal(*init.shape)
-        for now, then in pairwise(levels):
-            gradient = space.at(unit.new_full((len(unit), 1), now)).gradient(unit)
-            unit = unit - (1 - then / now) * gradient
-        return score(space, space.clamp(unit))
+        each = space.at_each(unit.new_tensor(levels).view(-1, 1, 1).expand(-1, len(unit), -1))
+        for at_level, (now, then) in zip(each, pairwise([*levels, 0.0]), strict=True):
+            unit = unit - (1 - then / now) * at_level.gradient(unit)
+        return score(each[-1], space.clamp(unit))
 
 
 def karras_levels(high: float, low: float, count: int) -> list[float]:

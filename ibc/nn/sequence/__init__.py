@@ -1,7 +1,7 @@
 """Networks over action chunks that are conditioned on an observation and a noise level."""
 
 from ibc.nn.sequence.base import SequenceNetwork
-from ibc.nn.sequence.context import SequenceContext
+from ibc.nn.sequence.context import SequenceContext, noise_number, scale_noisy
 from ibc.nn.sequence.film_mlp import FiLMMLP
 from ibc.nn.sequence.temporal_unet import TemporalUNet
 from ibc.nn.sequence.transformer import ChunkTransformer
@@ -12,4 +12,6 @@ __all__ = [
     "SequenceContext",
     "SequenceNetwork",
     "TemporalUNet",
+    "noise_number",
+    "scale_noisy",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,20 +12,25 @@ from ibc.component import Component
 
 
 class SequenceNetwork(Component, nn.Module, ABC):
-    """A network from noisy action chunks and a context to as many numbers, zero before training.
+    """A network from action chunks and a context to as many numbers, zero before training.
 
-    It is differentiated twice when an energy made of it is trained, so its activations are smooth.
+    It is differentiated twice when an energy made of it is trained, so its activations are smooth. What depends on the
+    context alone, the scales and shifts of its normalizations, is computed once for any number of evaluations.
     """
 
     @abstractmethod
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
         """Make the layers for chunks of ``action_horizon`` actions (D,) and contexts (C,)."""
 
+    def modulations(self, context: Float[Tensor, "B C"]) -> list[Tensor]:
+        """Compute scale and shift (B, 2 W) of each normalization, in the order in which they are made."""
+        return [module.film(context) for module in self.modules() if isinstance(module, FiLM)]
+
     @abstractmethod
     def forward(
-        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
-        """Compute the output of N flat chunks for each context."""
+        """Compute the output of N flat chunks for each context, of which ``modulations`` are given."""
 
 
 class FiLM(nn.Module):
@@ -36,12 +42,11 @@ class FiLM(nn.Module):
         self.film = nn.Linear(context_size, 2 * width)
 
     def forward(
-        self, h: Float[Tensor, "B *N W"], context: Float[Tensor, "B C"]
+        self, h: Float[Tensor, "B *N W"], modulation: Float[Tensor, "B W2"]
     ) -> Float[Tensor, "B *N W"]:
         """Normalize the last dimension, then scale and shift it."""
-        scale, shift = self.film(context).chunk(2, -1)
         middle = (1,) * (h.dim() - 2)
-        scale, shift = (t.view(len(t), *middle, -1) for t in (scale, shift))
+        scale, shift = modulation.view(len(modulation), *middle, -1).chunk(2, -1)
         out: Tensor = self.norm(h) * (1 + scale) + shift
         return out
 

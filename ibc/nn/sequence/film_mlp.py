@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,11 +36,12 @@ class FiLMMLP(SequenceNetwork):
         self.dense_out = zero_linear(width, size)
 
     def forward(
-        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
         """See :class:`SequenceNetwork`."""
+        *inner, last = modulations
         h = self.dense_in(chunk)
-        for film, block in zip(self.films, self.blocks, strict=True):
-            h = h + block(F.silu(film(h, context)))
-        out: Tensor = self.dense_out(F.silu(self.film_out(h, context)))
+        for film, block, modulation in zip(self.films, self.blocks, inner, strict=True):
+            h = h + block(F.silu(film(h, modulation)))
+        out: Tensor = self.dense_out(F.silu(self.film_out(h, last)))
         return out

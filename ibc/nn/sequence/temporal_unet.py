@@ -39,21 +39,21 @@ class TemporalUNet(SequenceNetwork):
         self.dense_out = zero_linear(self.widths[0], action_dim)
 
     def forward(
-        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
         """See :class:`SequenceNetwork`."""
         batch, count, size = chunk.shape
-        context = context.repeat_interleave(count, 0)
+        each = iter([modulation.repeat_interleave(count, 0) for modulation in modulations])
         h = chunk.reshape(batch * count, -1, self.action_dim)
         skips: list[Tensor] = []
         for block in self.down:
-            h = block(h, context)
+            h = block(h, next(each))
             skips.append(h)
             h = h if h.shape[1] == 1 else (h[:, 0::2] + F.pad(h, (0, 0, 0, 1))[:, 1::2]) / 2
-        h = self.middle(h, context)
+        h = self.middle(h, next(each))
         for block, skip in zip(self.up, reversed(skips), strict=True):
             h = h.repeat_interleave(2, 1)[:, : skip.shape[1]]
-            h = block(torch.cat([h, skip], -1), context)
+            h = block(torch.cat([h, skip], -1), next(each))
         out: Tensor = self.dense_out(h).reshape(batch, count, size)
         return out
 
@@ -69,11 +69,11 @@ class TemporalBlock(nn.Module):
         self.skip = nn.Linear(in_size, out_size)
 
     def forward(
-        self, h: Float[Tensor, "M T I"], context: Float[Tensor, "M C"]
+        self, h: Float[Tensor, "M T I"], modulation: Float[Tensor, "M W2"]
     ) -> Float[Tensor, "M T O"]:
         """Steps to steps."""
         inner = self.conv1(h.transpose(1, 2)).transpose(1, 2)
-        inner = F.silu(self.film(inner, context))
+        inner = F.silu(self.film(inner, modulation))
         inner = self.conv2(inner.transpose(1, 2)).transpose(1, 2)
         out: Tensor = F.silu(inner + self.skip(h))
         return out

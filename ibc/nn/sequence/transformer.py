@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -43,13 +45,14 @@ class ChunkTransformer(SequenceNetwork):
         self.dense_out = zero_linear(width, action_dim)
 
     def forward(
-        self, chunk: Float[Tensor, "B N A"], context: Float[Tensor, "B C"]
+        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
         """See :class:`SequenceNetwork`."""
         h = self.dense_in(chunk.reshape(*chunk.shape[:2], -1, self.action_dim)) + self.positions
+        each = iter(modulations)
         for layer in self.layers:
-            h = layer(h, context)
-        out: Tensor = self.dense_out(F.silu(self.film_out(h, context))).flatten(-2)
+            h = layer(h, next(each), next(each))
+        out: Tensor = self.dense_out(F.silu(self.film_out(h, next(each)))).flatten(-2)
         return out
 
 
@@ -71,12 +74,15 @@ class TransformerLayer(nn.Module):
         )
 
     def forward(
-        self, h: Float[Tensor, "B N T W"], context: Float[Tensor, "B C"]
+        self,
+        h: Float[Tensor, "B N T W"],
+        first: Float[Tensor, "B W2"],
+        second: Float[Tensor, "B W2"],
     ) -> Float[Tensor, "B N T W"]:
-        """Tokens to tokens."""
-        qkv = self.dense_qkv(self.film1(h, context)).unflatten(-1, (3, self.num_heads, -1))
+        """Tokens to tokens, with the modulations of the two normalizations."""
+        qkv = self.dense_qkv(self.film1(h, first)).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = qkv.transpose(2, 4).unbind(3)  # (B, N, heads, T, W / heads)
         weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1)
         h = h + self.dense_attended((weights @ v).transpose(2, 3).flatten(-2))
-        residual: Tensor = self.mlp(self.film2(h, context))
+        residual: Tensor = self.mlp(self.film2(h, second))
         return h + residual

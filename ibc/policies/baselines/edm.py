@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork, noise_number, scale_noisy
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.random import RandomSource
 from ibc.samplers.probability_flow import karras_levels
@@ -46,7 +46,7 @@ class EDMPolicy(Policy):
         self.bounds = ActionBounds(spec.action_size)
         self.network = FiLMMLP() if network is None else network
         self.network.build(spec.action_dim, spec.action_horizon, context_size)
-        self.conditioned = SequenceContext(self.encoder.feature_size, context_size, data_std)
+        self.conditioned = SequenceContext(self.encoder.feature_size, context_size)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
         self.num_steps = num_steps
 
@@ -59,8 +59,9 @@ class EDMPolicy(Policy):
         observed = self.conditioned.dense_features(self.encoder(obs))
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
-            context = self.conditioned.context(observed, sigma)
-            out: Tensor = self.network(self.conditioned.scaled(noisy, sigma), context)
+            context = self.conditioned(observed, noise_number(sigma))
+            scaled = scale_noisy(noisy, sigma, self.data_std)
+            out: Tensor = self.network(scaled, self.network.modulations(context))
             sigma = sigma.unsqueeze(1)
             total = sigma.square() + self.data_std**2
             return self.data_std**2 / total * noisy + sigma * self.data_std * total.rsqrt() * out
