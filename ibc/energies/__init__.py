@@ -14,6 +14,7 @@ from ibc.energies.mlp import BoundMLPEnergy, MLPEnergy
 from ibc.energies.network import NetworkEnergy
 from ibc.energies.noise_conditioned import BoundNoiseConditioned, NoiseConditionedEnergy
 from ibc.energies.preconditioned import PreconditionedEnergy
+from ibc.energies.sequence import SequenceEnergy
 from ibc.energies.typical_set import TypicalSet
 from ibc.energies.unit_space import UnitSpace
 
@@ -30,6 +31,7 @@ __all__ = [
     "NetworkEnergy",
     "NoiseConditionedEnergy",
     "PreconditionedEnergy",
+    "SequenceEnergy",
     "TypicalSet",
     "UnitSpace",
     "action_gradient",

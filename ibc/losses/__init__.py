@@ -11,7 +11,9 @@ from ibc.losses.explicit import (
     NeighborRegression,
     NoisePrediction,
 )
+from ibc.losses.flow import EnergyMatching, EquilibriumMatching, FlowMatching
 from ibc.losses.info_nce import InfoNCE, PrefixInfoNCE, RankingNCE, info_nce, ranking_nce
+from ibc.losses.interpolating import InterpolatingRankingNCE
 from ibc.losses.negatives import (
     NeighborNegatives,
     ReplayedNegatives,
@@ -25,6 +27,7 @@ from ibc.losses.regularizers import (
     gradient_penalty,
 )
 from ibc.losses.score_matching import DenoisingScoreMatching, NoiseConditionedScoreMatching
+from ibc.losses.sequence_regression import ImplicitMaximumLikelihood, TwoStepRegression
 from ibc.losses.unrolled import Unrolled
 
 __all__ = [
@@ -36,8 +39,13 @@ __all__ = [
     "EDMDenoising",
     "EDMScoreMatching",
     "EnergyMagnitude",
+    "EnergyMatching",
+    "EquilibriumMatching",
+    "FlowMatching",
     "GradientPenalty",
+    "ImplicitMaximumLikelihood",
     "InfoNCE",
+    "InterpolatingRankingNCE",
     "Loss",
     "NegativeLogLikelihood",
     "NeighborNegatives",
@@ -49,6 +57,7 @@ __all__ = [
     "RankingNCE",
     "ReplayedNegatives",
     "SampledNegatives",
+    "TwoStepRegression",
     "UniformNegatives",
     "Unrolled",
     "gradient_penalty",

@@ -6,9 +6,12 @@ from ibc.policies.baselines import (
     CVAEPolicy,
     DiffusionPolicy,
     EDMPolicy,
+    FlowMatchingPolicy,
     MDNPolicy,
     MSEPolicy,
     NearestNeighborPolicy,
+    OneStepPolicy,
+    TwoStepPolicy,
 )
 from ibc.policies.composed import ComposedPolicy
 from ibc.policies.implicit import ImplicitPolicy
@@ -22,11 +25,14 @@ __all__ = [
     "ComposedPolicy",
     "DiffusionPolicy",
     "EDMPolicy",
+    "FlowMatchingPolicy",
     "ImplicitPolicy",
     "MDNPolicy",
     "MSEPolicy",
     "NearestNeighborPolicy",
+    "OneStepPolicy",
     "Policy",
+    "TwoStepPolicy",
     "action_modes",
     "load_policy",
     "ood_score",

@@ -8,8 +8,10 @@ from ibc.energies import (
     MLPEnergy,
     NoiseConditionedEnergy,
     PreconditionedEnergy,
+    SequenceEnergy,
 )
 from ibc.samplers import (
+    AcceleratedDescent,
     AnnealedLangevin,
     AutoregressiveDFO,
     GradientDescent,
@@ -28,6 +30,8 @@ def default_sampler(energy: Energy) -> Sampler:
         return AnnealedLangevin(num_candidates=8, steps_per_level=3)
     if isinstance(energy, PreconditionedEnergy):
         return ProbabilityFlow()
+    if isinstance(energy, SequenceEnergy):
+        return AcceleratedDescent()
     if isinstance(energy, MLPEnergy) and energy.head_kind == "reconstruction":
         return GradientDescent(num_candidates=4, num_iterations=15, step_init=2.0, step_final=2.0)
     return GradientDescent(

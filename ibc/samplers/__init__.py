@@ -1,5 +1,6 @@
 """Searches of an energy for low actions, and samplers of its density."""
 
+from ibc.samplers.accelerated_descent import AcceleratedDescent
 from ibc.samplers.annealed_langevin import AnnealedLangevin
 from ibc.samplers.autoregressive_dfo import AutoregressiveDFO
 from ibc.samplers.base import Candidates, Sampler, score
@@ -19,6 +20,7 @@ __all__ = [
     "HMC",
     "MALA",
     "ULA",
+    "AcceleratedDescent",
     "AnnealedLangevin",
     "AutoregressiveDFO",
     "Candidates",

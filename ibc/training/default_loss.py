@@ -8,6 +8,7 @@ from ibc.energies import (
     MLPEnergy,
     NoiseConditionedEnergy,
     PreconditionedEnergy,
+    SequenceEnergy,
 )
 from ibc.errors import UserError
 from ibc.losses import (
@@ -17,6 +18,9 @@ from ibc.losses import (
     DenoisingScoreMatching,
     EDMDenoising,
     EDMScoreMatching,
+    EquilibriumMatching,
+    FlowMatching,
+    ImplicitMaximumLikelihood,
     InfoNCE,
     Loss,
     NegativeLogLikelihood,
@@ -27,6 +31,7 @@ from ibc.losses import (
     PrefixInfoNCE,
     RankingNCE,
     SampledNegatives,
+    TwoStepRegression,
     UniformNegatives,
 )
 from ibc.policies import (
@@ -34,11 +39,14 @@ from ibc.policies import (
     CVAEPolicy,
     DiffusionPolicy,
     EDMPolicy,
+    FlowMatchingPolicy,
     ImplicitPolicy,
     MDNPolicy,
     MSEPolicy,
     NearestNeighborPolicy,
+    OneStepPolicy,
     Policy,
+    TwoStepPolicy,
 )
 from ibc.samplers import GradientDescent
 
@@ -50,6 +58,9 @@ _EXPLICIT: dict[type[Policy], type[Loss]] = {
     CVAEPolicy: ELBO,
     DiffusionPolicy: NoisePrediction,
     EDMPolicy: EDMDenoising,
+    FlowMatchingPolicy: FlowMatching,
+    TwoStepPolicy: TwoStepRegression,
+    OneStepPolicy: ImplicitMaximumLikelihood,
     NearestNeighborPolicy: NeighborRegression,
 }
 
@@ -76,6 +87,8 @@ def _energy_loss(energy: Energy) -> Loss:
         return NoiseConditionedScoreMatching()
     if isinstance(energy, PreconditionedEnergy):
         return EDMScoreMatching()
+    if isinstance(energy, SequenceEnergy):
+        return EquilibriumMatching()
     if isinstance(energy, MLPEnergy):
         return _mlp_loss(energy)
     raise UserError(f"there is no default loss for a {type(energy).__name__}; give loss=...")

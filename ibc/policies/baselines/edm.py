@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork, noise_number, scale_noisy
-from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.nn import ObsEncoder
+from ibc.nn.sequence import SequenceNetwork, noise_number, scale_noisy
+from ibc.policies.baselines.sequence import SequencePolicy
 from ibc.random import RandomSource
 from ibc.samplers.probability_flow import karras_levels
 from ibc.spec import Obs, Spec
 
 
-class EDMPolicy(Policy):
+class EDMPolicy(SequencePolicy):
     """``D(x) = c_skip x + c_out F(c_in x)``, the denoised action, followed from noise by Euler steps.
 
     The same network, noise levels and search as :class:`ibc.energies.PreconditionedEnergy` with
@@ -40,28 +40,16 @@ class EDMPolicy(Policy):
         data_std: float = 0.5,
         num_steps: int = 10,
     ) -> None:
-        super().__init__(spec)
-        self.encoder = ObsEncoder() if encoder is None else encoder
-        self.encoder.build(spec)
-        self.bounds = ActionBounds(spec.action_size)
-        self.network = FiLMMLP() if network is None else network
-        self.network.build(spec.action_dim, spec.action_horizon, context_size)
-        self.conditioned = SequenceContext(self.encoder.feature_size, context_size)
+        super().__init__(spec, encoder, network, context_size)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
         self.num_steps = num_steps
 
-    def fit(self, dataset: Statistics) -> None:
-        """See :class:`Policy`."""
-        fit_statistics(self.spec, dataset, self.encoder, self.bounds)
-
     def bind_denoiser(self, obs: Obs) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the denoiser for the observations: noisy (B, N, A) and levels (B, 1) to denoised (B, N, A)."""
-        observed = self.conditioned.dense_features(self.encoder(obs))
+        network = self.bind_network(obs)
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
-            context = self.conditioned(observed, noise_number(sigma))
-            scaled = scale_noisy(noisy, sigma, self.data_std)
-            out: Tensor = self.network(scaled, self.network.modulations(context))
+            out = network(scale_noisy(noisy, sigma, self.data_std), noise_number(sigma))
             sigma = sigma.unsqueeze(1)
             total = sigma.square() + self.data_std**2
             return self.data_std**2 / total * noisy + sigma * self.data_std * total.rsqrt() * out

@@ -1,0 +1,54 @@
+"""What policies with a network over action chunks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
+from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.spec import Obs, Spec
+
+
+class SequencePolicy(Policy):
+    """A network over chunks, conditioned on an observation and a number.
+
+    Energies use the same networks and contexts (:class:`ibc.energies.PreconditionedEnergy`).
+
+    Args:
+        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        network: over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` if None.
+        context_size: of what the network is conditioned on.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        encoder: ObsEncoder | None,
+        network: SequenceNetwork | None,
+        context_size: int,
+    ) -> None:
+        super().__init__(spec)
+        self.encoder = ObsEncoder() if encoder is None else encoder
+        self.encoder.build(spec)
+        self.bounds = ActionBounds(spec.action_size)
+        self.network = FiLMMLP() if network is None else network
+        self.network.build(spec.action_dim, spec.action_horizon, context_size)
+        self.conditioned = SequenceContext(self.encoder.feature_size, context_size)
+
+    def fit(self, dataset: Statistics) -> None:
+        """See :class:`Policy`."""
+        fit_statistics(self.spec, dataset, self.encoder, self.bounds)
+
+    def bind_network(self, obs: Obs) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the network for the observations: chunks (B, N, A) and numbers (B, 1) to outputs (B, N, A)."""
+        observed = self.conditioned.dense_features(self.encoder(obs))
+
+        def network(chunk: Tensor, number: Tensor) -> Tensor:
+            modulations = self.network.modulations(self.conditioned(observed, number))
+            out: Tensor = self.network(chunk, modulations)
+            return out
+
+        return network
