@@ -34,6 +34,7 @@ class Study:
 class Methods:
     """Keys of ``methods.yaml``."""
 
+    suite: str
     seconds: int
     seeds: list[int]
     more_seeds: list[int]

@@ -82,7 +82,8 @@ def bimodal_cell(
 
 def command(config: Config) -> str:
     """The command line that makes the whole table."""
-    parts = ["python scripts/methods.py", f"seconds={config['seconds']}"]
+    suite = [] if config["suite"] == "actions" else [f"suite={config['suite']}"]
+    parts = ["python scripts/methods.py", *suite, f"seconds={config['seconds']}"]
     if not config["more_seeds"]:
         parts.append("more_seeds=[]")
     if config["overrides"]:

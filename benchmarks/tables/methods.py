@@ -42,7 +42,12 @@ def cell_text(row: Row | None) -> str:
         return "not run"
     if "success_rate" in row:
         low, high = row["success_rate_ci95"]
-        return f"{row['success_rate']:.1%} ({low:.0%} to {high:.0%})"
+        success = f"{row['success_rate']:.1%} ({low:.0%} to {high:.0%})"
+        reported = [
+            f"{name.replace('_', ' ')} {value['mean']:.3f} ({value['ci95'][0]:.2f} to {value['ci95'][1]:.2f})"
+            for name, value in row.get("report", {}).items()
+        ]
+        return ", success ".join([*reported, success]) if reported else success
     kl = "" if row["kl"] is None else f", KL {row['kl']:.2f}"
     return f"{row['right']:.1%}, balance {row['balance']:.2f}{kl}"
 

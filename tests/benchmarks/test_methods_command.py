@@ -19,8 +19,9 @@ OUTPUT = Path("runs/results/methods.json")
 QUICK = ("overrides=['debug=quick','network.width=8','encoder.num_gates=4']",)
 
 
-def test_every_method_and_every_task_can_be_composed():
-    config = compose("methods", [])
+@pytest.mark.parametrize("suite", ["actions", "chunks"])
+def test_every_method_and_every_task_can_be_composed(suite):
+    config = compose("methods", [f"suite={suite}"])
     tasks = itertools.cycle(config["tasks"].values())
     for method, task in zip(config["methods"].values(), tasks, strict=False):
         compose("train", [*task, *method])
