@@ -77,6 +77,12 @@ COMMANDS = {
         ("first", "second", "measure", "num_episodes", "margin", "early_stop"),
         ("first", "second"),
     ),
+    "budget": Command(
+        "Choose a checkpoint's search for a given time of a decision.",
+        "budget",
+        "act",
+        ("checkpoint", "ms", "sampler", "num_episodes", "image", "output"),
+    ),
     "inspect": Command("Print what is in a data set and draw its actions.", "inspect"),
 }
 

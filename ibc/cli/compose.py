@@ -15,10 +15,11 @@ from ibc.component import construct
 from ibc.composition import AllOf, AnyOf, Not
 from ibc.energies import Energy
 from ibc.errors import UserError
-from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
+from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy, VerifiedPolicy
 from ibc.policies.loading import build_policy
+from ibc.policies.verified import check_same_task
 
-OPERATIONS = ("all", "any", "not")
+OPERATIONS = ("all", "any", "not", "best_of")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,9 @@ class Composition:
 
     Attributes:
         other: a checkpoint whose energy is combined with the policy's, or several.
-        operation: how: all of them (``all``), any (``any``), or the policy's without the others' (``not``).
+        operation: how: all of them (``all``), any (``any``), the policy's without the others' (``not``), or the best by
+            the policy's energy of samples of one other policy of any kind (``best_of``).
+        num_samples: of the other policy, for ``best_of``.
         weights, temperatures: of policy and others. Weights are equal parts of one if None: a mean, down which a
             sampler's steps are as long as down the energy of one.
         terms: constraints.
@@ -40,12 +43,15 @@ class Composition:
     temperatures: list[float] | None = None
     terms: list[Any] = field(default_factory=list)
     hard: bool = False
+    num_samples: int = 16
 
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
             raise UserError(f"compose.operation={self.operation}; allowed: {', '.join(OPERATIONS)}")
         if not self.others() and not self.terms:
             raise UserError("compose needs another policy (compose.other) or constraints (terms)")
+        if self.operation == "best_of" and (len(self.others()) != 1 or self.terms):
+            raise UserError("compose.operation=best_of takes one compose.other and no terms")
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> Composition:
@@ -74,7 +80,7 @@ class Composition:
 
 def composed(
     policy: Policy, config: Config, device: torch.device, *, trust: Collection[str] = ()
-) -> ComposedPolicy:
+) -> Policy:
     """The policy, searching the composition that ``config`` describes.
 
     Raises:
@@ -83,6 +89,9 @@ def composed(
     if not isinstance(policy, ImplicitPolicy):
         raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
     composition = Composition.from_mapping(config)
+    if composition.operation == "best_of":
+        proposer = _load(composition.others()[0], device, trust)
+        return VerifiedPolicy(policy, proposer, num_samples=composition.num_samples).eval()
     energy: Energy = policy.energy
     others = [_other(path, policy, device, trust).energy for path in composition.others()]
     if others:
@@ -106,13 +115,14 @@ def composed(
 def _other(
     path: str, policy: ImplicitPolicy, device: torch.device, trust: Collection[str]
 ) -> ImplicitPolicy:
-    other = build_policy(load_checkpoint(Path(path).expanduser()), device, trust=trust)
+    other = _load(path, device, trust)
     if not isinstance(other, ImplicitPolicy):
         raise UserError(
             f"compose.other is a {type(other).__name__}; only implicit ones have energies"
         )
-    for key in ("obs_horizon", "action_horizon", "action_dim"):
-        mine, its = getattr(policy.spec, key), getattr(other.spec, key)
-        if mine != its:
-            raise UserError(f"compose.other has {key} {its}, the checkpoint {mine}")
+    check_same_task(policy, other)
     return other
+
+
+def _load(path: str, device: torch.device, trust: Collection[str]) -> Policy:
+    return build_policy(load_checkpoint(Path(path).expanduser()), device, trust=trust)

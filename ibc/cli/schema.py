@@ -138,6 +138,17 @@ class RecordSchema(ActSchema):
 
 
 @dataclass
+class BudgetSchema(ActSchema):
+    """Keys of ``budget.yaml``."""
+
+    ms: float = 0.0
+    first_seed: int = 0
+    num_envs: int = 1
+    image: str | None = None
+    output: str | None = None
+
+
+@dataclass
 class CompareSchema:
     """Keys of ``compare.yaml``."""
 
@@ -162,4 +173,5 @@ SCHEMAS = {
     "evaluate": EvaluateSchema,
     "record": RecordSchema,
     "compare": CompareSchema,
+    "budget": BudgetSchema,
 }

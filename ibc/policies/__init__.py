@@ -17,6 +17,7 @@ from ibc.policies.composed import ComposedPolicy
 from ibc.policies.implicit import ImplicitPolicy
 from ibc.policies.loading import load_policy
 from ibc.policies.modes import ActionModes, action_modes, ood_score
+from ibc.policies.verified import VerifiedPolicy
 
 __all__ = [
     "ActionModes",
@@ -33,6 +34,7 @@ __all__ = [
     "OneStepPolicy",
     "Policy",
     "TwoStepPolicy",
+    "VerifiedPolicy",
     "action_modes",
     "load_policy",
     "ood_score",

@@ -1,0 +1,66 @@
+"""Choose the search of a checkpoint for a given time of a decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibc.cli.act import load_for_command, num_execute_steps
+from ibc.cli.config import Config, at_least
+from ibc.device import configure_device, provenance
+from ibc.errors import UserError
+from ibc.evaluation.budget import budget as measure_budget
+from ibc.evaluation.budget import choose, figure_of
+from ibc.evaluation.evaluate import env_config, write_json
+from ibc.evaluation.plots import png
+from ibc.files import write_atomically
+from ibc.policies import ImplicitPolicy
+
+
+def budget(config: Config) -> None:
+    """Print a row for each search and the overrides of the chosen one; write ``output`` and ``image``.
+
+    Raises:
+        UserError: the policy has no energy, or no search is fast enough.
+    """
+    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    if config["ms"] <= 0:
+        raise UserError(f"ms={config['ms']}; it must be above 0")
+    device = configure_device(config["device"], config["precision"])
+    checkpoint, policy = load_for_command({**config, "compose": None}, device)
+    if not isinstance(policy, ImplicitPolicy):
+        raise UserError(f"a {type(policy).__name__} has no search to choose")
+    rows = measure_budget(
+        policy,
+        env_config(checkpoint.config["env"]),
+        milliseconds=config["ms"],
+        seeds=range(config["first_seed"], config["first_seed"] + config["num_episodes"]),
+        num_envs=config["num_envs"],
+        num_execute_steps=num_execute_steps(config, checkpoint),
+    )
+    print("candidates  iterations      ms  action error  success")
+    for row in rows:
+        success = "too slow" if row.success_rate is None else f"{row.success_rate:.1%}"
+        extra = "".join(f"  {name} {value:.3f}" for name, value in (row.report or {}).items())
+        print(
+            f"{row.num_candidates:10}  {row.num_iterations:10}  {row.latency_ms:6.1f}  "
+            f"{row.action_error:12.4f}  {success:>7}{extra}"
+        )
+    chosen = choose(rows, config["ms"])
+    overrides = " ".join(f"policy.sampler.{key}={value}" for key, value in chosen.overrides.items())
+    print(f"chosen for {config['ms']:g} ms: {overrides}")
+    if config["image"] is not None:
+        image = png(figure_of(rows, chosen, config["ms"]))
+        write_atomically(Path(config["image"]).expanduser(), image)
+        print(f"image: {config['image']}")
+    if config["output"] is not None:
+        content = {
+            "checkpoint": str(config["checkpoint"]),
+            "ms": config["ms"],
+            "first_seed": config["first_seed"],
+            "num_episodes": config["num_episodes"],
+            "rows": [row.as_dict() for row in rows],
+            "chosen": chosen.as_dict(),
+            "about": provenance(),
+        }
+        write_json(Path(config["output"]).expanduser(), content)
+        print(f"file: {config['output']}")
