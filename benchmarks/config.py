@@ -35,7 +35,7 @@ class Methods:
     """Keys of ``methods.yaml``."""
 
     suite: str
-    seconds: int
+    seconds: int | None
     seeds: list[int]
     more_seeds: list[int]
     best: list[str]

@@ -20,7 +20,8 @@ def methods(config: Config) -> None:
     Cells that the result file has are kept, whichever machine made them, unless they were made with other overrides,
     time or seeds: the table may be filled in several sittings, or by two commands with different tasks at once.
     """
-    at_least(config, seconds=1)
+    if config["seconds"] is not None:
+        at_least(config, seconds=1)
     tasks, names = list(config["tasks"]), list(config["methods"])
     head = {"command": command(config), "tasks": tasks, "methods": names}
     table = ResultTable(
@@ -56,7 +57,7 @@ def measure_cell(folder: Path, wanted: Row, about: Row) -> Row:
 
 
 def environment_cell(
-    folder: Path, overrides: Sequence[str], seeds: Sequence[int], seconds: float
+    folder: Path, overrides: Sequence[str], seeds: Sequence[int], seconds: float | None
 ) -> Row:
     """A task in closed loop."""
     return pool(
@@ -82,8 +83,11 @@ def bimodal_cell(
 
 def command(config: Config) -> str:
     """The command line that makes the whole table."""
-    suite = [] if config["suite"] == "actions" else [f"suite={config['suite']}"]
-    parts = ["python scripts/methods.py", *suite, f"seconds={config['seconds']}"]
+    parts = ["python scripts/methods.py"]
+    if config["suite"] != "actions":
+        parts.append(f"suite={config['suite']}")
+    if config["seconds"] is not None:
+        parts.append(f"seconds={config['seconds']}")
     if not config["more_seeds"]:
         parts.append("more_seeds=[]")
     if config["overrides"]:
