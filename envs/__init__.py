@@ -13,6 +13,9 @@ _BLOCK_TASKS = {
     "BlockInsert": 100,
 }
 
+#: Control steps of a sorting episode at most: the expert takes 175 on average.
+_SORT_STEPS = 400
+
 #: Where the observation of an Adroit task holds the palm's position and that of its target, or their difference; see
 #: ``ibc_envs.adroit.reward``.
 _ADROIT = {
@@ -36,6 +39,11 @@ def register_envs() -> None:
             entry_point=f"ibc_envs.block_push.tasks:{task}Env",
             max_episode_steps=horizon,
         )
+    register(
+        id="BlockSort-v0",
+        entry_point="ibc_envs.block_push.sort:BlockSortEnv",
+        max_episode_steps=_SORT_STEPS,
+    )
     register(
         id="PlanarSweep-v0",
         entry_point="ibc_envs.planar_sweep.env:PlanarSweepEnv",

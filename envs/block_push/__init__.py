@@ -11,6 +11,7 @@ from ibc_envs.block_push.expert import (
     PushExpert,
     ReachExpert,
 )
+from ibc_envs.block_push.sort_expert import SortExpert
 
 __all__ = [
     "DiscontinuousExpert",
@@ -18,4 +19,5 @@ __all__ = [
     "MultimodalExpert",
     "PushExpert",
     "ReachExpert",
+    "SortExpert",
 ]

@@ -105,11 +105,13 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
             self.simulation.model, self.simulation.data, (height, width) if pixels else None
         )
         self.action_space = gym.spaces.Box(-MAX_DELTA, MAX_DELTA, (2,), np.float32)
-        plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
         circle = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.simulation.reset(*self._nominal())
         spaces: dict[str, gym.spaces.Box] = {
-            name: circle if name.endswith("orientation") else plane for name in self._state()
+            name: circle
+            if name.endswith("orientation")
+            else gym.spaces.Box(-np.inf, np.inf, value.shape, np.float32)
+            for name, value in self._state().items()
         }
         if pixels:
             spaces["rgb"] = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)

@@ -48,26 +48,32 @@ class Scene:
     """What lies on the table.
 
     Attributes:
-        num_blocks: 1 or 2.
+        num_blocks: on the table.
+        block_colors: (r, g, b, alpha) of each block, as MuJoCo writes it.
         targets: color (r, g, b) of each target.
+        target_size: sides (x, y) of a target zone (m).
+        rim: lower and upper corner (x, y) of the table's edge, which blocks do not cross (m).
         slot: whether the first target is a slot instead of a zone.
     """
 
     num_blocks: int = 1
+    block_colors: Sequence[str] = BLOCK_COLORS
     targets: Sequence[tuple[float, float, float]] = (BLUE,)
+    target_size: tuple[float, float] = (TARGET_SIZE, TARGET_SIZE)
+    rim: tuple[tuple[float, float], tuple[float, float]] = RIM
     slot: bool = False
 
 
 def scene_xml(scene: Scene, arm: str) -> str:
     """The model in MuJoCo's XML."""
-    blocks = "".join(_block(i) for i in range(scene.num_blocks))
+    blocks = "".join(_block(i, scene.block_colors[i]) for i in range(scene.num_blocks))
     targets = "".join(_target(scene, i) for i in range(len(scene.targets)))
     pusher, actuators = (xarm.body_xml(tool_xml()), xarm.ACTUATORS) if arm == "xarm" else _slides()
     return f"""
 <mujoco model="block_push">
   <compiler angle="radian" autolimits="true"/>
   <option timestep="{DT}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="50"/>
-  <size memory="2M"/>
+  <size memory="{2 * scene.num_blocks}M"/>
   {VISUAL}
   <asset>
     {SURFACES}
@@ -89,7 +95,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
     <camera name="observation" pos="1 0 0.75" xyaxes="0 1 0 -0.70710678 0 0.70710678" fovy="50.06"/>
     <camera name="film" pos="1.05 0 0.70" xyaxes="0 1 0 -0.69 0 0.72" fovy="44"/>
     <geom class="table" type="plane" size="0 0 1" rgba="0 0 0 0"/>
-    {_table()}
+    {_table(scene)}
     {pusher}
     {blocks}
     {targets}
@@ -120,8 +126,8 @@ def _slides() -> tuple[str, str]:
     return body, "".join(f'<position name="{j}" joint="{j}" {gains}/>' for j in "xy")
 
 
-def _table() -> str:
-    (x0, y0), (x1, y1) = RIM
+def _table(scene: Scene) -> str:
+    (x0, y0), (x1, y1) = scene.rim
     cx, cy, wx, wy = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
     bar = 0.01
     rims = [
@@ -138,7 +144,7 @@ def _table() -> str:
     return top + walls
 
 
-def _block(i: int) -> str:
+def _block(i: int, color: str) -> str:
     """A block that rests on the table by its weight, and does not tip: on its side it would have no yaw to observe."""
     half = BLOCK_SIZE / 2
     return f"""
@@ -147,7 +153,7 @@ def _block(i: int) -> str:
       <joint type="slide" axis="0 1 0"/>
       <joint type="slide" axis="0 0 1" range="-0.002 0.003" solreflimit="0.005 1"/>
       <joint type="hinge" axis="0 0 1"/>
-      <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{BLOCK_COLORS[i]}"/>
+      <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{color}"/>
     </body>"""
 
 
@@ -157,9 +163,9 @@ def _target(scene: Scene, i: int) -> str:
     if i == 0 and scene.slot:
         inside = _slot(pale)
     else:
-        half = TARGET_SIZE / 2
+        x, y = (side / 2 for side in scene.target_size)
         inside = f"""
-      <geom class="seen" type="box" size="{half} {half} 0.0004" pos="0 0 0.0004" rgba="{pale} 1"/>
+      <geom class="seen" type="box" size="{x} {y} 0.0004" pos="0 0 0.0004" rgba="{pale} 1"/>
       <geom class="seen" type="cylinder" size="0.02 0.0004" pos="0 0 0.0010" rgba="{full} 1"/>"""
     return f'<body name="target{i}" mocap="true" pos="0.4 {0.2 + 0.2 * i} 0">{inside}</body>'
 
