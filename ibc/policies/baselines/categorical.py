@@ -6,15 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ibc.nn import ActionBounds, BatchedMLP, ObsEncoder
+from ibc.nn import BatchedMLP, ObsEncoder
 from ibc.nn.batched_mlp import INIT_STD
 from ibc.nn.mlp import initialize
-from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
 
 
-class CategoricalPolicy(Policy):
+class CategoricalPolicy(ExplicitPolicy):
     """``p(bin_j | o, a_1..a_{j-1})`` by one head for each action dimension (as in Metz et al. 2017).
 
     The search box is cut into bins of equal width; an action is drawn dimension by dimension and lies in the middle of
@@ -35,11 +35,7 @@ class CategoricalPolicy(Policy):
         num_bins: int = 64,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(spec)
-        self.encoder = ObsEncoder() if encoder is None else encoder
-        self.encoder.build(spec)
-        self.bounds = ActionBounds(spec.action_size)
-        self.num_blocks = num_blocks
+        super().__init__(spec, encoder)
         self.width, self.num_bins, self.temperature = width, num_bins, temperature
         size = spec.action_size
         self.dense_features = nn.Linear(self.encoder.feature_size, size * width)
@@ -51,10 +47,6 @@ class CategoricalPolicy(Policy):
         self.heads = BatchedMLP(size, num_bins, width=width, num_blocks=num_blocks)
 
     pairs: Tensor
-
-    def fit(self, dataset: Statistics) -> None:
-        """See :class:`Policy`."""
-        fit_statistics(self.spec, dataset, self.encoder, self.bounds)
 
     def log_prob_unit(self, obs: Obs, unit_action: Float[Tensor, "B A"]) -> Float[Tensor, " B"]:
         """Log density of action chunks, in the unit cube: constant within each bin."""

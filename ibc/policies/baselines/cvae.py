@@ -34,11 +34,10 @@ class CVAEPolicy(ExplicitPolicy):
         dropout: float = 0.0,
         latent_size: int = 16,
     ) -> None:
-        super().__init__(
-            spec,
-            encoder,
-            in_size=latent_size,
-            out_size=spec.action_size,
+        super().__init__(spec, encoder)
+        self.network = ResidualMLP(
+            self.encoder.feature_size + latent_size,
+            spec.action_size,
             width=width,
             num_blocks=num_blocks,
             dropout=dropout,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn import ObsEncoder
+from ibc.nn import ObsEncoder, ResidualMLP
 from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
@@ -42,11 +42,10 @@ class DiffusionPolicy(ExplicitPolicy):
         num_steps: int = 10,
         eta: float = 0.0,
     ) -> None:
-        super().__init__(
-            spec,
-            encoder,
-            in_size=spec.action_size + 1 + 2 * WAVES,
-            out_size=spec.action_size,
+        super().__init__(spec, encoder)
+        self.network = ResidualMLP(
+            self.encoder.feature_size + spec.action_size + 1 + 2 * WAVES,
+            spec.action_size,
             width=width,
             num_blocks=num_blocks,
             dropout=dropout,

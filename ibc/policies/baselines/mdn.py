@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn import ObsEncoder
+from ibc.nn import ObsEncoder, ResidualMLP
 from ibc.nn.densities import mixture_log_prob, split_mixture
 from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
@@ -31,10 +31,10 @@ class MDNPolicy(ExplicitPolicy):
         num_components: int = 26,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(
-            spec,
-            encoder,
-            out_size=num_components * (1 + 2 * spec.action_size),
+        super().__init__(spec, encoder)
+        self.network = ResidualMLP(
+            self.encoder.feature_size,
+            num_components * (1 + 2 * spec.action_size),
             width=width,
             num_blocks=num_blocks,
             dropout=dropout,

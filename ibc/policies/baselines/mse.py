@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn import ObsEncoder
+from ibc.nn import ObsEncoder, ResidualMLP
 from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
@@ -24,10 +24,10 @@ class MSEPolicy(ExplicitPolicy):
         num_blocks: int = 1,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(
-            spec,
-            encoder,
-            out_size=spec.action_size,
+        super().__init__(spec, encoder)
+        self.network = ResidualMLP(
+            self.encoder.feature_size,
+            spec.action_size,
             width=width,
             num_blocks=num_blocks,
             dropout=dropout,
