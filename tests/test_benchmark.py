@@ -15,11 +15,11 @@ from ibc_envs.d4rl.kitchen import ELEMENT
 from benchmarks.config import compose as compose_benchmark
 from benchmarks.study import study
 from benchmarks.tables.pages import table
+from benchmarks.tables.published import PUBLISHED
 from ibc.cli.config import compose
 from ibc.cli.inspect import describe, inspect
 from ibc.d4rl import find_task
 from ibc.d4rl.data import NoDataError, find_task_data
-from ibc.d4rl.published import PUBLISHED
 from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
 from ibc.data.loading import Selection, check_matches, load_episodes

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.results import Row, column_table, markdown
-from ibc.d4rl.published import PUBLISHED, Score
+from benchmarks.tables.published import PUBLISHED, Score
 from ibc.d4rl.tasks import find_task
 
 Columns = Mapping[str, Callable[[Row], str]]

@@ -1,4 +1,4 @@
-"""D4RL: names of its tasks, their environments, reference scores and published results."""
+"""D4RL: names of its tasks, their environments, and reference scores."""
 
 from ibc.d4rl.tasks import Task, find_task
 
