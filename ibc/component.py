@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -221,14 +221,9 @@ def check_trusted(config: object, trusted: Collection[str]) -> None:
     Raises:
         UserError: naming the target and what is allowed.
     """
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            _check_target(str(config["_target_"]), trusted)
-        for value in config.values():
-            check_trusted(value, trusted)
-    elif isinstance(config, list | tuple):
-        for item in config:
-            check_trusted(item, trusted)
+    for node in _nodes(config):
+        if isinstance(node, Mapping) and "_target_" in node:
+            _check_target(str(node["_target_"]), trusted)
     refuse_interpolations(config)
 
 
@@ -238,15 +233,18 @@ def refuse_interpolations(config: object) -> None:
     Raises:
         UserError: naming the string.
     """
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            refuse_interpolations(key)
-            refuse_interpolations(value)
-    elif isinstance(config, list | tuple):
-        for item in config:
-            refuse_interpolations(item)
-    elif isinstance(config, str) and "${" in config:
-        raise UserError(f"the file holds an interpolation, '{config}', where values are expected")
+    for node in _nodes(config):
+        if isinstance(node, str) and "${" in node:
+            raise UserError(f"the file holds an interpolation, '{node}', where values are expected")
+
+
+def _nodes(config: object) -> Iterator[object]:
+    """The configuration and everything in it: keys, values and items, at any depth."""
+    yield config
+    children = [*config, *config.values()] if isinstance(config, Mapping) else config
+    if isinstance(children, list | tuple):
+        for child in children:
+            yield from _nodes(child)
 
 
 def _check_target(target: str, trusted: Collection[str]) -> None:

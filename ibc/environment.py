@@ -224,36 +224,26 @@ def choose_renderer() -> None:
             return
 
 
-def _is_image(space: gym.spaces.Box) -> bool:
-    return space.dtype == np.uint8 and len(space.shape) == 3
+def _is_image(part: gym.spaces.Box | NDArray[Any]) -> bool:
+    return part.dtype == np.uint8 and len(part.shape) == 3
 
 
-def _flatten(obs: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(obs, Mapping):
+def _flatten(node: Any, name: str = "") -> dict[str, Any]:
+    """The arrays of an observation, or the spaces of an observation space, by their joined names."""
+    if isinstance(node, Mapping):
         out: dict[str, Any] = {}
-        for key, child in obs.items():
+        for key, child in node.items():
             out |= _flatten(child, f"{name}/{key}" if name else str(key))
         return out
-    default = "image" if np.asarray(obs).dtype == np.uint8 and np.ndim(obs) == 3 else "state"
-    return {name or default: obs}
+    part = node if isinstance(node, gym.spaces.Box) else np.asarray(node)
+    return {name or ("image" if _is_image(part) else "state"): node}
 
 
 def _boxes(space: gym.Space[Any], env_id: str) -> dict[str, gym.spaces.Box]:
-    def walk(node: gym.Space[Any]) -> Any:
-        if isinstance(node, gym.spaces.Dict):
-            return {key: walk(child) for key, child in node.spaces.items()}
+    flat = _flatten(space)
+    for node in flat.values():
         if not isinstance(node, gym.spaces.Box):
             raise UserError(
                 f"{env_id} has {node} among its observations; only Box and Dict are supported"
             )
-        return node
-
-    def flat(node: Any, name: str) -> dict[str, gym.spaces.Box]:
-        if isinstance(node, dict):
-            out: dict[str, gym.spaces.Box] = {}
-            for key, child in node.items():
-                out |= flat(child, f"{name}/{key}" if name else key)
-            return out
-        return {name or ("image" if _is_image(node) else "state"): node}
-
-    return flat(walk(space), "")
+    return flat
