@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ibc.energies import NoiseConditionedEnergy as NoiseConditionedEnergy
     from ibc.errors import UserError as UserError
     from ibc.evaluation import collect_demonstrations as collect_demonstrations
-    from ibc.evaluation import evaluate as evaluate
     from ibc.evaluation import record_video as record_video
+    from ibc.evaluation.evaluate import evaluate as evaluate
     from ibc.losses import Loss as Loss
     from ibc.nn import ImageEncoder as ImageEncoder
     from ibc.nn import ObsEncoder as ObsEncoder

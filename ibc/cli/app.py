@@ -8,82 +8,63 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: The YAML files: inside the package where it is installed from a wheel, beside it in a clone of the repository.
+CONFIG_DIR = next(p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir())
+
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand.
+    """A subcommand, run by the function of its name in the module of its name.
 
     Attributes:
         summary: one line.
-        module: of ``ibc.cli``, in which a function of the command's name runs it.
-        prepare: module of ``ibc.cli`` whose ``prepare`` registers what the configuration refers to, if any.
         keys: the ones used most.
+        prepare: module of ``ibc.cli`` whose ``prepare`` registers what the configuration refers to, if any.
         positional: keys whose values may be given in this order without the key.
     """
 
     summary: str
-    module: str
+    keys: str = ""
     prepare: str | None = None
-    keys: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
 
 
 COMMANDS = {
     "train": Command(
         "Train a policy from demonstrations, evaluate it, film it and write a report.",
-        "train",
+        "env, env.id, data.path, experiment, policy, name, seed, trainer.num_steps, action_horizon, resume",
         "d4rl",
-        (
-            "env",
-            "env.id",
-            "data.path",
-            "experiment",
-            "policy",
-            "name",
-            "seed",
-            "trainer.num_steps",
-            "action_horizon",
-            "resume",
-        ),
     ),
     "evaluate": Command(
         "Evaluate a checkpoint in closed loop on held-out seeds.",
-        "evaluate",
+        "checkpoint, num_episodes, first_seed, output, sampler, compose",
         "act",
-        ("checkpoint", "num_episodes", "first_seed", "output", "sampler", "compose"),
     ),
     "record": Command(
         "Record a video of a checkpoint in closed loop.",
-        "record",
+        "checkpoint, output, seed, num_episodes, sampler, compose",
         "act",
-        ("checkpoint", "output", "seed", "num_episodes", "sampler", "compose"),
     ),
     "collect": Command(
         "Collect demonstrations of an environment's expert.",
-        "collect",
-        None,
-        ("env", "env.id", "env.expert", "data.path", "num_episodes"),
+        "env, env.id, env.expert, data.path, num_episodes",
     ),
     "evaluate_expert": Command(
         "Evaluate an environment's expert.",
-        "evaluate_expert",
-        None,
-        ("env", "num_episodes", "first_seed", "output"),
+        "env, num_episodes, first_seed, output",
     ),
     "compare": Command(
         "Compare two policies on the same seeds: paired difference, interval, verdict.",
-        "compare",
-        None,
-        ("first", "second", "measure", "num_episodes", "margin", "early_stop"),
-        ("first", "second"),
+        "first, second, measure, num_episodes, margin, early_stop",
+        positional=("first", "second"),
     ),
     "budget": Command(
         "Choose a checkpoint's search for a given time of a decision.",
-        "budget",
+        "checkpoint, ms, sampler, num_episodes, image, output",
         "act",
-        ("checkpoint", "ms", "sampler", "num_episodes", "image", "output"),
     ),
-    "inspect": Command("Print what is in a data set and draw its actions.", "inspect"),
+    "inspect": Command("Print what is in a data set and draw its actions."),
 }
 
 
@@ -112,36 +93,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def overview() -> str:
     """What ``ibc --help`` prints."""
     width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:{width}}{command.summary}" for name, command in COMMANDS.items()]
+    lines = (f"  {name:{width}}{command.summary}" for name, command in COMMANDS.items())
     return "\n".join(
         [
-            "ibc COMMAND [key=value ...]    implicit behavioral cloning",
-            "",
+            "ibc COMMAND [key=value ...]    implicit behavioral cloning\n",
             *lines,
-            "",
-            "ibc COMMAND --help shows a command's keys.",
+            "\nibc COMMAND --help shows a command's keys.",
         ]
     )
 
 
 def run(name: str) -> None:
     """Run one command with the arguments in ``sys.argv``."""
-    command = COMMANDS[name]
-    if name == "inspect":
-        from ibc.cli.config import readable_errors
-        from ibc.cli.inspect import inspect
-
-        with readable_errors():
-            inspect(sys.argv[1:])
-        return
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    if name != "inspect" and {"-h", "--help"} & set(sys.argv[1:]):
         print(help_of(name))
         return
-    sys.argv[1:] = name_positional(sys.argv[1:], command.positional)
-    from ibc.cli.config import main as hydra_main
+    from ibc.cli import config
 
-    job = getattr(importlib.import_module(f"ibc.cli.{command.module}"), name)
-    hydra_main(job, name)
+    sys.argv[1:] = name_positional(sys.argv[1:], COMMANDS[name].positional)
+    job = getattr(importlib.import_module(f"ibc.cli.{name}"), name)
+    if name == "inspect":
+        with config.readable_errors():
+            job(sys.argv[1:])
+    else:
+        config.main(job, name)
 
 
 def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
@@ -159,12 +134,9 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
 
 def help_of(name: str) -> str:
     """What ``ibc COMMAND --help`` prints: what it does, the keys used most, the groups, then all keys."""
-    command = COMMANDS[name]
-    folder = _config_dir()
-    lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    examples = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
+    lines = (CONFIG_DIR / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     start = lines.index("  - override hydra/hydra_logging: none") + 1
-    body = [line for line in lines[start:] if line.strip()]
+    examples = (line.removeprefix("#   ") for line in lines if line.startswith("#   "))
     groups = [
         line.strip("- ").partition(":")[0]
         for line in lines[:start]
@@ -172,37 +144,26 @@ def help_of(name: str) -> str:
     ]
     if name in ("train", "collect", "evaluate_expert"):
         groups = sorted({*groups, "env"})
+    if name == "train":
+        groups += ["loss", "sampler"]
     options = {
-        group: ", ".join(sorted(path.stem for path in (folder / group).glob("*.yaml")))
-        for group in [
-            *groups,
-            *(["loss"] if name == "train" else []),
-            *(["sampler"] if name == "train" else []),
-        ]
-        if (folder / group).is_dir()
+        group: ", ".join(sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")))
+        for group in groups
+        if (CONFIG_DIR / group).is_dir()
     }
     return "\n".join(
         [
-            command.summary,
-            "",
+            f"{COMMANDS[name].summary}\n",
             *(f"  {example}" for example in examples),
-            "",
-            f"used most: {', '.join(command.keys)}",
-            "",
-            *(["groups (GROUP=OPTION):"] if options else []),
+            f"\nused most: {COMMANDS[name].keys}",
+            *(["\ngroups (GROUP=OPTION):"] if options else []),
             *(f"  {group}: {names}" for group, names in options.items()),
-            *([""] if options else []),
-            "keys (KEY=VALUE, with their defaults):",
-            *(f"  {line}" for line in body),
-            "",
-            "-m runs a sweep (seed=0,1,2); --cfg job prints the configuration; --config-dir DIR adds your own YAML files.",
+            "\nkeys (KEY=VALUE, with their defaults):",
+            *(f"  {line}" for line in lines[start:] if line.strip()),
+            "\n-m runs a sweep (seed=0,1,2); --cfg job prints the configuration; "
+            "--config-dir DIR adds your own YAML files.",
         ]
     )
-
-
-def _config_dir() -> Path:
-    package = Path(__file__).resolve().parents[1]
-    return next(p for p in (package / "configs", package.parent / "configs") if p.is_dir())
 
 
 if __name__ == "__main__":

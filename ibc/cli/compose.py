@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -53,29 +53,9 @@ class Composition:
         if self.operation == "best_of" and (len(self.others()) != 1 or self.terms):
             raise UserError("compose.operation=best_of takes one compose.other and no terms")
 
-    @classmethod
-    def from_mapping(cls, config: Mapping[str, Any]) -> Composition:
-        """From the configuration, in which parameters of the terms stand beside the known keys."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in config.items() if key in known})
-
     def others(self) -> list[str]:
         """The checkpoints that are combined with the policy."""
-        if self.other is None:
-            return []
-        return [self.other] if isinstance(self.other, str) else self.other
-
-    def constraints(self) -> list[Energy]:
-        """The terms, built.
-
-        Raises:
-            UserError: one is not an energy, or its arguments do not fit.
-        """
-        built = [construct(term, "compose.terms") for term in self.terms]
-        for energy in built:
-            if not isinstance(energy, Energy):
-                raise UserError(f"compose.terms: {type(energy).__name__} is not an energy")
-        return built
+        return [self.other] if isinstance(self.other, str) else self.other or []
 
 
 def composed(
@@ -84,28 +64,31 @@ def composed(
     """The policy, searching the composition that ``config`` describes.
 
     Raises:
-        UserError: one of the policies has no energy, or they do not fit together.
+        UserError: one of the policies has no energy, a term is none, or they do not fit together.
     """
     if not isinstance(policy, ImplicitPolicy):
         raise UserError(f"compose=... is for implicit policies; this is a {type(policy).__name__}")
-    composition = Composition.from_mapping(config)
+    known = {f.name for f in fields(Composition)}  # beside them stand parameters of the terms
+    composition = Composition(**{key: value for key, value in config.items() if key in known})
     if composition.operation == "best_of":
         proposer = _load(composition.others()[0], device, trust)
         return VerifiedPolicy(policy, proposer, num_samples=composition.num_samples).eval()
-    energy: Energy = policy.energy
     others = [_other(path, policy, device, trust).energy for path in composition.others()]
+    energy: Energy = policy.energy
     if others:
         combine = AnyOf if composition.operation == "any" else AllOf
-        count = 1 + len(others)
-        numbered = [f"other_{i}" for i in range(1, count)]
+        numbered = [f"other_{i}" for i in range(1, 1 + len(others))]
         energy = combine(
             policy.energy,
             *(Not(other) if composition.operation == "not" else other for other in others),
-            weights=composition.weights or [1 / count] * count,
+            weights=composition.weights or [1 / (1 + len(others))] * (1 + len(others)),
             temperatures=composition.temperatures,
             names=["policy", *(numbered if len(others) > 1 else ["other"])],
         )
-    constraints = composition.constraints()
+    constraints = [construct(term, "compose.terms") for term in composition.terms]
+    for term in constraints:
+        if not isinstance(term, Energy):
+            raise UserError(f"compose.terms: {type(term).__name__} is not an energy")
     if constraints:
         names = [f"{type(c).__name__}_{i}" for i, c in enumerate(constraints, 1)]
         energy = AllOf(energy, *constraints, names=["learned", *names])

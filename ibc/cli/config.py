@@ -24,41 +24,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ibc.cli import schema
-from ibc.cli.app import COMMANDS
+from ibc.cli.app import COMMANDS, CONFIG_DIR
 from ibc.errors import Interrupted, UserError
 
 #: What a configuration looks like once Hydra has composed it.
 Config = dict[str, Any]
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: The YAML files: inside the package where it is installed from a wheel, beside it in a clone of the repository.
-CONFIG_DIR = next(p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir())
-
 #: Options that Hydra takes; everything else is given as key=value.
-OPTIONS = [
-    "--multirun",
-    "--cfg",
-    "--resolve",
-    "--package",
-    "--run",
-    "--shell-completion",
-    "--config-path",
-    "--config-name",
-    "--config-dir",
-    "--experimental-rerun",
-    "--info",
-    "--hydra-help",
-    "--version",
-    "-m",
-    "-c",
-    "-r",
-    "-p",
-    "-sc",
-    "-cp",
-    "-cn",
-    "-cd",
-    "-i",
-]
+OPTIONS = re.compile(
+    "-(m|c|r|p|sc|cp|cn|cd|i|-multirun|-cfg|-resolve|-package|-run|-shell-completion|-config-path"
+    "|-config-name|-config-dir|-experimental-rerun|-info|-hydra-help|-version)"
+)
 
 for _name, _node in schema.SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _node)
@@ -67,12 +43,7 @@ _QUIET = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": "runs", "
 ConfigStore.instance().store("hydra_quiet", _QUIET, package="hydra")
 
 
-def main(
-    job: Callable[[Config], None],
-    config_name: str,
-    *,
-    config_dir: Path = CONFIG_DIR,
-) -> None:
+def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = CONFIG_DIR) -> None:
     """Run ``job`` as a command line program with Hydra's overrides; exits as :func:`readable_errors` says.
 
     Args:
@@ -87,9 +58,7 @@ def main(
     def guarded(config: DictConfig) -> None:
         with readable_errors(config_name, config_dir):  # Hydra prints lines of its own otherwise
             overrides = list(HydraConfig.get().overrides.task)
-            if (
-                HydraConfig.get().mode is RunMode.MULTIRUN
-            ):  # each job has its own checkpoint or task
+            if HydraConfig.get().mode is RunMode.MULTIRUN:  # a job has its own checkpoint or task
                 job(compose(config_name, overrides, config_dir=config_dir))
             else:
                 _refuse_unused(config, overrides)
@@ -146,11 +115,7 @@ def _known_keys(config_name: str | None, config_dir: Path) -> list[str]:
     if config_name is None:
         return []
     try:
-        setup_globals()
-        GlobalHydra.instance().clear()
-        primary, search = _folders(config_name, config_dir)
-        with hydra.initialize_config_dir(str(primary), version_base="1.3"):
-            config = OmegaConf.to_container(hydra.compose(config_name, search), resolve=False)
+        config = OmegaConf.to_container(_composed(config_name, [], config_dir), resolve=False)
     except (HydraException, OmegaConfBaseException):
         return []
     groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
@@ -169,7 +134,7 @@ def _dotted(node: object, prefix: str = "") -> list[str]:
 def _refuse_options(arguments: Sequence[str]) -> None:
     for position, argument in enumerate(arguments):
         option = argument.partition("=")[0]
-        if option.startswith("-") and option not in OPTIONS:
+        if option.startswith("-") and not OPTIONS.fullmatch(option):
             following = [*arguments[position + 1 :], "VALUE"][0]
             value = argument.partition("=")[2] or following
             raise UserError(
@@ -205,11 +170,15 @@ def plain(config: DictConfig) -> Config:
 def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CONFIG_DIR) -> Config:
     """The configuration that a command line would give (for tests and for several runs in one process)."""
     _prepare(config_name, overrides)
+    return plain(_composed(config_name, overrides, config_dir))
+
+
+def _composed(config_name: str, overrides: Sequence[str], config_dir: Path) -> DictConfig:
     setup_globals()
     GlobalHydra.instance().clear()  # a command may compose the configurations of others
     primary, search = _folders(config_name, config_dir)
     with hydra.initialize_config_dir(str(primary), version_base="1.3"):
-        return plain(hydra.compose(config_name, [*search, *overrides]))
+        return hydra.compose(config_name, [*search, *overrides])
 
 
 def offer(group: str, name: str, content: Mapping[str, Any], package: str) -> None:
@@ -243,3 +212,13 @@ def at_least(config: Mapping[str, Any], **minima: int) -> None:
     for key, minimum in minima.items():
         if config[key] < minimum:
             raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
+
+
+def seeds_of(config: Mapping[str, Any]) -> range:
+    """The seeds of an evaluation's or a collection's resets.
+
+    Raises:
+        UserError: as :func:`at_least`.
+    """
+    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    return range(config["first_seed"], config["first_seed"] + config["num_episodes"])

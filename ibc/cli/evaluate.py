@@ -10,7 +10,7 @@ import numpy as np
 
 from ibc.checkpoint import Checkpoint
 from ibc.cli.act import load_for_command, num_execute_steps
-from ibc.cli.config import Config, at_least
+from ibc.cli.config import Config, seeds_of
 from ibc.d4rl import find_task
 from ibc.data import Episode
 from ibc.device import configure_device, provenance
@@ -21,13 +21,13 @@ from ibc.policies import Policy
 
 def evaluate(config: Config) -> None:
     """Print the metrics and write them to ``output``, if given."""
-    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    seeds = seeds_of(config)
     device = configure_device(config["device"], config["precision"])
     checkpoint, policy = load_for_command(config, device)
     metrics = measure(
         policy,
         checkpoint,
-        seeds=range(config["first_seed"], config["first_seed"] + config["num_episodes"]),
+        seeds=seeds,
         num_envs=config["num_envs"],
         num_execute_steps=num_execute_steps(config, checkpoint),
     )

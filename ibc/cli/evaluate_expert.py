@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ibc.cli.config import Config, at_least
+from ibc.cli.config import Config, seeds_of
 from ibc.control import Controller
 from ibc.device import provenance
 from ibc.errors import UserError
@@ -20,14 +20,14 @@ def evaluate_expert(config: Config) -> None:
     Raises:
         UserError: the environment has no expert.
     """
-    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    seeds = seeds_of(config)
     env = config["env"]
     if env.get("expert") is None:
         raise UserError(f"environment {env['id']} has no expert")
     metrics = evaluate(
         Controller(make_expert(env["expert"])),
         env,
-        seeds=range(config["first_seed"], config["first_seed"] + config["num_episodes"]),
+        seeds=seeds,
         num_envs=config["num_envs"],
     ).metrics
     print(format_metrics(env["id"], "expert", metrics))

@@ -42,7 +42,7 @@ class TrainerSchema:
 
 @dataclass
 class EvaluationSchema:
-    """Held-out seeds, and how many environments at once."""
+    """Episodes, their seeds, and how many environments at once."""
 
     num_episodes: int
     first_seed: int
@@ -82,25 +82,19 @@ class TrainSchema:
 
 
 @dataclass
-class CollectSchema:
+class CollectSchema(EvaluationSchema):
     """Keys of ``collect.yaml``."""
 
     data: DataSchema
     env: dict[str, Any]
-    num_episodes: int
-    first_seed: int
-    num_envs: int
 
 
 @dataclass
-class EvaluateExpertSchema:
+class EvaluateExpertSchema(EvaluationSchema):
     """Keys of ``evaluate_expert.yaml``."""
 
     data: dict[str, Any]
     env: dict[str, Any]
-    num_episodes: int
-    first_seed: int
-    num_envs: int
     output: str | None
 
 

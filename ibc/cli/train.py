@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ibc.cli.config import Config, at_least
+from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure
 from ibc.component import call, construct, describe
 from ibc.d4rl.data import find_task_data
@@ -61,18 +61,17 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is held by this process; returns the metrics of the evaluation."""
     at_least(config, seed=0)
     at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_oversampling=0)
-    at_least(config["evaluation"], num_episodes=1, num_envs=1, first_seed=0)
+    seeds = seeds_of(config["evaluation"])
     device = configure_device(config["device"], config["precision"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
     final = load_checkpoint(run_dir / CHECKPOINT)
     policy = build_policy(final, device, description=final.policy, trust=None)
-    first = config["evaluation"]["first_seed"]
     metrics = measure(
         policy,
         final,
-        seeds=range(first, first + config["evaluation"]["num_episodes"]),
+        seeds=seeds,
         num_envs=config["evaluation"]["num_envs"],
         num_execute_steps=config["num_execute_steps"],
     )
@@ -83,7 +82,7 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
         video = record_video(
             policy,
             config["env"],
-            seeds=range(first, first + 3),
+            seeds=range(seeds[0], seeds[0] + 3),
             num_execute_steps=config["num_execute_steps"],
         )
         write_atomically(run_dir / VIDEO, video)
@@ -142,12 +141,9 @@ def demonstrations(config: Config) -> Path:
     data = config["data"]
     path = Path(data["path"]).expanduser()
     if config["env"].get("expert") is None:
-        is_task = config["task"] is not None and data["path"] == config["task"]
-        return (
-            find_task_data(config["task"], data["search"])
-            if is_task
-            else find_data(path, data["search"])
-        )
+        if config["task"] is not None and data["path"] == config["task"]:
+            return find_task_data(config["task"], data["search"])
+        return find_data(path, data["search"])
     if not path.exists():
         collect_demonstrations(
             config["env"], path, num_episodes=data["num_episodes"], first_seed=0, num_envs=16
@@ -211,19 +207,14 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
     """
 
     def save() -> None:
-        save_checkpoint(
-            run_dir / CHECKPOINT,
-            replace(
-                checkpoint,
-                weights=trainer.weights(),
-                trainer=trainer.state_dict(),
-                about={
-                    **checkpoint.about,
-                    "training_seconds": trainer.seconds,
-                    "step": trainer.step,
-                },
-            ),
+        progress = {"training_seconds": trainer.seconds, "step": trainer.step}
+        current = replace(
+            checkpoint,
+            weights=trainer.weights(),
+            trainer=trainer.state_dict(),
+            about={**checkpoint.about, **progress},
         )
+        save_checkpoint(run_dir / CHECKPOINT, current)
 
     if trainer.step >= trainer.num_steps:
         print(f"{run_dir} is trained already")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ class CapturedSearch:
 
     def __init__(self, capture: Capture = capture_cuda_graph) -> None:
         self.capture = capture
-        self._recordings: dict[Hashable, _Recording | None] = {}
+        self._recordings: dict[Hashable, Search | None] = {}
 
     def __call__(self, search: Search, obs: Obs, rng: RandomSource, kind: Hashable) -> SearchResult:
         """Return ``search(obs, rng)``.
@@ -71,22 +71,35 @@ class CapturedSearch:
         shapes = tuple((name, array.shape, array.dtype) for name, array in sorted(obs.items()))
         key = (kind, shapes)
         known = key in self._recordings
-        recording = self._recordings.pop(key) if known else self._record(search, obs, rng)
+        recording = self._recordings.pop(key) if known else self._record(search, obs)
         self._recordings[key] = recording
         while len(self._recordings) > MOST_RECORDINGS:
             del self._recordings[next(iter(self._recordings))]
         return search(obs, rng) if recording is None else recording(obs, rng)
 
-    def _record(self, search: Search, obs: Obs, rng: RandomSource) -> _Recording | None:
+    def _record(self, search: Search, obs: Obs) -> Search | None:
         inputs = {name: array.clone() for name, array in obs.items()}
         tape = _Tape(next(iter(obs.values())).device)
+
+        def work() -> SearchResult:
+            tape.rewind()
+            return search(inputs, tape)
+
         try:
-            search(inputs, tape)  # finds out which random numbers are drawn
+            work()  # finds out which random numbers are drawn
             tape.closed = True
-            out, replay = self.capture(_Rewound(search, inputs, tape))
+            out, replay = self.capture(work)
         except RuntimeError:
             return None
-        return _Recording(inputs, tape, out, replay)
+
+        def recording(obs: Obs, rng: RandomSource) -> SearchResult:
+            for name, array in obs.items():
+                inputs[name].copy_(array)
+            tape.fill(rng)
+            replay()
+            return replace(out, action=out.action.clone(), energy=out.energy.clone())
+
+        return recording
 
 
 class _Tape:
@@ -124,31 +137,3 @@ class _Tape:
             raise RuntimeError("the search draws other random numbers each time")
         self._next += 1
         return tensor.clone()  # a search may change what it is given
-
-
-@dataclass(frozen=True)
-class _Rewound:
-    """The search from fixed inputs, with the tape from its start."""
-
-    search: Search
-    inputs: Obs
-    tape: _Tape
-
-    def __call__(self) -> SearchResult:
-        self.tape.rewind()
-        return self.search(self.inputs, self.tape)
-
-
-@dataclass(frozen=True)
-class _Recording:
-    inputs: Obs
-    tape: _Tape
-    out: SearchResult
-    replay: Replay
-
-    def __call__(self, obs: Obs, rng: RandomSource) -> SearchResult:
-        for name, array in obs.items():
-            self.inputs[name].copy_(array)
-        self.tape.fill(rng)
-        self.replay()
-        return replace(self.out, action=self.out.action.clone(), energy=self.out.energy.clone())

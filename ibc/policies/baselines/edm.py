@@ -40,7 +40,7 @@ class EDMPolicy(SequencePolicy):
         data_std: float = 0.5,
         num_steps: int = 10,
     ) -> None:
-        super().__init__(spec, encoder, network, context_size)
+        super().__init__(spec, encoder, network, context_size=context_size)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
         self.num_steps = num_steps
 

@@ -35,7 +35,7 @@ class FlowMatchingPolicy(SequencePolicy):
         context_size: int = 256,
         num_steps: int = 10,
     ) -> None:
-        super().__init__(spec, encoder, network, context_size)
+        super().__init__(spec, encoder, network, context_size=context_size)
         if num_steps < 1:
             raise UserError(f"num_steps={num_steps}; it must be at least 1")
         self.num_steps = num_steps

@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 
-from ibc.nn import ObsEncoder
-from ibc.nn.sequence import SequenceNetwork
 from ibc.policies.baselines.sequence import SequencePolicy
 from ibc.random import RandomSource
-from ibc.spec import Obs, Spec
+from ibc.spec import Obs
 
 
 class OneStepPolicy(SequencePolicy):
@@ -20,16 +18,6 @@ class OneStepPolicy(SequencePolicy):
     Args:
         encoder, network, context_size: see :class:`SequencePolicy`.
     """
-
-    def __init__(
-        self,
-        spec: Spec,
-        encoder: ObsEncoder | None = None,
-        network: SequenceNetwork | None = None,
-        *,
-        context_size: int = 256,
-    ) -> None:
-        super().__init__(spec, encoder, network, context_size)
 
     def sample_unit(self, obs: Obs, num: int, rng: RandomSource) -> Float[torch.Tensor, "B N A"]:
         """Draw ``num`` actions in the unit cube for each observation."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn import ObsEncoder
 from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
-from ibc.policies.base import Policy, Statistics, fit_statistics
+from ibc.policies.baselines.base import ExplicitPolicy
 from ibc.spec import Obs, Spec
 
 
-class SequencePolicy(Policy):
+class SequencePolicy(ExplicitPolicy):
     """A network over chunks, conditioned on an observation and a number.
 
     Energies use the same networks and contexts (:class:`ibc.energies.PreconditionedEnergy`).
@@ -26,21 +26,15 @@ class SequencePolicy(Policy):
     def __init__(
         self,
         spec: Spec,
-        encoder: ObsEncoder | None,
-        network: SequenceNetwork | None,
-        context_size: int,
+        encoder: ObsEncoder | None = None,
+        network: SequenceNetwork | None = None,
+        *,
+        context_size: int = 256,
     ) -> None:
-        super().__init__(spec)
-        self.encoder = ObsEncoder() if encoder is None else encoder
-        self.encoder.build(spec)
-        self.bounds = ActionBounds(spec.action_size)
+        super().__init__(spec, encoder)
         self.network = FiLMMLP() if network is None else network
         self.network.build(spec.action_dim, spec.action_horizon, context_size)
         self.conditioned = SequenceContext(self.encoder.feature_size, context_size)
-
-    def fit(self, dataset: Statistics) -> None:
-        """See :class:`Policy`."""
-        fit_statistics(self.spec, dataset, self.encoder, self.bounds)
 
     def bind_network(self, obs: Obs) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the network for the observations: chunks (B, N, A) and numbers (B, 1) to outputs (B, N, A)."""

@@ -37,7 +37,7 @@ class TwoStepPolicy(SequencePolicy):
         time: float = 0.9,
         num_steps: int = 2,
     ) -> None:
-        super().__init__(spec, encoder, network, context_size)
+        super().__init__(spec, encoder, network, context_size=context_size)
         if num_steps not in (1, 2):
             raise UserError(f"num_steps={num_steps}; it must be 1 or 2")
         if not 0 < time < 1:
