@@ -171,7 +171,7 @@ def test_several_policies_share_one_weight(policy):
 def test_every_yaml(name, policy):
     path = ROOT / "pretrained/particle_2d.pt"
     overrides = [f"checkpoint={path}", f"compose={name}"]
-    if name == "policies":
+    if name in ("policies", "best_of"):
         overrides.append(f"compose.other={path}")
     config = compose("evaluate", overrides)["compose"]
     found = composed(policy, config, torch.device("cpu"))
