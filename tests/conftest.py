@@ -42,6 +42,25 @@ def one_thread():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def empty_reports():
+    """Leave out the report of a run, which takes longer than a tiny run itself, unless :func:`whole_report` is used."""
+    from ibc.cli import train
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "write_report", lambda path, *_: path.write_text(""))
+        yield
+
+
+@pytest.fixture
+def whole_report(monkeypatch):
+    """Write reports as the commands do."""
+    from ibc.cli import train
+    from ibc.evaluation.report import write_report
+
+    monkeypatch.setattr(train, "write_report", write_report)
+
+
 def built(module, *args):
     """A component whose networks have been made."""
     module.build(*args)

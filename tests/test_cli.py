@@ -69,7 +69,7 @@ def test_scripts_are_short(script):
 
 
 class TestTrain:
-    QUICK = ("experiment=particle_2d", "debug=quick", "video=false")
+    QUICK = ("experiment=particle_2d", "debug=quick", "video=false", "data.num_episodes=2")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -127,7 +127,8 @@ class TestTrain:
     def test_an_override_that_is_taken_by_way_of_another_part(self, cli, tmp_path):
         """Negatives are the loss's, which is the policy's; a part of a part counts as the part."""
         parts = ("loss=info_nce", "negatives=uniform", "network.width=8", "sampler=dfo")
-        assert cli("train", *self.QUICK, *parts, "data.num_episodes=4")[0] == 0
+        few = ("policy.sampler.num_candidates=16", "trainer.num_steps=2")
+        assert cli("train", *self.QUICK, *parts, *few)[0] == 0
 
     def test_a_run_folder_in_use(self, cli, trained):
         result = cli("train", *self.QUICK, f"run_dir={trained}/run")

@@ -85,11 +85,11 @@ def measured(program, times):
 
 
 @pytest.mark.parametrize(
-    ("program", "times"), [(TRAINING_STEP, 1_000), (ACTION, 10_000)], ids=["steps", "actions"]
+    ("program", "times"), [(TRAINING_STEP, 500), (ACTION, 4_000)], ids=["steps", "actions"]
 )
 def test_memory_does_not_grow(program, times):
-    assert measured(program, times) < 2 * 1024
+    assert measured(program, times) < 1024
 
 
 def test_what_grows_is_noticed():
-    assert measured(GROWS, 1_000) > 2 * 1024
+    assert measured(GROWS, 500) > 1024

@@ -91,7 +91,7 @@ def dots(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("encoder", ["conv_max_pool", "spatial_softmax"])
-def test_pictures_in_a_dictionary(dots, encoder):
+def test_pictures_in_a_dictionary(dots, encoder, whole_report):
     task = ["env.id=TestDot-v0", f"data.path={dots}", "env.success_key=solved"]
     train(compose("train", [*QUICK, *task, f"encoder={encoder}", "obs_horizon=2"]))
     figures = json.loads((dots.parent / "run/evaluation.json").read_text())

@@ -1,8 +1,7 @@
 """Every program in examples/ and the Python block of the README run as they stand."""
 
-import os
 import re
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -21,37 +20,37 @@ SHORT = {
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 
 
-def run(folder, *command):
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a program in an empty folder, in this process; returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_program(path, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_program
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_example(path, tmp_path):
+def test_example(path, run):
     assert len(path.read_text().splitlines()) <= 60
     arguments = SHORT.get(path.stem, [])
     if path.stem == "autoregressive_energy":
-        run(tmp_path, str(ROOT / "examples/train_particle.py"), "10", "20")
+        run(ROOT / "examples/train_particle.py", "10", "20")
         arguments = ["particle_demos", "20"]
-    assert run(tmp_path, str(path), *arguments)
+    assert run(path, *arguments)
 
 
 def test_there_are_enough():
     assert len(PROGRAMS) >= 6
 
 
-def test_the_python_block_of_the_readme(tmp_path):
+def test_the_python_block_of_the_readme(run, tmp_path):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    run(tmp_path, str(ROOT / "examples/train_particle.py"), "10", "20")
+    run(ROOT / "examples/train_particle.py", "10", "20")
     short = re.sub(r"num_steps=[\d_]+", "num_steps=20", block)
     short = re.sub(r"range\(100_000, 100_100\)", "range(100_000, 100_002)", short)
     (tmp_path / "program.py").write_text(short)
-    assert run(tmp_path, "program.py")
+    assert run(tmp_path / "program.py")

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from ibc.cli.app import main
+
 PACKAGE = '''
 """A robot's own parts."""
 
@@ -109,11 +111,14 @@ def ibc(folder, *arguments):
     )
 
 
-def test_a_file_that_names_it_is_refused_with_the_key_to_set(robot):
-    refused = ibc(robot, "evaluate", "checkpoint=run/checkpoint.pt", "num_episodes=2")
-    assert refused.returncode == 2
-    assert "trust=[my_robot]" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+def test_a_file_that_names_it_is_refused_with_the_key_to_set(robot, monkeypatch, capsys):
+    monkeypatch.chdir(robot)
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", "checkpoint=run/checkpoint.pt", "num_episodes=2"])
+    error = capsys.readouterr().err
+    assert "trust=[my_robot]" in error
+    assert error.count("\n") == 1
+    assert "my_robot" not in sys.modules
 
 
 def test_a_file_that_names_it_is_loaded_on_trust(robot):
