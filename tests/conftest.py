@@ -30,7 +30,7 @@ def ref():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Leave shapes unchecked where whole commands run, which would take ten times as long."""
+    """Leave shapes unchecked in whole commands and many steps, which would take up to ten times as long."""
     unchecked = item.get_closest_marker("unchecked") is not None
     jaxtyping.config.update("jaxtyping_disable", unchecked)
 

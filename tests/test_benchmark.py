@@ -291,7 +291,8 @@ class TestInspect:
         picture = (tmp_path / "door-human-v1_actions.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
 
-    def test_a_task_by_name(self, nowhere, capsys):
+    def test_a_task_by_name(self, nowhere, monkeypatch):
+        monkeypatch.setattr("ibc.cli.inspect.MAX_PANELS", 1)
         write_door(nowhere / "d4rl/door-human-v1.hdf5")
         inspect(["door-human", "--output", str(nowhere / "x.png")])
         assert (nowhere / "x.png").is_file()

@@ -58,6 +58,7 @@ class TestNearest:
         assert len(again.memory) == len(dataset)
         assert torch.equal(again.act_flat(obs, rng()), policy.act_flat(obs, rng()))
 
+    @pytest.mark.unchecked
     def test_learned_weights_leave_out_what_does_not_matter(self, dataset):
         """Of two components one decides the action and the other, larger one, is noise."""
         spec = vector_spec(1)
@@ -120,6 +121,7 @@ class TestCategorical:
 
 
 class TestVariational:
+    @pytest.mark.unchecked
     def test_the_bound_is_below_the_likelihood(self, spec, dataset):
         """Against the likelihood by many draws from the prior."""
         policy = make("cvae", spec, dataset, "policy.latent_size=2")

@@ -136,8 +136,7 @@ def test_pretrained_policies_act(path, tmp_path):
     """What the repository ships loads, is small, and acts in its environment."""
     assert path.stat().st_size <= 3_000_000
     overrides = [f"checkpoint={path}", "num_episodes=1", f"output={tmp_path}/figures.json"]
-    if "particle" not in path.stem:
-        overrides.append("env.max_episode_steps=5")
+    overrides.append("env.max_episode_steps=5")
     if path.stem == "particle_corridor":
         overrides.append("trust=[benchmarks.envs]")
     evaluate(compose("evaluate", overrides))

@@ -66,6 +66,7 @@ class TestAutoregressive:
         changed[..., j] += 1
         assert (bound.prefix(changed, j) - bound.prefix(action, j)).abs().min() > 1e-6
 
+    @pytest.mark.unchecked
     def test_whole_energy_is_a_normalized_likelihood(self):
         bound = self.bound(2)
         cells = (torch.arange(60).double() + 0.5) / 60 * 1.8 - 1.0
@@ -96,6 +97,7 @@ class TestAutoregressive:
         value, _ = PrefixInfoNCE(negatives=[UniformNegatives(2)])(policy, batch, rng())
         assert value.item() == pytest.approx(1.6433324625, abs=1e-5)
 
+    @pytest.mark.unchecked
     @pytest.mark.parametrize("temperature", [1.0, 0.5])
     def test_each_dimension_learns_its_density_given_the_demonstrated_ones_before_it(
         self, temperature

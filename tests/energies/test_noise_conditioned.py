@@ -52,6 +52,7 @@ class TestLevels:
         )
         assert (fine - rough).abs().mean() > 1e-3
 
+    @pytest.mark.unchecked
     def test_optimum_at_each_level_is_the_denoiser_of_that_level(self):
         class Leveled(Energy):
             def __init__(self):
@@ -98,6 +99,7 @@ class TestLevels:
         for k, level in zip(policy.energy.stiffness.tolist(), (1.0, 0.25), strict=True):
             assert k == pytest.approx(level**2 / (level**2 + 0.7**2), rel=0.05)
 
+    @pytest.mark.unchecked
     def test_annealed_sampling_has_the_distribution_of_the_data(self):
         """With the exact denoisers of a Gaussian, what is sampled has its deviation."""
         from ibc.samplers import AnnealedLangevin

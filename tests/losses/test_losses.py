@@ -57,12 +57,14 @@ class TestInfoNCE:
 
 
 class TestNeighborNegatives:
+    @pytest.mark.unchecked
     @pytest.mark.parametrize("std", [0.3, 1.0])
     def test_the_optimum_is_the_density_of_the_data(self, std):
         """E = -log p: stiffness 1 / data_std^2, at any scale of the neighborhood, without a correction."""
         loss = InfoNCE(negatives=[NeighborNegatives(8, std, std)])
         assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(1 / 0.7**2, rel=0.06)
 
+    @pytest.mark.unchecked
     def test_negatives_around_the_answer_itself_would_be_biased(self):
         """Why there is a shaken center: without it the middle of the set gives the answer away."""
 
@@ -94,11 +96,13 @@ class TestNeighborNegatives:
             NeighborNegatives(4, *limits)
 
 
+@pytest.mark.unchecked
 def test_uniform_negatives_recover_the_density_too():
     loss = InfoNCE(negatives=[UniformNegatives(16)])
     assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(1 / 0.7**2, rel=0.06)
 
 
+@pytest.mark.unchecked
 def test_denoising_recovers_the_least_squares_denoiser():
     """At one noise level s the gradient is y - E[a | y], here y * s^2 / (s^2 + data_std^2)."""
     loss = DenoisingScoreMatching(min_std=0.5, max_std=0.5)
@@ -106,6 +110,7 @@ def test_denoising_recovers_the_least_squares_denoiser():
     assert fitted_stiffness(loss, data_std=0.7) == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.unchecked
 def test_denoising_puts_the_minimum_of_a_certain_answer_at_curvature_one():
     assert fitted_stiffness(DenoisingScoreMatching(), data_std=1e-6) == pytest.approx(1.0, rel=0.01)
 

@@ -104,6 +104,7 @@ class ProposedBowl(BoundEnergy):
         )
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_ranking_nce_learns_the_density_and_its_proposal_beside_it(temperature):
     """Of data from N(0, 0.7^2): the energy's curvature is T / 0.7^2, whatever the proposal is on its way to 0.7."""

@@ -49,6 +49,7 @@ class TestDensities:
         total = density.log_prob(torch.ones(1, 3), grid).exp().sum() * (2 * edge / count) ** size
         assert total.item() == pytest.approx(1, abs=0.02)
 
+    @pytest.mark.unchecked
     def test_draws_follow_it(self, name, size):
         density, features = self.make(name, size), torch.tensor([[0.3, -1.0, 2.0]])
         draws = density.sample(features, 40_000, rng())

@@ -119,6 +119,7 @@ def test_a_cuda_graph_replays_the_search():
         )
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("sampler", ["dfo", "ibc_langevin", "gradient_descent", "dfo_then_descent"])
 def test_searches_of_a_policy_can_be_recorded(sampler, spec):
     """On the CPU, by the stand-in: they ask for the same noise each time and keep no state between calls."""

@@ -79,6 +79,7 @@ def draw(sampler, energy, size=1, seed=0):
     return run(sampler, energy, init, bounds, source).action[0]
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("name", SAMPLE)
 def test_samples_have_the_density_of_the_energy(name, density):
@@ -94,6 +95,7 @@ def test_optimizers_do_not_sample(name):
     assert kolmogorov_smirnov(found, two_wells) > 5 * 1.95 / COUNT**0.5
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("name", ["hmc", "mala"])
 def test_correlated_dimensions(name):
     """Every direction of a narrow Gaussian has its variance, and the two axes are independent."""
