@@ -1,7 +1,10 @@
 """Shared by all tests: reference numbers, small tasks, and where things are."""
 
+import contextlib
 import json
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -20,6 +23,7 @@ from ibc.device import full_precision  # noqa: E402
 from ibc.spec import ObsField, Spec  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = {path.stem: path for path in (ROOT / "scripts").glob("*.py")}
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +120,34 @@ def precision_of_the_library():
     """A command that a test runs sets the precision of this process; the next test starts from the default."""
     with full_precision():
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with demonstrations and a short run, and the bytes of its checkpoint."""
+    from small import tiny
+
+    from ibc.cli.train import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(folder):
+        train(tiny("run_dir=run"))
+    return folder
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys, tmp_path):
+    """Run a script in this process; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPTS[script]), *arguments])
+        try:
+            runpy.run_path(str(SCRIPTS[script]), run_name="__main__")
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from known_energies import Gaussian
-from test_energies import make_energy
+from small import make_energy
 
 from ibc.composition import AllOf, AnyOf, Not
 from ibc.constraints import (

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import ROOT
 from known_energies import rng
-from test_policies import config_of
+from small import config_of
 
 from ibc.component import construct
 from ibc.data import WindowDataset

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 from known_energies import Bowl, BowlPolicy, rng
-from test_policies import config_of
+from small import config_of
 from torch import nn
 
 from ibc.component import construct

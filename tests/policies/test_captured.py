@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_energies import make_obs
+from small import make_obs
 
 from ibc.cli.config import compose
 from ibc.energies import as_bound

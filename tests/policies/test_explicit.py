@@ -6,8 +6,7 @@ import pytest
 import torch
 from conftest import built
 from known_energies import rng
-from test_energies import make_obs
-from test_policies import CPU, config_of, row_noise
+from small import CPU, config_of, make_obs, row_noise
 
 from ibc.checkpoint import Checkpoint
 from ibc.component import describe

@@ -10,9 +10,9 @@ import time
 
 import pytest
 import torch
+from small import CPU, tiny
 
 from ibc.checkpoint import load_checkpoint
-from ibc.cli.config import compose
 from ibc.cli.train import prepare, train
 from ibc.errors import Interrupted, UserError
 from ibc.evaluation import collect_demonstrations
@@ -20,8 +20,6 @@ from ibc.training.loggers import read_metrics
 from ibc.training.run_folder import run_folder
 
 pytestmark = pytest.mark.unchecked
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +35,6 @@ def in_tmp(tmp_path, monkeypatch, demonstrations):
     shutil.copytree(demonstrations, tmp_path / tiny()["data"]["path"])
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def tiny(*overrides):
-    return compose(
-        "train",
-        [
-            "experiment=particle_2d",
-            "debug=quick",
-            "network.width=16",
-            "network.num_blocks=1",
-            "+env.max_episode_steps=10",
-            "+env.demo_overrides.max_episode_steps=50",
-            "video=false",
-            *overrides,
-        ],
-    )
 
 
 def weights(path):

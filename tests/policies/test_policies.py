@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, random_episode
-from test_energies import make_obs
+from small import CPU, config_of, make_obs, row_noise
 
 from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ibc.cli.config import compose
 from ibc.component import construct, describe
 from ibc.control import PolicyActor
 from ibc.data import WindowDataset
@@ -16,17 +15,11 @@ from ibc.losses import MSE, InfoNCE, NegativeLogLikelihood
 from ibc.losses.negatives import UniformNegatives
 from ibc.policies import MDNPolicy
 from ibc.policies.loading import build_policy, make_policy
-from ibc.random import BatchRandom, PerEpisodeRandom
+from ibc.random import BatchRandom
 from ibc.samplers import DFO, Sampler
 from ibc.samplers.base import score
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
-SMALL = ["network.width=16", "env=particle"]
-CPU = torch.device("cpu")
-
-
-def config_of(name, *overrides):
-    return compose("train", [f"policy={name}", *SMALL, *overrides])
 
 
 @pytest.fixture(params=POLICIES)
@@ -44,10 +37,6 @@ def policy(name, spec, dataset):
     policy = make_policy(config_of(name)["policy"], spec)
     policy.fit(dataset)
     return policy
-
-
-def row_noise(*seeds):
-    return PerEpisodeRandom([torch.Generator().manual_seed(s) for s in seeds], CPU)
 
 
 def test_acts_in_the_shape_and_the_box_of_the_task(policy, spec):

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from conftest import built
+from small import BATCH, make_energy, make_obs
 from torch import nn
 
 from ibc.energies import MLPEnergy, action_gradient
@@ -12,7 +13,7 @@ from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, ObsEncoder, SpatialSoftmax
 from ibc.nn.encoders import NEGLIGIBLE, VECTOR_SIZE, GatedFeatures
 from ibc.spec import ObsField, Spec
 
-BATCH, COUNT = 3, 5
+COUNT = 5
 VARIANTS = [
     {"head": "scalar"},
     {"head": "quadratic", "num_outputs": 4},
@@ -20,23 +21,6 @@ VARIANTS = [
     {"head": "reconstruction", "proposal": True},
     {"head": "scalar", "spectral_norm": True},
 ]
-
-
-def make_energy(spec, image_encoder=ConvMaxPool, **kwargs):
-    encoder = ObsEncoder(image_encoder(), num_gates=0)
-    return built(MLPEnergy(encoder, width=16, num_blocks=2, **kwargs), spec)
-
-
-def make_obs(spec, batch=BATCH):
-    obs = {}
-    for name, field in spec.obs.items():
-        shape = (batch, spec.obs_horizon, *field.shape)
-        obs[name] = (
-            torch.randint(0, 256, shape, dtype=torch.uint8)
-            if field.is_image
-            else torch.randn(shape)
-        )
-    return obs
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""Commands on checkpoints and experts as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from commands import assert_refused
+from conftest import SCRIPTS
+
+from benchmarks.tables.pages import table
+from ibc.errors import UserError
+from ibc.files import write_atomically
+
+pytestmark = pytest.mark.unchecked
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "collect_demos", "record_video"])
+def test_scripts_are_short(script):
+    assert len(SCRIPTS[script].read_text().splitlines()) <= 20
+
+
+class TestEvaluateAndRecord:
+    def test_evaluation_file(self, cli, trained):
+        code, out, _ = cli(
+            "evaluate",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "num_episodes=3",
+            "first_seed=500",
+            "num_envs=2",
+            "output=figures.json",
+        )
+        assert code == 0
+        assert "success" in out
+        with open("figures.json") as file:
+            figures = json.load(file)
+        assert [row["seed"] for row in figures["episodes"]] == [500, 501, 502]
+        assert figures["num_envs"] == 2
+        assert len(figures["success_rate_ci95"]) == 2
+        assert set(figures["policy_latency_ms"]) == {"median", "p95"}
+
+    @pytest.mark.parametrize("sampler", ["dfo", "ibc_langevin"])
+    def test_another_sampler(self, cli, trained, sampler):
+        small = {
+            "dfo": ["policy.sampler.num_candidates=16"],
+            "ibc_langevin": [
+                "policy.sampler.samplers.0.num_candidates=4",
+                "policy.sampler.samplers.1.num_candidates=2",
+            ],
+        }
+        code, _, err = cli(
+            "evaluate",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "num_episodes=1",
+            f"sampler={sampler}",
+            *small[sampler],
+        )
+        assert code == 0, err
+
+    def test_video(self, cli, trained):
+        code, _, err = cli(
+            "record_video",
+            f"checkpoint={trained}/run/checkpoint.pt",
+            "output=films/one.mp4",
+            "seed=7",
+        )
+        assert code == 0, err
+        with open("films/one.mp4", "rb") as file:
+            assert file.read(12)[4:8] == b"ftyp"
+
+    @pytest.mark.parametrize(
+        ("script", "arguments", "message"),
+        [
+            ("evaluate", ["num_episodes=0"], "num_episodes=0; it must be at least 1"),
+            ("evaluate", ["first_seed=-1"], "first_seed=-1; it must be at least 0"),
+            ("evaluate", ["sampler=dfo", "policy.sampler.num_iterations=x"], "cannot"),
+            (
+                "evaluate",
+                ["policy.warm_start_fraction=2"],
+                "warm_start_fraction=2; allowed: a share, 0 to 1",
+            ),
+            ("evaluate", ["env.id=Nonsense-v0"], "Nonsense"),
+            ("record_video", [], "please give output=..."),
+            ("record_video", ["output=x.mp4", "num_episodes=0"], "must be at least 1"),
+        ],
+    )
+    def test_nonsense(self, cli, trained, script, arguments, message):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        assert_refused(cli(script, path, *arguments), message)
+
+    def test_a_folder_that_cannot_be_written(self, cli, trained):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        result = cli("evaluate", path, "num_episodes=1", "output=/proc/no/x.json")
+        assert_refused(result, "cannot write /proc/no/x.json")
+
+
+class TestExpert:
+    def test_figures_and_their_table(self, cli, tmp_path):
+        arguments = ("env=planar_sweep", "num_episodes=2", "output=results/expert.json")
+        code, out, err = cli("evaluate_expert", *arguments)
+        assert code == 0, err
+        assert "PlanarSweep-v0, expert, 2 episodes" in out
+        with open("results/expert.json") as file:
+            figures = json.load(file)
+        assert [row["seed"] for row in figures["episodes"]] == [100000, 100001]
+        text = table(tmp_path / "results/expert.json").splitlines()
+        assert text[0] == "|  | fraction in | success | 95 % interval | steps |"
+        assert text[2].startswith(f"| expert | {figures['report']['fraction_in']['mean']:.3f} (")
+
+    def test_without_one(self, cli):
+        result = cli("evaluate_expert", "env.id=Pendulum-v1")
+        assert_refused(result, "has no expert")
+
+
+class TestCollect:
+    def test_as_in_the_readme(self, cli, tmp_path):
+        code, out, err = cli("collect_demos", "env=particle", "env.n_dim=3", "num_episodes=5")
+        assert code == 0, err
+        assert "5 episodes stored, 0 failures" in out
+        assert (tmp_path / "data/particle_3d_5/data/main_data.hdf5").exists()
+        again = cli("collect_demos", "env=particle", "env.n_dim=3", "num_episodes=5")
+        assert_refused(again, "exists already")
+
+    def test_without_an_expert(self, cli):
+        result = cli("collect_demos", "env.id=Pendulum-v1", "data.path=x")
+        assert_refused(result, "has no expert")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_real_process(tmp_path):
+    """Once for real: module registration, exit code and streams do not depend on the test process."""
+    run = subprocess.run(
+        [sys.executable, str(SCRIPTS["train"]), "experiment=particle_2d", "seed=x"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("error:") == 1
+    assert not list(tmp_path.iterdir())
+
+
+class TestCompose:
+    """``compose=...`` of both commands that act."""
+
+    QUICK = ("sampler=gradient_descent", "policy.sampler.num_iterations=3", "precision=float32")
+
+    def evaluate(self, cli, trained, *arguments):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        return cli("evaluate", path, "num_episodes=1", "output=out.json", *self.QUICK, *arguments)
+
+    def test_constraint(self, cli, trained, tmp_path):
+        code, out, err = self.evaluate(cli, trained, "compose=avoid_disk", "compose.radius=0.2")
+        assert code == 0, err
+        assert "infeasible: " in out
+        for row in json.loads((tmp_path / "out.json").read_text())["episodes"]:
+            assert 0 <= row["infeasible_decisions"] <= row["length"]
+            assert set(row["terms"]) == {"learned", "KeepOutDisk_1"}
+
+    def test_two_policies(self, cli, trained):
+        other = f"compose.other={trained}/run/checkpoint.pt"
+        code, _, err = self.evaluate(cli, trained, "compose=policies", other)
+        assert code == 0, err
+
+    def test_a_committee(self, cli, trained, tmp_path):
+        path = f"{trained}/run/checkpoint.pt"
+        others = f"compose.other=[{path},{path}]"
+        code, _, err = self.evaluate(cli, trained, "compose=policies", others)
+        assert code == 0, err
+        (row,) = json.loads((tmp_path / "out.json").read_text())["episodes"]
+        assert set(row["terms"]) == {"policy", "other_1", "other_2"}
+
+    def test_film(self, cli, trained):
+        path = f"checkpoint={trained}/run/checkpoint.pt"
+        result = cli(
+            "record_video", path, "output=x.mp4", "compose=avoid_disk", "compose.radius=-1"
+        )
+        assert_refused(result, "KeepOutDisk: radius=-1")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("compose=nonsense",), "Available options in 'compose'"),
+            (("compose=avoid_disk", "compose.radiu=0.1"), "radiu"),
+            (("compose=avoid_disk", "compose.radius=-1"), "KeepOutDisk: radius=-1"),
+            (("compose=avoid_disk", "compose.center=[0.5]"), "it has 1 dimensions, its model 2"),
+            (("compose=avoid_disk", "compose.dynamics.position=smell"), "no observation 'smell'"),
+            (("compose=policies",), "please give compose.other=..."),
+            (("compose=policies", "compose.other=none.pt"), "no checkpoint at none.pt"),
+            (("compose=avoid_disk", "compose.terms=[]"), "compose needs another policy"),
+            (("compose=policies", "compose.other=[]"), "compose needs another policy"),
+        ],
+    )
+    def test_refusals(self, cli, trained, arguments, message):
+        assert_refused(self.evaluate(cli, trained, *arguments), message)

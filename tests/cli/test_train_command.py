@@ -1,0 +1,81 @@
+"""The training command as a user runs it: errors of one line, exit code 2, and nothing lost."""
+
+import pytest
+from commands import assert_refused
+
+pytestmark = pytest.mark.unchecked
+
+
+class TestTrain:
+    QUICK = ("experiment=particle_2d", "debug=quick", "video=false", "data.num_episodes=2")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((), "please give data.path=..., env.id=..."),
+            (("experiment=nope",), "Available options in 'experiment':; bimanual_sweep_image"),
+            (("experiment=d4rl",), "please give"),
+            (("experiment=d4rl", "task=pen-people"), "there is no task 'pen-people'; tasks are"),
+            (("trainer.num_step=3",), "trainer.num_step"),
+            (("seed=abc",), "could not be converted to Integer"),
+            (("data.path=nowhere", "env.id=Particle-v0"), "no demonstrations at nowhere"),
+            ((*QUICK, "env.id=Nonsense-v0"), "Nonsense"),
+            ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
+            (
+                (*QUICK, "policy=mse", "loss._target_=ibc.losses.DenoisingScoreMatching"),
+                "MSEPolicy has not",
+            ),
+            ((*QUICK, "device=abacus"), "device=abacus cannot be used here"),
+            ((*QUICK, "policy._target_=os.system"), "cannot build policy (system)"),
+            ((*QUICK, "obs_horizon=0"), "horizons are at least 1"),
+            ((*QUICK, "optimizer.lr=abc"), "cannot build"),
+            ((*QUICK, "optimizer.lr=-1"), "cannot build optimizer (Adam): Invalid learning rate"),
+            ((*QUICK, "+optimizer.lrr=1"), "cannot build optimizer"),
+            ((*QUICK, "network.width=-5"), "cannot build policy"),
+            ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
+            ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
+            ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
+            (
+                (*QUICK, "policy=implicit_noise_conditioned", "sampler=dfo"),
+                "sampler=... has no effect",
+            ),
+            ((*QUICK, "policy=mse", "network.spectral_norm=true"), "there is no key"),
+            ((*QUICK, "loss=denoising", "negatives=uniform"), "negatives=... has no effect"),
+            ((*QUICK, "data.obs_names=[]"), "data.obs_names is empty"),
+            ((*QUICK, "seeed=3"), "there is no key 'seeed' here; did you mean seed?"),
+            (
+                (*QUICK, "policy.sampler.num_candidate=3"),
+                "did you mean policy.sampler.num_candidates?",
+            ),
+            (
+                (*QUICK, "policy=nearest", "encoder.num_gates=3"),
+                "has no effect: policy=nearest has no encoder",
+            ),
+            ((*QUICK, "policy=null"), "a group was set to null; give one of its options"),
+            (("--experiment", "x"), "values are given as experiment=x"),
+            ((*QUICK, "trainer.num_step=3"), "did you mean trainer.num_steps?"),
+            ((*QUICK, "logger=wandb", "wandb.mode=loud"), "allowed: offline, online, disabled"),
+            ((*QUICK, "evaluation.num_episodes=0"), "num_episodes=0; it must be at least 1"),
+            ((*QUICK, "data.obs_names=[smell]"), "has no observation smell; it has pos_agent"),
+        ],
+    )
+    def test_refusals(self, cli, arguments, message):
+        assert_refused(cli("train", *arguments), message)
+
+    def test_an_override_that_is_taken_by_way_of_another_part(self, cli, tmp_path):
+        """Negatives are the loss's, which is the policy's; a part of a part counts as the part."""
+        parts = ("loss=info_nce", "negatives=uniform", "network.width=8", "sampler=dfo")
+        few = ("policy.sampler.num_candidates=16", "trainer.num_steps=2")
+        assert cli("train", *self.QUICK, *parts, *few)[0] == 0
+
+    def test_a_run_folder_in_use(self, cli, trained):
+        result = cli("train", *self.QUICK, f"run_dir={trained}/run")
+        assert_refused(result, "continue it by resume=true")
+
+    def test_data_of_another_task(self, cli, trained):
+        data = f"data.path={trained}/data/particle_2d_20"
+        result = cli("train", *self.QUICK, data, "env.n_dim=3")
+        assert_refused(result, "in the data and float32 (3,) in Particle-v0")
+        names = "data.obs_names=[pos_agent]"
+        result = cli("train", *self.QUICK, data, names, "env.id=Pendulum-v1", "~env.n_dim")
+        assert_refused(result, "Pendulum-v1 has state")
