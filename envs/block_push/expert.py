@@ -1,7 +1,7 @@
 """The scripted experts of the tabletop tasks. They see observations, and no simulator.
 
-Each is held to its success over a thousand seeds by ``tests/envs/test_block_push.py`` (slow): 99 % in reaching and pushing,
-98 in two zones or with two blocks, 90 in inserting, where a block that meets the mouth cornerwise can wedge.
+Each is held to its success over a thousand seeds by ``tests/envs/test_block_push.py`` (slow): 99 % in reaching and
+pushing, 98 in two zones or with two blocks, 90 in inserting, where a block that meets the mouth cornerwise can wedge.
 """
 
 from __future__ import annotations
