@@ -1,66 +1,34 @@
 """Training objectives."""
 
-from ibc.losses.base import Loss
-from ibc.losses.combined import Combined
-from ibc.losses.contrastive import ContrastiveDivergence
-from ibc.losses.edm import EDMDenoising, EDMScoreMatching
-from ibc.losses.explicit import (
-    ELBO,
-    MSE,
-    NegativeLogLikelihood,
-    NeighborRegression,
-    NoisePrediction,
-)
-from ibc.losses.flow import EnergyMatching, EquilibriumMatching, FlowMatching
-from ibc.losses.info_nce import InfoNCE, PrefixInfoNCE, RankingNCE, info_nce, ranking_nce
-from ibc.losses.interpolating import InterpolatingRankingNCE
-from ibc.losses.negatives import (
-    NeighborNegatives,
-    ReplayedNegatives,
-    SampledNegatives,
-    UniformNegatives,
-)
-from ibc.losses.regularizers import (
-    EnergyMagnitude,
-    GradientPenalty,
-    PathPenalty,
-    gradient_penalty,
-)
-from ibc.losses.score_matching import DenoisingScoreMatching, NoiseConditionedScoreMatching
-from ibc.losses.sequence_regression import ImplicitMaximumLikelihood, TwoStepRegression
-from ibc.losses.unrolled import Unrolled
-
-__all__ = [
-    "ELBO",
-    "MSE",
-    "Combined",
-    "ContrastiveDivergence",
-    "DenoisingScoreMatching",
-    "EDMDenoising",
-    "EDMScoreMatching",
-    "EnergyMagnitude",
-    "EnergyMatching",
-    "EquilibriumMatching",
-    "FlowMatching",
-    "GradientPenalty",
-    "ImplicitMaximumLikelihood",
-    "InfoNCE",
-    "InterpolatingRankingNCE",
-    "Loss",
-    "NegativeLogLikelihood",
-    "NeighborNegatives",
-    "NeighborRegression",
-    "NoiseConditionedScoreMatching",
-    "NoisePrediction",
-    "PathPenalty",
-    "PrefixInfoNCE",
-    "RankingNCE",
-    "ReplayedNegatives",
-    "SampledNegatives",
-    "TwoStepRegression",
-    "UniformNegatives",
-    "Unrolled",
-    "gradient_penalty",
-    "info_nce",
-    "ranking_nce",
-]
+from ibc.losses.base import Loss as Loss
+from ibc.losses.combined import Combined as Combined
+from ibc.losses.contrastive import ContrastiveDivergence as ContrastiveDivergence
+from ibc.losses.edm import EDMDenoising as EDMDenoising
+from ibc.losses.edm import EDMScoreMatching as EDMScoreMatching
+from ibc.losses.explicit import ELBO as ELBO
+from ibc.losses.explicit import MSE as MSE
+from ibc.losses.explicit import NegativeLogLikelihood as NegativeLogLikelihood
+from ibc.losses.explicit import NeighborRegression as NeighborRegression
+from ibc.losses.explicit import NoisePrediction as NoisePrediction
+from ibc.losses.flow import EnergyMatching as EnergyMatching
+from ibc.losses.flow import EquilibriumMatching as EquilibriumMatching
+from ibc.losses.flow import FlowMatching as FlowMatching
+from ibc.losses.info_nce import InfoNCE as InfoNCE
+from ibc.losses.info_nce import PrefixInfoNCE as PrefixInfoNCE
+from ibc.losses.info_nce import RankingNCE as RankingNCE
+from ibc.losses.info_nce import info_nce as info_nce
+from ibc.losses.info_nce import ranking_nce as ranking_nce
+from ibc.losses.interpolating import InterpolatingRankingNCE as InterpolatingRankingNCE
+from ibc.losses.negatives import NeighborNegatives as NeighborNegatives
+from ibc.losses.negatives import ReplayedNegatives as ReplayedNegatives
+from ibc.losses.negatives import SampledNegatives as SampledNegatives
+from ibc.losses.negatives import UniformNegatives as UniformNegatives
+from ibc.losses.regularizers import EnergyMagnitude as EnergyMagnitude
+from ibc.losses.regularizers import GradientPenalty as GradientPenalty
+from ibc.losses.regularizers import PathPenalty as PathPenalty
+from ibc.losses.regularizers import gradient_penalty as gradient_penalty
+from ibc.losses.score_matching import DenoisingScoreMatching as DenoisingScoreMatching
+from ibc.losses.score_matching import NoiseConditionedScoreMatching as NoiseConditionedScoreMatching
+from ibc.losses.sequence_regression import ImplicitMaximumLikelihood as ImplicitMaximumLikelihood
+from ibc.losses.sequence_regression import TwoStepRegression as TwoStepRegression
+from ibc.losses.unrolled import Unrolled as Unrolled
