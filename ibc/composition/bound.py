@@ -126,7 +126,6 @@ class BoundComposition(BoundEnergy):
         return energies
 
     def low_precision(self) -> BoundComposition:
-        """See :class:`BoundEnergy`."""
         cheap = [term.low_precision() for term in self.bound]
         same = all(a is b for a, b in zip(cheap, self.bound, strict=True))
         return self if same else self._like(cheap)
@@ -151,7 +150,6 @@ class BoundAllOf(BoundComposition):
                 self._merged.append(term)
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         parts = [_times(term.weight, term.energy(action)) for term in self._merged]
         return sum(parts[1:], start=parts[0])
 
@@ -181,7 +179,6 @@ class BoundAnyOf(BoundComposition):
     """The mixture: ``-logsumexp(log w_i - e_i)``, with weights that sum to one."""
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return -torch.logsumexp(self._log_parts(action), 0)
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
@@ -220,7 +217,6 @@ class BoundNot(BoundComposition):
         self.is_constrained = False
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self.strength * torch.sigmoid(-self.bound[0].energy(action))
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:

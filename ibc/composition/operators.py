@@ -125,7 +125,6 @@ class AllOf(_Composition):
         return box
 
     def bind(self, obs: Obs) -> BoundAllOf:
-        """See :class:`Energy`."""
         return BoundAllOf(self._bind(obs))
 
 

@@ -75,7 +75,6 @@ class Constraint(Energy):
         return autograd_gradient(lambda p: self.energy(self.excess(p, obs)), points)
 
     def bind(self, obs: Obs) -> ConstraintGroup:
-        """See :class:`Energy`."""
         with _named(self):
             own, of_model = self.size(obs), self.model.size(obs)
             if own is not None and of_model is not None and own != of_model:
@@ -124,7 +123,6 @@ class ConstraintGroup(BoundEnergy):
         self._prediction: tuple[tuple[int, torch.dtype], Prediction] | None = None
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return _sum([energy for _, energy in self._evaluate(action)])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
@@ -139,12 +137,10 @@ class ConstraintGroup(BoundEnergy):
         return prediction.vjp(_sum(parts))
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         largest = [excess.amax(-1) for excess, _ in self._evaluate(action)]
         return torch.stack(largest).amax(0) <= TOLERANCE
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         evaluated = self._evaluate(action)
         return _sum([torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated])
 
@@ -216,7 +212,6 @@ class Custom(Constraint):
 
     @property
     def name(self) -> str:
-        """See :class:`Constraint`."""
         function = getattr(self, "function", None)
         return f"Custom({getattr(function, '__name__', type(function).__name__)})"
 

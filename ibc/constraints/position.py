@@ -42,11 +42,9 @@ class _Distance(Constraint):
         self.radius = self.number("radius", radius)
 
     def size(self, obs: Obs) -> int | None:
-        """See :class:`Constraint`."""
         return len(self.center) if self.observed is None else latest(obs, self.observed).shape[-1]
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
         return self.sign * (norm(self._offset(points, obs)) - self.radius)
 
     def point_gradient(
@@ -128,7 +126,6 @@ class _BoxConstraint(Constraint):
             )
 
     def size(self, obs: Obs) -> int | None:
-        """See :class:`Constraint`."""
         return len(self.low)
 
     def beyond(self, points: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K F"]:
@@ -140,7 +137,6 @@ class StayWithin(_BoxConstraint):
     """Stay in the box from ``low`` to ``high`` (D,): an excess for each face, ``low - p`` and ``p - high``."""
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N J"]:
-        """See :class:`Constraint`."""
         return self.beyond(points).flatten(-2)
 
     def point_gradient(
@@ -173,7 +169,6 @@ class KeepOutBox(_BoxConstraint):
     """Stay out of the box from ``low`` to ``high`` (D,): the excess is the distance to the nearest face."""
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
         return -self.beyond(points).amax(-1)
 
 
@@ -199,9 +194,7 @@ class HalfPlane(Constraint):
         self.offset = self.number("offset", offset, least=-1e30) / length
 
     def size(self, obs: Obs) -> int | None:
-        """See :class:`Constraint`."""
         return len(self.normal)
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
         return (points * self.normal.to(points)).sum(-1) - self.offset

@@ -26,7 +26,6 @@ class _DifferenceLimit(Constraint):
         """Return the points before the first predicted one, oldest first."""
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
-        """See :class:`Constraint`."""
         return norm(self._difference(points, obs)[0]) - self.limit
 
     def point_gradient(

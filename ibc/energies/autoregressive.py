@@ -50,7 +50,6 @@ class AutoregressiveEnergy(NetworkEnergy):
         self.temperature = temperature
 
     def build(self, spec: Spec) -> None:
-        """See :class:`NetworkEnergy`."""
         super().build(spec)
         size, features, hidden = spec.action_size, self.encoder.feature_size, self.head_width
         self.size = size
@@ -93,7 +92,6 @@ class BoundAutoregressive(BoundNetworkEnergy):
         return (energy[:, :, 0] + self.temperature * (free + width.log())).sum(-1)
 
     def prefix(self, unit: Float[Tensor, "B N A"], j: int, /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         unit = unit[..., : j + 1]
         h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
         out: Tensor = self.heads.slice(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
@@ -102,7 +100,6 @@ class BoundAutoregressive(BoundNetworkEnergy):
     def conditionals(
         self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
     ) -> Float[Tensor, "B M K A"]:
-        """See :class:`BoundEnergy`."""
         size = prefix.shape[-1]
         order = torch.arange(size, device=prefix.device)
         before = self.weight * (order < order.unsqueeze(1)).unsqueeze(-1)

@@ -123,11 +123,9 @@ class BoundNetworkEnergy(BoundEnergy):
         return autograd_gradient(self.unit_energy, unit)
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self.unit_energy(self.bounds.to_unit(action))
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`BoundEnergy`."""
         return self.unit_gradient(self.bounds.to_unit(action)) / self.bounds.half_range
 
 
@@ -138,7 +136,6 @@ class FunctionEnergy(BoundEnergy):
         self.function = function
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self.function(action)
 
 

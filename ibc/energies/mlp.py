@@ -54,7 +54,6 @@ class MLPEnergy(NetworkEnergy):
         self.density = density
 
     def build(self, spec: Spec) -> None:
-        """See :class:`NetworkEnergy`."""
         super().build(spec)
         features = self.encoder.feature_size
         self.head = EnergyHead(
@@ -75,7 +74,6 @@ class MLPEnergy(NetworkEnergy):
             self.density.build(features, spec.action_size)
 
     def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
-        """See :class:`NetworkEnergy`."""
         if self.density is not None:
             self.density.fit(unit_action, self.bounds)
 
@@ -122,16 +120,13 @@ class BoundMLPEnergy(BoundNetworkEnergy):
         self.density = density
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
-        """See :class:`BoundNetworkEnergy`."""
         weights = self.training_weights if torch.is_grad_enabled() else self.weights
         return weights.energy(self.context, self._relative(unit))
 
     def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-        """See :class:`BoundNetworkEnergy`."""
         return self.weights.gradient(self.context, self._relative(unit))
 
     def low_precision(self) -> BoundMLPEnergy:
-        """See :class:`BoundEnergy`."""
         if self.reduced is None:
             return self
         weights = self.weights.to(self.reduced)

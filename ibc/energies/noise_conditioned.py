@@ -60,7 +60,6 @@ class NoiseConditionedEnergy(NetworkEnergy):
         self.sigmas = tuple(max_std * ratio**i for i in range(num_levels))
 
     def build(self, spec: Spec) -> None:
-        """See :class:`NetworkEnergy`."""
         super().build(spec)
         self.head = EnergyHead(
             self.encoder.feature_size + 1 + 2 * WAVES,
@@ -95,7 +94,6 @@ class BoundNoiseConditioned(BoundNetworkEnergy):
         self.weights = energy.head.weights()
 
     def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundMLPEnergy:
-        """See :class:`BoundEnergy`."""
         seen = torch.cat([self.features, self.energy.level_features(sigma)], -1)
         context = self.energy.head.dense_features(seen).unsqueeze(1)
         return BoundMLPEnergy(self.weights, self.bounds, context, None, reduced_precision())
@@ -105,9 +103,7 @@ class BoundNoiseConditioned(BoundNetworkEnergy):
         return self.at(self.features.new_full((len(self.features), 1), self.sigmas[-1]))
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
-        """See :class:`BoundNetworkEnergy`."""
         return self.finest().unit_energy(unit)
 
     def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-        """See :class:`BoundNetworkEnergy`."""
         return self.finest().unit_gradient(unit)

@@ -57,7 +57,6 @@ class PreconditionedEnergy(NetworkEnergy):
         self.sigmas = tuple(max_std * ratio**i for i in range(NUM_LEVELS))
 
     def build(self, spec: Spec) -> None:
-        """See :class:`NetworkEnergy`."""
         super().build(spec)
         self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
         self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
@@ -108,15 +107,12 @@ class BoundPreconditioned(BoundNetworkEnergy):
         self.modulations = modulations
 
     def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundPreconditioned:
-        """See :class:`BoundEnergy`."""
         return self.energy.bind_levels(self.observed, sigma.unsqueeze(0))[0]
 
     def at_each(self, sigmas: Float[Tensor, "L B 1"], /) -> list[BoundPreconditioned]:
-        """See :class:`BoundEnergy`."""
         return self.energy.bind_levels(self.observed, sigmas)
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
-        """See :class:`BoundNetworkEnergy`."""
         scaled = scale_noisy(unit, self.sigma, self.energy.data_std)
         inner: Tensor = (scaled * self.energy.network(scaled, self.modulations)).sum(-1)
         linear = self.sigma.square() * scaled.square().sum(-1) / 2

@@ -41,7 +41,6 @@ class SequenceEnergy(NetworkEnergy):
         self.curvature = curvature
 
     def build(self, spec: Spec) -> None:
-        """See :class:`NetworkEnergy`."""
         super().build(spec)
         self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
         self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
@@ -62,7 +61,6 @@ class BoundSequenceEnergy(BoundNetworkEnergy):
         self.modulations = modulations
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
-        """See :class:`BoundNetworkEnergy`."""
         inner = unit * self.energy.network(unit, self.modulations)
         bowl = self.energy.curvature * unit.square() / 2
         energy: Tensor = (bowl - inner).sum(-1)

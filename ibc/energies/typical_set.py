@@ -74,18 +74,14 @@ class BoundTypicalSet(BoundEnergy):
         self.strength = strength
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self.strength * (self.fn(action) - self.threshold).clamp(min=0)
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
-        """See :class:`BoundEnergy`."""
         outside = self.strength * (self.fn(action) > self.threshold).unsqueeze(-1)
         return outside * self.fn.action_gradient(action)
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self.fn(action) <= self.threshold
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        """See :class:`BoundEnergy`."""
         return self(action)

@@ -43,7 +43,6 @@ class Combined(Loss):
         self.weights = list(weights)
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         values: list[Tensor] = []
         metrics: Metrics = {}
         for loss, fraction, weight in zip(self.losses, self.fractions, self.weights, strict=True):
@@ -55,5 +54,4 @@ class Combined(Loss):
         return torch.stack(values).sum(), metrics
 
     def parts(self) -> Sequence[Loss]:
-        """See :class:`ibc.losses.base.Stateful`."""
         return self.losses

@@ -56,7 +56,6 @@ class ContrastiveDivergence(NegativesLoss):
             raise ValueError("soft=true needs a margin")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space, positive, sets = self.draw(policy, batch, rng)
         sizes = [wrong.shape[1] for wrong in sets]
         candidates = torch.cat([positive, *sets], 1)

@@ -27,7 +27,6 @@ class EDMScoreMatching(Loss):
     """
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         need = "noise levels and a data_std (policy=implicit_preconditioned)"
         data_std = required(self, policy.energy, "data_std", need).data_std
@@ -44,7 +43,6 @@ class EDMDenoising(Loss):
     """The same for a policy that predicts the noise-free action: :class:`ibc.policies.EDMPolicy`."""
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         policy = required(self, policy, "bind_denoiser", "a denoiser (policy=edm)")
         denoise = policy.bind_denoiser(batch.obs)
         return weighted_loss(

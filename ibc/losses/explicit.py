@@ -30,7 +30,6 @@ class _ExplicitLoss(Loss):
         """Compute loss and metrics from the demonstrated action ``right`` (B, A) in the unit cube."""
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         policy = required(self, policy, self.method, self.need)
         return self.value(policy, batch.obs, policy.bounds.to_unit(batch.action), rng)
 
@@ -41,7 +40,6 @@ class MSE(_ExplicitLoss):
     method, need = "predict_unit", "a direct prediction"
 
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         loss = (policy.predict_unit(obs) - right).square().mean()
         return loss, {"mse": loss.detach()}
 
@@ -52,7 +50,6 @@ class NegativeLogLikelihood(_ExplicitLoss):
     method, need = "log_prob_unit", "an explicit density"
 
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         loss = -policy.log_prob_unit(obs, right).mean()
         return loss, {"nll": loss.detach()}
 
@@ -82,7 +79,6 @@ class ELBO(_ExplicitLoss):
     method, need = "evidence_unit", "a latent variable"
 
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         likelihood, divergence = policy.evidence_unit(obs, right, rng)
         loss = (self.divergence_weight * divergence - likelihood).mean()
         return loss, {
@@ -97,6 +93,5 @@ class NoisePrediction(_ExplicitLoss):
     method, need = "noise_error_unit", "noise to predict"
 
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         loss = policy.noise_error_unit(obs, right, rng).square().mean()
         return loss, {"noise_mse": loss.detach()}

@@ -20,7 +20,6 @@ class FlowMatching(Loss):
     """``|v((1 - t) z + t a, t) - (a - z)|^2`` for z normal and t uniform (Lipman et al. 2023), in the unit cube."""
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         policy = required(self, policy, "bind_network", "a velocity (policy=flow_matching)")
         action = policy.bounds.to_unit(batch.action).unsqueeze(1)
         noise, time = rng.normal(*action.shape), rng.uniform(len(action), 1)
@@ -50,7 +49,6 @@ class EquilibriumMatching(Loss):
             raise UserError(f"flat_until={self.flat_until}; it must be at least 0 and below 1")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         action = space.bounds.to_unit(batch.action).unsqueeze(1)
         noise, time = space.uniform(len(action), 1, rng), rng.uniform(len(action), 1)
@@ -77,7 +75,6 @@ class EnergyMatching(Loss):
     contrast_weight: float = 0.01
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         action = space.bounds.to_unit(batch.action).unsqueeze(1)
         noise, time = space.uniform(len(action), 1, rng), rng.uniform(len(action), 1)

@@ -79,7 +79,6 @@ class PrefixInfoNCE(NegativesLoss):
     temperature: float = 1.0
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space, positive, sets = self.draw(policy, batch, rng)
         if not space.is_autoregressive:
             raise mismatch(self, policy.energy, "prefix energies (policy=implicit_autoregressive)")
@@ -122,7 +121,6 @@ class RankingNCE(Loss):
     likelihood_weight: float = 1.0
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         proposal = space.bound.density
         if proposal is None:

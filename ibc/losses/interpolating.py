@@ -35,7 +35,6 @@ class InterpolatingRankingNCE(Loss):
             raise UserError(f"num={self.num}; it must be at least 1")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         need = "noise levels and a data_std (policy=implicit_preconditioned)"
         data_std = required(self, policy.energy, "data_std", need).data_std

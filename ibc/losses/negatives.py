@@ -40,7 +40,6 @@ class UniformNegatives(Negatives):
     num: int
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Negatives`."""
         return space.uniform(len(positive), self.num, rng)
 
 
@@ -62,7 +61,6 @@ class SampledNegatives(Negatives):
             )
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Negatives`."""
         init = space.uniform(len(positive), self.sampler.num_candidates, rng)
         found = self.sampler(space, init, rng).action
         if found.shape[1] < self.num:
@@ -97,7 +95,6 @@ class NeighborNegatives(Negatives):
         check_stds(self.min_std, self.max_std)
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Negatives`."""
         batch, _, size = positive.shape
         span = math.log(self.max_std / self.min_std)
         std = self.min_std * torch.exp(span * rng.uniform(batch, 1, 1))
@@ -131,7 +128,6 @@ class ReplayedNegatives(Negatives):
             raise ValueError(f"restart must be in [0, 1], got {self.restart}")
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Negatives`."""
         fresh = space.uniform(len(positive), self.num, rng)
         if self.chains is None:  # NaN: no chain yet
             self.chains = fresh.new_full((self.table_size, *fresh.shape[1:]), torch.nan)
@@ -175,7 +171,6 @@ class NegativesLoss(Loss):
             raise ValueError(f"{type(self).__name__} needs at least one kind of negatives")
 
     def parts(self) -> Sequence[Negatives]:
-        """See :class:`ibc.losses.base.Stateful`."""
         return self.negatives
 
     def draw(

@@ -59,7 +59,6 @@ class GradientPenalty(Regularizer):
     margin: float = 1.0
 
     def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Regularizer`."""
         gradient = space.gradient(unit.detach(), create_graph=True)
         return self.weight * gradient_penalty(gradient, self.margin).mean()
 
@@ -72,7 +71,6 @@ class RecordingSpace(UnitSpace):
         self.visited: list[Tensor] = []
 
     def gradient(self, unit: Tensor, *, create_graph: bool = False) -> Tensor:
-        """See :class:`UnitSpace`."""
         self.visited.append(unit.detach())
         return super().gradient(unit, create_graph=create_graph)
 
@@ -101,7 +99,6 @@ class PathPenalty(Regularizer):
     margin: float = 1.0
 
     def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Regularizer`."""
         recorded = RecordingSpace(space)
         self.sampler(recorded, space.uniform(len(unit), self.chains, rng), rng)
         penalty = GradientPenalty(weight=self.weight, margin=self.margin)
@@ -116,7 +113,6 @@ class EnergyMagnitude(Regularizer):
     weight: float
 
     def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
-        """See :class:`Regularizer`."""
         return self.weight * space.energy(unit.detach()).square().mean()
 
 

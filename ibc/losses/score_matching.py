@@ -36,7 +36,6 @@ class DenoisingScoreMatching(Loss):
         check_stds(self.min_std, self.max_std)
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         right = space.bounds.to_unit(batch.action).unsqueeze(1)
         count, _, size = right.shape
@@ -61,7 +60,6 @@ class NoiseConditionedScoreMatching(Loss):
     floor: float = 0.01
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         if not space.sigmas:
             raise mismatch(

@@ -18,7 +18,6 @@ class TwoStepRegression(Loss):
     """Squared error of ``F(0, 0)`` and of ``F(t a + (1 - t) z, t)`` with z normal (Pan et al. 2025), unit cube."""
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         policy = required(self, policy, "time", "two steps (policy=two_step)")
         network = policy.bind_network(batch.obs)
         action = policy.bounds.to_unit(batch.action).unsqueeze(1)

@@ -49,7 +49,6 @@ class Unrolled(Loss):
             raise UserError(f"max_steps={self.max_steps} is less than num_steps={self.num_steps}")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        """See :class:`Loss`."""
         space = unit_space(self, policy, batch)
         right = space.bounds.to_unit(batch.action).unsqueeze(1)
         unit = space.uniform(len(right), self.num, rng)

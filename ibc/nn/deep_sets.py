@@ -59,7 +59,6 @@ class DeepSetsEncoder(ObsEncoder):
         self.set_width = set_width
 
     def build(self, spec: Spec) -> None:
-        """See :class:`ObsEncoder`."""
         self.set_names = sorted(
             name
             for name, field in spec.obs.items()
@@ -98,7 +97,6 @@ class DeepSetsEncoder(ObsEncoder):
                 normalizer.fit(there)
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
-        """See :class:`ObsEncoder`."""
         first = obs[next(iter(obs))]
         rest = (
             super().forward(obs)

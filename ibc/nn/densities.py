@@ -53,11 +53,11 @@ class BoundDensity:
     features: Float[Tensor, "B F"]
 
     def log_prob(self, unit_action: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
-        """See :class:`ConditionalDensity`."""
+        """Compute the log density of candidates."""
         return self.density.log_prob(self.features, unit_action)
 
     def sample(self, count: int, rng: RandomSource) -> Float[Tensor, "B N A"]:
-        """See :class:`ConditionalDensity`."""
+        """Draw candidates, detached."""
         return self.density.sample(self.features, count, rng)
 
 
@@ -68,12 +68,10 @@ class UniformDensity(ConditionalDensity):
     high: Tensor
 
     def build(self, feature_size: int, action_size: int) -> None:
-        """See :class:`ConditionalDensity`."""
         self.register_buffer("low", -torch.ones(action_size))
         self.register_buffer("high", torch.ones(action_size))
 
     def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
-        """See :class:`ConditionalDensity`."""
         self.low.copy_(bounds.unit_low)
         self.high.copy_(bounds.unit_high)
 
@@ -88,7 +86,6 @@ class UniformDensity(ConditionalDensity):
     def sample(
         self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`ConditionalDensity`."""
         return self.low + (self.high - self.low) * rng.uniform(len(features), count, len(self.low))
 
 
@@ -99,26 +96,22 @@ class GaussianDensity(ConditionalDensity):
     std: Tensor
 
     def build(self, feature_size: int, action_size: int) -> None:
-        """See :class:`ConditionalDensity`."""
         self.register_buffer("mean", torch.zeros(action_size))
         self.register_buffer("std", torch.ones(action_size))
 
     def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
-        """See :class:`ConditionalDensity`."""
         self.mean.copy_(unit_action.mean(0))
         self.std.copy_(WIDER * unit_action.std(0, correction=0).clamp(min=MIN_STD))
 
     def log_prob(
         self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N"]:
-        """See :class:`ConditionalDensity`."""
         z = (unit_action - self.mean) / self.std
         return (-0.5 * z.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def sample(
         self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`ConditionalDensity`."""
         return self.mean + self.std * rng.normal(len(features), count, len(self.mean))
 
 
@@ -132,7 +125,6 @@ class MixtureDensity(ConditionalDensity):
         self.num_blocks = num_blocks
 
     def build(self, feature_size: int, action_size: int) -> None:
-        """See :class:`ConditionalDensity`."""
         self.network = ResidualMLP(
             feature_size,
             self.num_components * (1 + 2 * action_size),
@@ -143,7 +135,6 @@ class MixtureDensity(ConditionalDensity):
     def log_prob(
         self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N"]:
-        """See :class:`ConditionalDensity`."""
         return mixture_log_prob(
             *split_mixture(self.network(features), self.num_components), unit_action
         )
@@ -152,7 +143,6 @@ class MixtureDensity(ConditionalDensity):
     def sample(
         self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`ConditionalDensity`."""
         log_weight, mean, log_std = split_mixture(self.network(features), self.num_components)
         cdf = log_weight.double().exp().cumsum(-1)
         uniform = rng.uniform(len(cdf), count).double() * cdf[:, -1:]

@@ -43,7 +43,6 @@ class FlowDensity(ConditionalDensity):
         self.num_blocks = num_blocks
 
     def build(self, feature_size: int, action_size: int) -> None:
-        """See :class:`ConditionalDensity`."""
         self.size = action_size
         # The derivatives at both ends are one, so that there are as many inner ones as bins less one.
         self.layers = nn.ModuleList(
@@ -73,7 +72,6 @@ class FlowDensity(ConditionalDensity):
     def sample(
         self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`ConditionalDensity`."""
         x = LIMIT * (2 * rng.uniform(len(features), count, self.size) - 1)
         for i in range(len(self.layers)):
             bent = self._bent(i, x)

@@ -44,13 +44,11 @@ class RecurrentEncoder(ObsEncoder):
         self.hidden_size = hidden_size
 
     def build(self, spec: Spec) -> None:
-        """See :class:`ObsEncoder`."""
         super().build(replace(spec, obs_horizon=1))
         self.recurrent = nn.GRU(self.feature_size, self.hidden_size, batch_first=True)
         self.feature_size = self.hidden_size
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
-        """See :class:`ObsEncoder`."""
         mine = {name: obs[name] for name in (*self.vector_names, *self.image_names)}
         batch, horizon = next(iter(mine.values())).shape[:2]
         steps = {name: array.flatten(0, 1).unsqueeze(1) for name, array in mine.items()}

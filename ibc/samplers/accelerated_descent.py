@@ -47,7 +47,6 @@ class AcceleratedDescent(Sampler):
     def __call__(
         self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
     ) -> Candidates:
-        """See :class:`Sampler`."""
         unit, move = init, torch.zeros_like(init)
         rests = torch.zeros_like(init[..., :1], dtype=torch.bool)
         for _ in range(self.max_steps):

@@ -24,7 +24,6 @@ class Chain(Sampler):
         self.num_candidates = self.samplers[0].num_candidates
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         candidates = self.samplers[0](space, init, rng)
         for sampler in self.samplers[1:]:
             start = candidates.lowest(sampler.num_candidates)

@@ -47,7 +47,6 @@ class DFO(Sampler):
     temperature: float = 1.0
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         cheap = space.low_precision()
         candidates = score(cheap, init)
         std = self.noise_std

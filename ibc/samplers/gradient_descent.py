@@ -39,7 +39,6 @@ class GradientDescent(Sampler):
     settle: float | None = None
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         unit = init
         limit = self.delta_clip * 0.5 * (space.high - space.low)
         schedule = self.schedule()

@@ -48,7 +48,6 @@ class HMC(Sampler):
             raise ValueError(f"target_accept must be in (0, 1), got {self.target_accept}")
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         batch, count, _ = init.shape
         unit = init
         now = score(space, init).energy

@@ -31,7 +31,6 @@ class Tempering(Sampler):
         self.num_candidates = sampler.num_candidates
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         unit = init
         for temperature in self.temperatures:
             unit = self.sampler(space.tempered(temperature), unit, rng).action

@@ -34,7 +34,6 @@ class ULA(Sampler):
     step_final: float
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
-        """See :class:`Sampler`."""
         unit = init
         for step in polynomial_schedule(self.num_iterations, self.step_init, self.step_final, 1.0):
             moved = (

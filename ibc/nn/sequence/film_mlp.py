@@ -24,7 +24,6 @@ class FiLMMLP(SequenceNetwork):
         self.num_blocks = num_blocks
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
-        """See :class:`SequenceNetwork`."""
         width, size = self.width, action_dim * action_horizon
         self.dense_in = nn.Linear(size, width)
         self.films = nn.ModuleList(FiLM(width, context_size) for _ in range(self.num_blocks))
@@ -38,7 +37,6 @@ class FiLMMLP(SequenceNetwork):
     def forward(
         self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`SequenceNetwork`."""
         *inner, last = modulations
         h = self.dense_in(chunk)
         for film, block, modulation in zip(self.films, self.blocks, inner, strict=True):

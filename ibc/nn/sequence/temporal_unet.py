@@ -27,7 +27,6 @@ class TemporalUNet(SequenceNetwork):
         self.widths = tuple(widths)
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
-        """See :class:`SequenceNetwork`."""
         self.action_dim = action_dim
         sizes = [action_dim, *self.widths]
         pairs = list(pairwise(sizes))
@@ -41,7 +40,6 @@ class TemporalUNet(SequenceNetwork):
     def forward(
         self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`SequenceNetwork`."""
         batch, count, size = chunk.shape
         each = iter([modulation.repeat_interleave(count, 0) for modulation in modulations])
         h = chunk.reshape(batch * count, -1, self.action_dim)

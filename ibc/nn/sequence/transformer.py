@@ -33,7 +33,6 @@ class ChunkTransformer(SequenceNetwork):
         self.num_heads = num_heads
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
-        """See :class:`SequenceNetwork`."""
         width = self.width
         self.action_dim = action_dim
         self.dense_in = nn.Linear(action_dim, width)
@@ -47,7 +46,6 @@ class ChunkTransformer(SequenceNetwork):
     def forward(
         self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
     ) -> Float[Tensor, "B N A"]:
-        """See :class:`SequenceNetwork`."""
         h = self.dense_in(chunk.reshape(*chunk.shape[:2], -1, self.action_dim)) + self.positions
         each = iter(modulations)
         for layer in self.layers:

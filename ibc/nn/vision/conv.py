@@ -44,7 +44,6 @@ class ConvMaxPool(ImageEncoder):
         self.widths = tuple(widths)
 
     def build(self, channels: int) -> None:
-        """See :class:`ImageEncoder`."""
         sizes = (channels, *self.widths)
         self.convs = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(sizes)
@@ -89,7 +88,6 @@ class ConvSpatialSoftmax(ImageEncoder):
         self.num_values = num_values
 
     def build(self, channels: int) -> None:
-        """See :class:`ImageEncoder`."""
         width = self.width
         self.strided = nn.Conv2d(channels + 2, width, 8, stride=4, padding=4)
         self.convs = nn.ModuleList(
@@ -134,7 +132,6 @@ class EquivariantSpatialSoftmax(ImageEncoder):
         self.num_layers = num_layers
 
     def build(self, channels: int) -> None:
-        """See :class:`ImageEncoder`."""
         sizes = (channels, *[self.width] * self.num_layers)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 5) for i, o in itertools.pairwise(sizes))
         self.where = SpatialSoftmax()

@@ -58,7 +58,6 @@ class EDMPolicy(SequencePolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         denoise = self.bind_denoiser(obs)
         batch = len(next(iter(obs.values())))
         levels = [*karras_levels(self.max_std, self.min_std, self.num_steps), 0.0]
