@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibc.cli.act import load_for_command, num_execute_steps
-from ibc.cli.config import Config, at_least
+from ibc.cli.config import Config, seeds_of
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.budget import budget as measure_budget
 from ibc.evaluation.budget import choose, figure_of
-from ibc.evaluation.evaluate import env_config, write_json
+from ibc.evaluation.evaluate import env_config, write_output
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies import ImplicitPolicy
@@ -22,7 +22,7 @@ def budget(config: Config) -> None:
     Raises:
         UserError: the policy has no energy, or no search is fast enough.
     """
-    at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    seeds = seeds_of(config)
     if config["ms"] <= 0:
         raise UserError(f"ms={config['ms']}; it must be above 0")
     device = configure_device(config["device"], config["precision"])
@@ -33,7 +33,7 @@ def budget(config: Config) -> None:
         policy,
         env_config(checkpoint.config["env"]),
         milliseconds=config["ms"],
-        seeds=range(config["first_seed"], config["first_seed"] + config["num_episodes"]),
+        seeds=seeds,
         num_envs=config["num_envs"],
         num_execute_steps=num_execute_steps(config, checkpoint),
     )
@@ -52,15 +52,13 @@ def budget(config: Config) -> None:
         image = png(figure_of(rows, chosen, config["ms"]))
         write_atomically(Path(config["image"]).expanduser(), image)
         print(f"image: {config['image']}")
-    if config["output"] is not None:
-        content = {
-            "checkpoint": str(config["checkpoint"]),
-            "ms": config["ms"],
-            "first_seed": config["first_seed"],
-            "num_episodes": config["num_episodes"],
-            "rows": [row.as_dict() for row in rows],
-            "chosen": chosen.as_dict(),
-            "about": provenance(),
-        }
-        write_json(Path(config["output"]).expanduser(), content)
-        print(f"file: {config['output']}")
+    content = {
+        "checkpoint": str(config["checkpoint"]),
+        "ms": config["ms"],
+        "first_seed": config["first_seed"],
+        "num_episodes": config["num_episodes"],
+        "rows": [row.as_dict() for row in rows],
+        "chosen": chosen.as_dict(),
+        "about": provenance(),
+    }
+    write_output(config["output"], content)

@@ -13,12 +13,12 @@ import torch
 
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.act import check_environment
-from ibc.cli.config import Config, at_least
+from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.compare import Comparison, compare_evaluations, outcomes, sequence_interval
-from ibc.evaluation.evaluate import write_json
+from ibc.evaluation.evaluate import write_output
 from ibc.files import read_json
 from ibc.policies.loading import build_policy
 
@@ -34,7 +34,8 @@ def compare(config: Config) -> None:
     Raises:
         UserError: a file is neither a checkpoint nor an evaluation, or the evaluations do not fit each other.
     """
-    at_least(config, num_episodes=2, num_envs=1, first_seed=0, margin=0)
+    seeds = seeds_of(config)
+    at_least(config, num_episodes=2, margin=0)
     paths = [_paths(config[side], side) for side in ("first", "second")]
     if config["early_stop"] and not all(_is_checkpoint(p) for side in paths for p in side):
         raise UserError("early_stop=true evaluates checkpoints; files of evaluations are complete")
@@ -44,7 +45,6 @@ def compare(config: Config) -> None:
         )
     device = configure_device(config["device"], config["precision"])
     first, second = ([_source(path, config, device) for path in side] for side in paths)
-    seeds = range(config["first_seed"], config["first_seed"] + config["num_episodes"])
     if config["early_stop"]:
         comparison = _compare_in_blocks(first[0], second[0], seeds, config)
     else:
@@ -52,16 +52,14 @@ def compare(config: Config) -> None:
         comparison = compare_evaluations(evaluated[0], evaluated[1], config["measure"])
     verdict = comparison.verdict(config["margin"])
     print(format_comparison(comparison, verdict, *(_name(side) for side in paths)))
-    if config["output"] is not None:
-        content = {
-            **comparison.as_dict(),
-            "verdict": verdict,
-            "margin": config["margin"],
-            "paths": [[str(path) for path in side] for side in paths],
-            "about": provenance(),
-        }
-        write_json(Path(config["output"]).expanduser(), content)
-        print(f"file: {config['output']}")
+    content = {
+        **comparison.as_dict(),
+        "verdict": verdict,
+        "margin": config["margin"],
+        "paths": [[str(path) for path in side] for side in paths],
+        "about": provenance(),
+    }
+    write_output(config["output"], content)
     if verdict == "worse":
         sys.exit(1)
 

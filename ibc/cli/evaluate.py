@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ibc.d4rl import find_task
 from ibc.data import Episode
 from ibc.device import configure_device, provenance
 from ibc.evaluation.evaluate import evaluate as evaluate_policy
-from ibc.evaluation.evaluate import format_metrics, write_json
+from ibc.evaluation.evaluate import format_metrics, write_output
 from ibc.policies import Policy
 
 
@@ -33,9 +32,7 @@ def evaluate(config: Config) -> None:
     )
     run = checkpoint.config
     print(format_metrics(run.get("name", "policy"), run.get("policy_name", "saved"), metrics))
-    if config["output"] is not None:
-        write_json(Path(config["output"]).expanduser(), metrics)
-        print(f"file: {config['output']}")
+    write_output(config["output"], metrics)
 
 
 def measure(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ibc.cli.config import Config, seeds_of
 from ibc.control import Controller
 from ibc.device import provenance
 from ibc.errors import UserError
 from ibc.evaluation.collect import make_expert
-from ibc.evaluation.evaluate import evaluate, format_metrics, write_json
+from ibc.evaluation.evaluate import evaluate, format_metrics, write_output
 
 
 def evaluate_expert(config: Config) -> None:
@@ -31,9 +29,5 @@ def evaluate_expert(config: Config) -> None:
         num_envs=config["num_envs"],
     ).metrics
     print(format_metrics(env["id"], "expert", metrics))
-    if config["output"] is not None:
-        write_json(
-            Path(config["output"]).expanduser(),
-            {**metrics, "about": {**provenance(), "policy": "expert"}},
-        )
-        print(f"file: {config['output']}")
+    about = {**provenance(), "policy": "expert"}
+    write_output(config["output"], {**metrics, "about": about})

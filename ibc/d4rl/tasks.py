@@ -186,12 +186,10 @@ def _locomotion(parts: Mapping[str, str], minari: str | None) -> Task:
     robot, data, version = parts["robot"], parts["data"], parts["v"] or "2"
     env, reference = LOCOMOTION[robot]
     stem = f"{robot}_{data.replace('-', '_')}"
+    file, folder = f"{stem}-v{version}.hdf5", f"gym_mujoco_v{version}"
     if version == "0":
-        old = {"medium_replay": "mixed"}.get(data.replace("-", "_"), data.replace("-", "_"))
-        file = f"{'walker' if (robot, old) == ('walker2d', 'mixed') else robot}_{old}.hdf5"
-        folder = "gym_mujoco"
-    else:
-        file, folder = f"{stem}-v{version}.hdf5", f"gym_mujoco_v{version}"
+        mixed = f"{robot.removesuffix('2d')}_mixed"
+        file, folder = f"{mixed if data == 'medium-replay' else stem}.hdf5", "gym_mujoco"
     return Task(
         name=f"{robot}-{data}",
         env_id=f"ibc/{env}-v4",

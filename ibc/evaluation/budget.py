@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,9 @@ def budget(
     """
     windows = observed_windows(policy, env, seeds[0], num_execute_steps)
     own = describe(policy.sampler)
-    variants = {}
-    for of_candidates in CANDIDATE_FACTORS:
-        for of_iterations in ITERATION_FACTORS:
-            found = scaled(own, of_candidates, of_iterations)
-            variants[tuple(sorted(found.items()))] = found
-    samplers = [(found, _with_numbers(own, found)) for found in variants.values()]
+    variants = [scaled(own, *factors) for factors in product(CANDIDATE_FACTORS, ITERATION_FACTORS)]
+    unique = {tuple(sorted(found.items())): found for found in variants}
+    samplers = [(found, _with_numbers(own, found)) for found in unique.values()]
     samplers.sort(key=lambda pair: numbers(describe(pair[1])))
     reference = _decisions(policy, samplers[-1][1], windows)[1]
     rows = []

@@ -139,3 +139,10 @@ def format_metrics(name: str, policy_name: str, metrics: Mapping[str, Any]) -> s
 def write_json(path: Path, content: object) -> None:
     """Replace a JSON file as a whole."""
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_output(output: str | None, content: object) -> None:
+    """Write what a command has found to its ``output``, if one is given, and say so."""
+    if output is not None:
+        write_json(Path(output).expanduser(), content)
+        print(f"file: {output}")
