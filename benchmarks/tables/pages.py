@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from benchmarks.results import read_result
+from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.methods import methods_table
 from benchmarks.tables.studies import evaluation_table, study_table
@@ -36,6 +37,8 @@ def marked(folder: Path, names: list[str]) -> str:
     if len(names) == 1:
         return table(folder / f"{names[0]}.json")
     results = [read_result(folder / f"{name}.json") for name in names]
+    if all("difference" in result for result in results):
+        return "\n".join([*comparison_table(results), ""])
     same = ("env_id", "num_episodes", "first_seed")
     for name, result in zip(names, results, strict=True):
         if "episodes" not in result or any(result[key] != results[0].get(key) for key in same):

@@ -1,0 +1,32 @@
+"""The table of paired comparisons."""
+
+import json
+
+from benchmarks.tables.comparisons import show, side_name
+from benchmarks.tables.pages import marked
+from ibc.evaluation.compare import compare_evaluations
+
+
+def write(folder, name, measure):
+    first = {"episodes": [{"seed": i, "success": i < 2, "return": 0.5} for i in range(10)]}
+    second = {"episodes": [{"seed": i, "success": i < 7, "return": 1.0} for i in range(10)]}
+    content = compare_evaluations([first], [second], measure).as_dict()
+    paths = [[f"runs/x/{policy}/seed_0/evaluation.json"] for policy in ("edm", "implicit")]
+    (folder / f"{name}.json").write_text(json.dumps({**content, "paths": paths}))
+
+
+def test_a_row_for_each_measure(tmp_path):
+    write(tmp_path, "a", "success")
+    write(tmp_path, "b", "return")
+    lines = marked(tmp_path, ["a", "b"]).splitlines()
+    assert lines[0] == "| measure | edm | implicit | difference | 95 % interval | p (McNemar) |"
+    assert lines[2].startswith("| success | 20.0 % | 70.0 % | +50.0 points | +20.0 points to ")
+    assert lines[2].endswith("| 0.062 |")  # five discordant pairs, all one way: 2 / 2^5
+    assert lines[3] == "| return | 0.500 | 1.000 | +0.500 | +0.500 to +0.500 |  |"
+    assert "10 evaluation seeds, 1 and 1 training seeds" in lines[5]
+
+
+def test_names():
+    assert side_name(["runs/x/edm/seed_2/evaluation.json"]) == "edm"
+    assert side_name(["diffusion.json"]) == "diffusion"
+    assert show({"measure": "success"}, -0.125, "+") == "-12.5 points"
