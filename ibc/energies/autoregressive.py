@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
-from ibc.nn import ObsEncoder
 from ibc.nn.batched_mlp import INIT_STD, BatchedMLP
 from ibc.nn.mlp import ResidualMLP, initialize
 from ibc.spec import Obs, Spec
@@ -21,6 +21,7 @@ GRID = 64
 RESIDUALS = 8
 
 
+@dataclass(eq=False, repr=False)
 class AutoregressiveEnergy(NetworkEnergy):
     """``E_j(o, a_1..a_j)`` by one head for each dimension j on one encoder (IBC paper, appendix B.2, algorithm 2).
 
@@ -32,22 +33,12 @@ class AutoregressiveEnergy(NetworkEnergy):
     observation asks for, is worked out by a trunk, once for each observation; heads see the encoder's features too.
     """
 
-    def __init__(
-        self,
-        encoder: ObsEncoder | None = None,
-        *,
-        width: int = 256,
-        num_blocks: int = 1,
-        head_width: int = 32,
-        head_blocks: int = 1,
-        temperature: float = 1.0,
-    ) -> None:
-        super().__init__(encoder)
-        self.width = width
-        self.num_blocks = num_blocks
-        self.head_width = head_width
-        self.head_blocks = head_blocks
-        self.temperature = temperature
+    _: KW_ONLY
+    width: int = 256
+    num_blocks: int = 1
+    head_width: int = 32
+    head_blocks: int = 1
+    temperature: float = 1.0
 
     def build(self, spec: Spec) -> None:
         super().build(spec)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ibc.component import Component
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.nn.action_bounds import ActionBounds
 from ibc.nn.densities import BoundDensity
+from ibc.nn.module import Module
 from ibc.spec import Obs
 
 #: Any function from actions (B, N, A) in environment units to energies (B, N).
@@ -152,7 +152,7 @@ def as_bound(energy: EnergyFn) -> BoundEnergy:
     return FunctionEnergy(energy)
 
 
-class Energy(Component, nn.Module, ABC):
+class Energy(Module, ABC):
     """An energy of observation and action, learned, composed or hand-written."""
 
     def limits(self) -> Box | None:

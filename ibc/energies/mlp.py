@@ -44,7 +44,7 @@ class MLPEnergy(NetworkEnergy):
         spectral_norm: bool = False,
         density: ConditionalDensity | None = None,
     ) -> None:
-        super().__init__(encoder)
+        super().__init__(ObsEncoder() if encoder is None else encoder)
         self.width = width
         self.num_blocks = num_blocks
         self.head_kind = head

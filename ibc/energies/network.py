@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,22 +12,21 @@ from ibc.energies.base import BoundEnergy, Energy
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
 from ibc.spec import Obs, Spec
 
 
+@dataclass(eq=False, repr=False)
 class NetworkEnergy(Energy):
     """An energy that is fitted to data and trained.
 
     Attributes:
-        encoder: of observations.
+        encoder: of observations; :class:`ibc.nn.ObsEncoder` by default.
         bounds: the unit cube of actions.
     """
 
-    bounds: ActionBounds
-
-    def __init__(self, encoder: ObsEncoder | None = None) -> None:
-        super().__init__()
-        self.encoder = ObsEncoder() if encoder is None else encoder
+    encoder: ObsEncoder = field(default_factory=ObsEncoder)
+    bounds: ActionBounds = field(init=False)
 
     def build(self, spec: Spec) -> None:
         """Make the networks for a task; called once, by the policy that is given the energy.
@@ -49,3 +49,37 @@ class NetworkEnergy(Energy):
     @abstractmethod
     def bind(self, obs: Obs) -> BoundEnergy:
         """See :class:`Energy`."""
+
+
+@dataclass(eq=False, repr=False)
+class ChunkEnergy(NetworkEnergy):
+    """An energy made of a network over action chunks.
+
+    Args:
+        encoder: as for :class:`NetworkEnergy`.
+        network: F, over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` by default.
+        context_size: of what F is conditioned on.
+    """
+
+    network: SequenceNetwork = field(default_factory=FiLMMLP)
+    _: KW_ONLY
+    context_size: int = 256
+
+    def build(self, spec: Spec) -> None:
+        super().build(spec)
+        self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
+        self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
+
+
+def noise_levels(min_std: float, max_std: float, count: int) -> tuple[float, ...]:
+    """Return noise levels in equal ratios, the largest first.
+
+    Raises:
+        ValueError: levels that do not increase, or fewer than two.
+    """
+    if not 0 < min_std < max_std or count < 2:
+        raise ValueError(
+            f"needs 0 < min_std < max_std and two levels, got {min_std}, {max_std}, {count}"
+        )
+    ratio = (min_std / max_std) ** (1 / (count - 1))
+    return tuple(max_std * ratio**i for i in range(count))

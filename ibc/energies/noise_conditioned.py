@@ -11,7 +11,7 @@ from torch import Tensor
 from ibc.device import reduced_precision
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.mlp import BoundMLPEnergy
-from ibc.energies.network import NetworkEnergy
+from ibc.energies.network import NetworkEnergy, noise_levels
 from ibc.nn import EnergyHead, ObsEncoder
 from ibc.spec import Obs, Spec
 
@@ -46,18 +46,13 @@ class NoiseConditionedEnergy(NetworkEnergy):
         max_std: float = 1.0,
         num_levels: int = 10,
     ) -> None:
-        super().__init__(encoder)
-        if not 0 < min_std < max_std or num_levels < 2:
-            raise ValueError(
-                f"needs 0 < min_std < max_std and two levels, got {min_std}, {max_std}, {num_levels}"
-            )
+        super().__init__(ObsEncoder() if encoder is None else encoder)
         self.width = width
         self.num_blocks = num_blocks
         self.head_kind = head
         self.num_outputs = num_outputs
         self.min_std, self.max_std, self.num_levels = min_std, max_std, num_levels
-        ratio = (min_std / max_std) ** (1 / (num_levels - 1))
-        self.sigmas = tuple(max_std * ratio**i for i in range(num_levels))
+        self.sigmas = noise_levels(min_std, max_std, num_levels)
 
     def build(self, spec: Spec) -> None:
         super().build(spec)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import BoundNetworkEnergy
-from ibc.energies.network import NetworkEnergy
-from ibc.nn import ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork, noise_number, scale_noisy
-from ibc.spec import Obs, Spec
+from ibc.energies.network import ChunkEnergy, noise_levels
+from ibc.nn.sequence import noise_number, scale_noisy
+from ibc.spec import Obs
 
 #: Noise levels of a search that visits those of the energy.
 NUM_LEVELS = 10
 
 
-class PreconditionedEnergy(NetworkEnergy):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PreconditionedEnergy(ChunkEnergy):
     """``U = s^2 |x|^2 / (2 (s^2 + d^2)) - s d <c x, F(c x; o, s)>`` with noise level s and data deviation d.
 
     F is a network that is zero before training, and ``c = 1 / sqrt(s^2 + d^2)``. ``dU/dx`` is learned to be
@@ -27,9 +28,7 @@ class PreconditionedEnergy(NetworkEnergy):
     energy that reconstructs its input does not start there: the Jacobian of its network cancels the gradient first.
 
     Args:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
-        network: F, over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` if None.
-        context_size: of what F is conditioned on.
+        encoder, network, context_size: as for :class:`ChunkEnergy`.
         min_std, max_std: the range of noise levels in the unit cube; the largest one hides the action.
         data_std: d, the standard deviation of actions in the unit cube.
 
@@ -37,29 +36,12 @@ class PreconditionedEnergy(NetworkEnergy):
         ValueError: levels that do not increase.
     """
 
-    def __init__(
-        self,
-        encoder: ObsEncoder | None = None,
-        network: SequenceNetwork | None = None,
-        *,
-        context_size: int = 256,
-        min_std: float = 0.01,
-        max_std: float = 4.0,
-        data_std: float = 0.5,
-    ) -> None:
-        super().__init__(encoder)
-        if not 0 < min_std < max_std:
-            raise ValueError(f"needs 0 < min_std < max_std, got {min_std} and {max_std}")
-        self.network = FiLMMLP() if network is None else network
-        self.context_size = context_size
-        self.data_std = data_std
-        ratio = (min_std / max_std) ** (1 / (NUM_LEVELS - 1))
-        self.sigmas = tuple(max_std * ratio**i for i in range(NUM_LEVELS))
+    min_std: float = 0.01
+    max_std: float = 4.0
+    data_std: float = 0.5
 
-    def build(self, spec: Spec) -> None:
-        super().build(spec)
-        self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
-        self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
+    def __post_init__(self) -> None:
+        self.sigmas = noise_levels(self.min_std, self.max_std, NUM_LEVELS)
 
     def bind(self, obs: Obs) -> BoundPreconditioned:
         """The observation is encoded here, and never again."""

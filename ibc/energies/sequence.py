@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies.base import BoundNetworkEnergy
-from ibc.energies.network import NetworkEnergy
-from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
-from ibc.spec import Obs, Spec
+from ibc.energies.network import ChunkEnergy
+from ibc.nn import ActionBounds
+from ibc.spec import Obs
 
 
-class SequenceEnergy(NetworkEnergy):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SequenceEnergy(ChunkEnergy):
     """``E = k |x|^2 / 2 - <x, F(x; o)>``: a quadratic bowl and a network that is zero before training.
 
     The noise-free relative of :class:`PreconditionedEnergy`: its gradient starts as the linear function ``k x``, which
     the network reshapes (the scalar energy of equilibrium matching, Wang and Du 2025).
 
     Args:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
-        network: F, over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` if None.
-        context_size: of what F is conditioned on.
+        encoder, network, context_size: as for :class:`ChunkEnergy`.
         curvature: k; 1.4 is about the best linear gradient of :class:`ibc.losses.EquilibriumMatching`.
     """
 
-    def __init__(
-        self,
-        encoder: ObsEncoder | None = None,
-        network: SequenceNetwork | None = None,
-        *,
-        context_size: int = 256,
-        curvature: float = 1.4,
-    ) -> None:
-        super().__init__(encoder)
-        self.network = FiLMMLP() if network is None else network
-        self.context_size = context_size
-        self.curvature = curvature
-
-    def build(self, spec: Spec) -> None:
-        super().build(spec)
-        self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
-        self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
+    curvature: float = 1.4
 
     def bind(self, obs: Obs) -> BoundSequenceEnergy:
         """The observation is encoded here, and never again."""

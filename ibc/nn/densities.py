@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ibc.component import Component
 from ibc.nn.action_bounds import ActionBounds
 from ibc.nn.mlp import ResidualMLP
+from ibc.nn.module import Module
 from ibc.random import RandomSource
 
 #: Standard deviations stay within these limits (unit cube). The lower one bounds the likelihood of data that repeat an
@@ -22,7 +22,7 @@ MIN_STD, MAX_STD = 1e-3, 10.0
 WIDER = 1.5
 
 
-class ConditionalDensity(Component, nn.Module, ABC):
+class ConditionalDensity(Module, ABC):
     """A density of unit-cube actions given an observation's features."""
 
     @abstractmethod
@@ -115,14 +115,13 @@ class GaussianDensity(ConditionalDensity):
         return self.mean + self.std * rng.normal(len(features), count, len(self.mean))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MixtureDensity(ConditionalDensity):
     """A mixture of diagonal Gaussians (Bishop 1994), whose parameters are a network's outputs."""
 
-    def __init__(self, *, num_components: int = 8, width: int = 128, num_blocks: int = 1) -> None:
-        super().__init__()
-        self.num_components = num_components
-        self.width = width
-        self.num_blocks = num_blocks
+    num_components: int = 8
+    width: int = 128
+    num_blocks: int = 1
 
     def build(self, feature_size: int, action_size: int) -> None:
         self.network = ResidualMLP(

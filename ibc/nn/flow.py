@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ MIN_SHARE = 0.02
 MIN_SLOPE = 1e-2
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class FlowDensity(ConditionalDensity):
     """Coupling layers of rational-quadratic splines over a uniform base (Durkan et al. 2019, section 3).
 
@@ -33,14 +35,10 @@ class FlowDensity(ConditionalDensity):
         width, num_blocks: of the network in each layer.
     """
 
-    def __init__(
-        self, *, num_layers: int = 4, num_bins: int = 8, width: int = 64, num_blocks: int = 1
-    ) -> None:
-        super().__init__()
-        self.num_layers = num_layers
-        self.num_bins = num_bins
-        self.width = width
-        self.num_blocks = num_blocks
+    num_layers: int = 4
+    num_bins: int = 8
+    width: int = 64
+    num_blocks: int = 1
 
     def build(self, feature_size: int, action_size: int) -> None:
         self.size = action_size

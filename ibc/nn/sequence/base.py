@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.component import Component
+from ibc.nn.module import Module
 
 
-class SequenceNetwork(Component, nn.Module, ABC):
+class SequenceNetwork(Module, ABC):
     """A network from action chunks and a context to as many numbers, zero before training.
 
     It is differentiated twice when an energy made of it is trained, so its activations are smooth. What depends on the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class FiLMMLP(SequenceNetwork):
     """A pre-activation residual MLP that sees a chunk as one vector; each block is conditioned on the context.
 
@@ -18,10 +20,8 @@ class FiLMMLP(SequenceNetwork):
         width, num_blocks: of the MLP; a block has two dense layers.
     """
 
-    def __init__(self, *, width: int = 256, num_blocks: int = 3) -> None:
-        super().__init__()
-        self.width = width
-        self.num_blocks = num_blocks
+    width: int = 256
+    num_blocks: int = 3
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
         width, size = self.width, action_dim * action_horizon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,7 @@ from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
 _KERNEL = 5
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TemporalUNet(SequenceNetwork):
     """Convolutions over time with skip connections, as in Janner et al. 2022 and Chi et al. 2023.
 
@@ -22,9 +24,7 @@ class TemporalUNet(SequenceNetwork):
         widths: channels at each resolution; the number of steps is halved from one to the next.
     """
 
-    def __init__(self, *, widths: Sequence[int] = (64, 128)) -> None:
-        super().__init__()
-        self.widths = tuple(widths)
+    widths: Sequence[int] = (64, 128)
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
         self.action_dim = action_dim

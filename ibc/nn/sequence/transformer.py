@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from ibc.errors import UserError
 from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ChunkTransformer(SequenceNetwork):
     """Self-attention among the actions of a chunk, every layer conditioned on the context (Peebles and Xie 2023).
 
@@ -24,13 +26,15 @@ class ChunkTransformer(SequenceNetwork):
         UserError: the width is not a multiple of the number of heads.
     """
 
-    def __init__(self, *, width: int = 128, num_layers: int = 3, num_heads: int = 4) -> None:
-        super().__init__()
-        if width % num_heads:
-            raise UserError(f"width={width}; it must be a multiple of num_heads={num_heads}")
-        self.width = width
-        self.num_layers = num_layers
-        self.num_heads = num_heads
+    width: int = 128
+    num_layers: int = 3
+    num_heads: int = 4
+
+    def __post_init__(self) -> None:
+        if self.width % self.num_heads:
+            raise UserError(
+                f"width={self.width}; it must be a multiple of num_heads={self.num_heads}"
+            )
 
     def build(self, action_dim: int, action_horizon: int, context_size: int) -> None:
         width = self.width

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ibc.component import Component
+from ibc.nn.module import Module
 from ibc.nn.vision.spatial_softmax import SpatialSoftmax
 
 
@@ -23,7 +24,7 @@ def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC 
     return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-class ImageEncoder(Component, nn.Module, ABC):
+class ImageEncoder(Module, ABC):
     """Base of the image encoders: maps standardized images (B, C, H, W) to (B, ``feature_size``)."""
 
     feature_size: int
@@ -33,15 +34,14 @@ class ImageEncoder(Component, nn.Module, ABC):
         """Make the networks, and set ``feature_size``; ``channels`` is C, of all frames of a window together."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConvMaxPool(ImageEncoder):
     """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
 
     The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
     """
 
-    def __init__(self, *, widths: Sequence[int] = (32, 64, 128, 256)) -> None:
-        super().__init__()
-        self.widths = tuple(widths)
+    widths: Sequence[int] = (32, 64, 128, 256)
 
     def build(self, channels: int) -> None:
         sizes = (channels, *self.widths)
@@ -59,6 +59,7 @@ class ConvMaxPool(ImageEncoder):
         return image.mean((-2, -1))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConvSpatialSoftmax(ImageEncoder):
     """A wide stride, residual convolutions, then where each channel peaks, and what is there.
 
@@ -75,17 +76,9 @@ class ConvSpatialSoftmax(ImageEncoder):
         num_values: numbers read at each peak.
     """
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        num_blocks: int = 1,
-        num_values: int = 8,
-    ) -> None:
-        super().__init__()
-        self.width = width
-        self.num_blocks = num_blocks
-        self.num_values = num_values
+    width: int = 32
+    num_blocks: int = 1
+    num_values: int = 8
 
     def build(self, channels: int) -> None:
         width = self.width
@@ -114,6 +107,7 @@ class ConvSpatialSoftmax(ImageEncoder):
         return torch.cat([self.where.coordinates(weight), read.flatten(1)], 1)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class EquivariantSpatialSoftmax(ImageEncoder):
     """Where each channel of some plain convolutions peaks; whatever is moved in the picture moves its peaks as much.
 
@@ -126,10 +120,8 @@ class EquivariantSpatialSoftmax(ImageEncoder):
         num_layers: convolutions with filters of 5 x 5.
     """
 
-    def __init__(self, *, width: int = 16, num_layers: int = 3) -> None:
-        super().__init__()
-        self.width = width
-        self.num_layers = num_layers
+    width: int = 16
+    num_layers: int = 3
 
     def build(self, channels: int) -> None:
         sizes = (channels, *[self.width] * self.num_layers)
