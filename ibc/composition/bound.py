@@ -6,6 +6,8 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import torch
 from jaxtyping import Bool, Float
@@ -150,29 +152,19 @@ class BoundAllOf(BoundComposition):
                 self._merged.append(term)
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        parts = [_times(term.weight, term.energy(action)) for term in self._merged]
-        return sum(parts[1:], start=parts[0])
+        return reduce(add, [_times(term.weight, term.energy(action)) for term in self._merged])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
         """Compute the weighted sum of the terms' gradients."""
-        parts = [_times(term.weight, term.gradient(action)) for term in self._merged]
-        return sum(parts[1:], start=parts[0])
+        return reduce(add, [_times(term.weight, term.gradient(action)) for term in self._merged])
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         """Test whether every term is feasible."""
-        allowed = super().feasible(action)
-        for term in self._merged:
-            if term.fn.is_constrained:
-                allowed = allowed & term.fn.feasible(action)
-        return allowed
+        return torch.stack([term.fn.feasible(action) for term in self._merged]).all(0)
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         """Compute the weighted sum of the terms' violations."""
-        total = super().violation(action)
-        for term in self._merged:
-            if term.fn.is_constrained:
-                total = total + term.scale * term.fn.violation(action)
-        return total
+        return reduce(add, [term.scale * term.fn.violation(action) for term in self._merged])
 
 
 class BoundAnyOf(BoundComposition):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import nn
@@ -57,7 +58,7 @@ class _Composition(Energy):
         self.energies = nn.ModuleList(energies)
         self.weights = _positive(weights, self.names, what, "weight")
         self.temperatures = _positive(temperatures, self.names, what, "temperature")
-        sizes = {n: len(b.low) for n, e in self._named() if (b := e.limits()) is not None}
+        sizes = {name: len(box.low) for name, box in self._boxes()}
         if len(set(sizes.values())) > 1:
             raise UserError(f"{what}: terms have actions of different sizes: {sizes}")
         self._check()
@@ -69,6 +70,10 @@ class _Composition(Energy):
         return [
             (n, e) for n, e in zip(self.names, self.energies, strict=True) if isinstance(e, Energy)
         ]
+
+    def _boxes(self) -> list[tuple[str, Box]]:
+        """Return the boxes of the terms that have one."""
+        return [(n, box) for n, energy in self._named() if (box := energy.limits()) is not None]
 
     def _bind(self, obs: Obs) -> list[BoundTerm]:
         terms = []
@@ -111,10 +116,7 @@ class AllOf(_Composition):
         """
         box: Box | None = None
         before: list[str] = []
-        for name, energy in self._named():
-            own = energy.limits()
-            if own is None:
-                continue
+        for name, own in self._boxes():
             box = own if box is None else box.intersection(own)
             if box.is_empty:
                 raise UserError(
@@ -153,12 +155,8 @@ class AnyOf(_Composition):
 
     def limits(self) -> Box | None:
         """Return the smallest box around the terms' boxes."""
-        box: Box | None = None
-        for _, energy in self._named():
-            own = energy.limits()
-            if own is not None:
-                box = own if box is None else box.hull(own)
-        return box
+        boxes = [box for _, box in self._boxes()]
+        return reduce(Box.hull, boxes) if boxes else None
 
     def bind(self, obs: Obs) -> BoundAnyOf:
         """See :class:`Energy`; the terms are calibrated here."""

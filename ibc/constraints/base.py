@@ -6,6 +6,8 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 
 import torch
 from jaxtyping import Bool, Float
@@ -123,7 +125,7 @@ class ConstraintGroup(BoundEnergy):
         self._prediction: tuple[tuple[int, torch.dtype], Prediction] | None = None
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
-        return _sum([energy for _, energy in self._evaluate(action)])
+        return reduce(add, [energy for _, energy in self._evaluate(action)])
 
     def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
         """See :class:`BoundEnergy`; gradients by the points are summed and go back to actions at once."""
@@ -134,7 +136,7 @@ class ConstraintGroup(BoundEnergy):
             with _named(constraint):
                 gradient = constraint.point_gradient(points, self._obs)
             parts.append(gradient if weight == 1 else weight * gradient)
-        return prediction.vjp(_sum(parts))
+        return prediction.vjp(reduce(add, parts))
 
     def feasible(self, action: Float[Tensor, "B N A"], /) -> Bool[Tensor, "B N"]:
         largest = [excess.amax(-1) for excess, _ in self._evaluate(action)]
@@ -142,7 +144,8 @@ class ConstraintGroup(BoundEnergy):
 
     def violation(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         evaluated = self._evaluate(action)
-        return _sum([torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated])
+        parts = [torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated]
+        return reduce(add, parts)
 
     def merged(self, weight: float, other: BoundEnergy, other_weight: float) -> BoundEnergy | None:
         """See :class:`BoundEnergy`; constraints on the same points are merged."""
@@ -154,7 +157,7 @@ class ConstraintGroup(BoundEnergy):
 
     def _has_points_of(self, other: ConstraintGroup) -> bool:
         mine, theirs = self.constraints[0][0].model, other.constraints[0][0].model
-        return self._obs is other._obs and self._size == other._size and mine.is_same(theirs)
+        return self._obs is other._obs and self._size == other._size and mine == theirs
 
     def _evaluate(
         self, action: Float[Tensor, "B N A"]
@@ -237,10 +240,6 @@ def _named(constraint: Constraint) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"term {constraint.name}: {error}") from error
-
-
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    return sum(parts[1:], start=parts[0])
 
 
 def norm(vector: Float[Tensor, "*B D"]) -> Float[Tensor, "*B"]:

@@ -47,9 +47,7 @@ class _Distance(Constraint):
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         return self.sign * (norm(self._offset(points, obs)) - self.radius)
 
-    def point_gradient(
-        self, points: Float[Tensor, "B N K D"], obs: Obs
-    ) -> Float[Tensor, "B N K D"]:
+    def point_gradient(self, points: Tensor, obs: Obs) -> Tensor:
         """Compute ``2 strength (1 - radius / |p - center|) (p - center)`` where the constraint is violated."""
         offset = self._offset(points, obs)
         factor = 2 * self.strength * (1 - self.radius / norm(offset))
@@ -104,51 +102,12 @@ class NearGoal(_Distance):
 
 
 class _BoxConstraint(Constraint):
-    """A constraint that refers to the box from ``low`` to ``high`` (D,)."""
+    """A constraint that refers to the box from ``low`` to ``high`` (D,), ``margin`` inside or outside of it."""
 
     low: Tensor
     high: Tensor
-
-    def __init__(
-        self,
-        low: Sequence[float],
-        high: Sequence[float],
-        *,
-        model: ForwardModel | None = None,
-        strength: float = STRENGTH,
-    ) -> None:
-        super().__init__(model, strength)
-        self.register_buffer("low", self.numbers("low", low))
-        self.register_buffer("high", self.numbers("high", high))
-        if self.low.shape != self.high.shape or (self.low > self.high).any():
-            raise UserError(
-                f"{self.name}: low={self.low.tolist()}, high={self.high.tolist()}; low must not exceed high"
-            )
-
-    def size(self, obs: Obs) -> int | None:
-        return len(self.low)
-
-    def beyond(self, points: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K F"]:
-        """Compute how far each point is beyond each of the ``F = 2 D`` faces; negative inside."""
-        return torch.cat([self.low.to(points) - points, points - self.high.to(points)], -1)
-
-
-class StayWithin(_BoxConstraint):
-    """Stay in the box from ``low`` to ``high`` (D,): an excess for each face, ``low - p`` and ``p - high``."""
-
-    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N J"]:
-        return self.beyond(points).flatten(-2)
-
-    def point_gradient(
-        self, points: Float[Tensor, "B N K D"], obs: Obs
-    ) -> Float[Tensor, "B N K D"]:
-        """Compute ``2 strength`` times the vector from the nearest point of the box."""
-        nearest = torch.clamp(points, self.low.to(points), self.high.to(points))
-        return (points - nearest) * (2 * self.strength)
-
-
-class JointLimits(StayWithin):
-    """Keep joints ``margin`` inside their limits, all in rad (or m for sliding joints)."""
+    #: 1 if points must be in the box, -1 if they must be out of it.
+    sign: float
 
     def __init__(
         self,
@@ -159,14 +118,52 @@ class JointLimits(StayWithin):
         model: ForwardModel | None = None,
         strength: float = STRENGTH,
     ) -> None:
-        margin = self.number("margin", margin)
-        super().__init__(
-            [x + margin for x in low], [x - margin for x in high], model=model, strength=strength
-        )
+        super().__init__(model, strength)
+        self.margin = self.number("margin", margin)
+        self.register_buffer("low", self.numbers("low", low))
+        self.register_buffer("high", self.numbers("high", high))
+        shift = self.sign * self.margin
+        if self.low.shape != self.high.shape or (self.low + shift > self.high - shift).any():
+            raise UserError(
+                f"{self.name}: low={self.low.tolist()}, high={self.high.tolist()}, margin={margin}; "
+                "low must not exceed high"
+            )
+
+    def size(self, obs: Obs) -> int | None:
+        return len(self.low)
+
+    def corners(self, like: Tensor) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
+        """Return low and high with the margin."""
+        shift = self.sign * self.margin
+        return self.low.to(like) + shift, self.high.to(like) - shift
+
+    def beyond(self, points: Float[Tensor, "B N K D"]) -> Float[Tensor, "B N K F"]:
+        """Compute how far each point is beyond each of the ``F = 2 D`` faces; negative inside."""
+        low, high = self.corners(points)
+        return torch.cat([low - points, points - high], -1)
+
+
+class StayWithin(_BoxConstraint):
+    """Stay in the box from ``low`` to ``high`` (D,): an excess for each face, ``low - p`` and ``p - high``."""
+
+    sign = 1.0
+
+    def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N J"]:
+        return self.beyond(points).flatten(-2)
+
+    def point_gradient(self, points: Tensor, obs: Obs) -> Tensor:
+        """Compute ``2 strength`` times the vector from the nearest point of the box."""
+        return (points - torch.clamp(points, *self.corners(points))) * (2 * self.strength)
+
+
+class JointLimits(StayWithin):
+    """Keep joints ``margin`` inside their limits, all in rad (or m for sliding joints)."""
 
 
 class KeepOutBox(_BoxConstraint):
     """Stay out of the box from ``low`` to ``high`` (D,): the excess is the distance to the nearest face."""
+
+    sign = -1.0
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         return -self.beyond(points).amax(-1)

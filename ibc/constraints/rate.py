@@ -28,9 +28,7 @@ class _DifferenceLimit(Constraint):
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         return norm(self._difference(points, obs)[0]) - self.limit
 
-    def point_gradient(
-        self, points: Float[Tensor, "B N K D"], obs: Obs
-    ) -> Float[Tensor, "B N K D"]:
+    def point_gradient(self, points: Tensor, obs: Obs) -> Tensor:
         """Compute ``2 strength (1 - limit / |d|) d`` above the limit, times the transpose of the difference."""
         difference, order = self._difference(points, obs)
         factor = 2 * self.strength / self.model.dt**order

@@ -88,9 +88,7 @@ class BoundAutoregressive(BoundNetworkEnergy):
         out: Tensor = self.heads.slice(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
         return out.square().sum(-1).view(*unit.shape[:2])
 
-    def conditionals(
-        self, prefix: Float[Tensor, "B M A"], values: Float[Tensor, "B M K A"], /
-    ) -> Float[Tensor, "B M K A"]:
+    def conditionals(self, prefix: Tensor, values: Tensor, /) -> Tensor:
         size = prefix.shape[-1]
         order = torch.arange(size, device=prefix.device)
         before = self.weight * (order < order.unsqueeze(1)).unsqueeze(-1)

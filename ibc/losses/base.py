@@ -71,14 +71,15 @@ def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
     return owner
 
 
-def unit_space(loss: Loss, policy: Any, batch: Batch) -> UnitSpace:
-    """Bind the policy's energy to the observations of a batch.
+def bind(loss: Loss, policy: Any, batch: Batch) -> tuple[UnitSpace, Float[Tensor, "B 1 A"]]:
+    """Return the policy's energy, bound to the observations of a batch, and the demonstrated actions in the unit cube.
 
     Raises:
         UserError: the policy has no energy.
     """
     policy = required(loss, policy, "energy", "an energy")
-    return UnitSpace(policy.energy.bind(batch.obs), policy.bounds)
+    space = UnitSpace(policy.energy.bind(batch.obs), policy.bounds)
+    return space, space.bounds.to_unit(batch.action).unsqueeze(1)
 
 
 def mismatch(loss: Loss, policy: object, need: str) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ibc.losses.base import Loss, LossAndMetrics, required, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind, required
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -27,15 +27,14 @@ class EDMScoreMatching(Loss):
     """
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
+        space, action = bind(self, policy, batch)
         need = "noise levels and a data_std (policy=implicit_preconditioned)"
         data_std = required(self, policy.energy, "data_std", need).data_std
-        return weighted_loss(
-            lambda y, std: space.at(std).gradient(y, create_graph=True),
-            space.bounds.to_unit(batch.action),
-            data_std,
-            rng,
-        )
+
+        def displacement(noisy: Tensor, std: Tensor) -> Tensor:
+            return space.at(std).gradient(noisy, create_graph=True)
+
+        return weighted_loss(displacement, action, data_std, rng)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -45,12 +44,8 @@ class EDMDenoising(Loss):
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         policy = required(self, policy, "bind_denoiser", "a denoiser (policy=edm)")
         denoise = policy.bind_denoiser(batch.obs)
-        return weighted_loss(
-            lambda y, std: y - denoise(y, std),
-            policy.bounds.to_unit(batch.action),
-            policy.data_std,
-            rng,
-        )
+        action = policy.bounds.to_unit(batch.action).unsqueeze(1)
+        return weighted_loss(lambda y, std: y - denoise(y, std), action, policy.data_std, rng)
 
 
 def weighted_loss(
@@ -63,13 +58,13 @@ def weighted_loss(
 
     Args:
         displacement: of noisy actions (B, 1, A) at noise levels (B, 1).
-        action: demonstrated (B, A), in the unit cube.
+        action: demonstrated (B, 1, A), in the unit cube.
         data_std: d.
         rng: of noise levels and noise.
     """
     std = torch.exp(LOG_MEAN + LOG_STD * rng.normal(len(action), 1))
-    shift = std.unsqueeze(1) * rng.normal(len(action), 1, action.shape[1])
-    error = displacement(action.unsqueeze(1) + shift, std) - shift
+    shift = std.unsqueeze(1) * rng.normal(*action.shape)
+    error = displacement(action + shift, std) - shift
     weight = (std**-2 + data_std**-2).unsqueeze(1)
     loss = (weight * error.square()).mean()
     return loss, {"denoising": loss.detach()}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ibc.errors import UserError
-from ibc.losses.base import Loss, LossAndMetrics, required, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind, required
 from ibc.random import RandomSource
 from ibc.samplers import Sampler
 from ibc.spec import Batch
@@ -49,8 +49,7 @@ class EquilibriumMatching(Loss):
             raise UserError(f"flat_until={self.flat_until}; it must be at least 0 and below 1")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
-        action = space.bounds.to_unit(batch.action).unsqueeze(1)
+        space, action = bind(self, policy, batch)
         noise, time = space.uniform(len(action), 1, rng), rng.uniform(len(action), 1)
         gradient = space.gradient(interpolate(noise, action, time), create_graph=True)
         speed = self.slope * ((1 - time) / (1 - self.flat_until)).clamp(max=1).unsqueeze(1)
@@ -75,8 +74,7 @@ class EnergyMatching(Loss):
     contrast_weight: float = 0.01
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
-        action = space.bounds.to_unit(batch.action).unsqueeze(1)
+        space, action = bind(self, policy, batch)
         noise, time = space.uniform(len(action), 1, rng), rng.uniform(len(action), 1)
         gradient = space.gradient(interpolate(noise, action, time), create_graph=True)
         flow = (gradient - (noise - action)).square().mean()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.losses.base import Loss, LossAndMetrics, mismatch, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind, mismatch
 from ibc.losses.negatives import NegativesLoss
 from ibc.losses.regularizers import GradientPenalty, Regularizer, penalize
 from ibc.random import RandomSource
@@ -121,11 +121,10 @@ class RankingNCE(Loss):
     likelihood_weight: float = 1.0
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
+        space, positive = bind(self, policy, batch)
         proposal = space.bound.density
         if proposal is None:
             raise mismatch(self, policy.energy, "a proposal density (policy=implicit_ranked)")
-        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
         unit = torch.cat([positive, proposal.sample(self.num, rng)], 1)
         log_proposal = proposal.log_prob(unit)
         energy = space.energy(unit)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ibc.errors import UserError
-from ibc.losses.base import Loss, LossAndMetrics, required, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind, required
 from ibc.losses.info_nce import ranking_nce
 from ibc.random import RandomSource
 from ibc.spec import Batch
@@ -35,11 +35,10 @@ class InterpolatingRankingNCE(Loss):
             raise UserError(f"num={self.num}; it must be at least 1")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
+        space, action = bind(self, policy, batch)
         need = "noise levels and a data_std (policy=implicit_preconditioned)"
         data_std = required(self, policy.energy, "data_std", need).data_std
         high, low = space.sigmas[0], space.sigmas[-1]
-        action = space.bounds.to_unit(batch.action).unsqueeze(1)
         std = low * (high / low) ** rng.uniform(len(action), 1)
         wide = (std.square() + data_std**2).sqrt().unsqueeze(1)
         positive = action + std.unsqueeze(1) * rng.normal(*action.shape)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
-from ibc.losses.base import Loss, Stateful, check_stds, unit_space
+from ibc.losses.base import Loss, Stateful, bind, check_stds
 from ibc.random import RandomSource
 from ibc.samplers import Sampler
 from ibc.spec import Batch
@@ -177,6 +177,5 @@ class NegativesLoss(Loss):
         self, policy: Any, batch: Batch, rng: RandomSource
     ) -> tuple[UnitSpace, Float[Tensor, "B 1 A"], list[Float[Tensor, "B N A"]]]:
         """Return the bound energy, the demonstrated action and each kind of negatives, in the unit cube."""
-        space = unit_space(self, policy, batch)
-        positive = space.bounds.to_unit(batch.action).unsqueeze(1)
+        space, positive = bind(self, policy, batch)
         return space, positive, [draw(space, positive, rng) for draw in self.negatives]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ibc.losses.base import Loss, LossAndMetrics, check_stds, mismatch, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind, check_stds, mismatch
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -36,8 +36,7 @@ class DenoisingScoreMatching(Loss):
         check_stds(self.min_std, self.max_std)
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
-        right = space.bounds.to_unit(batch.action).unsqueeze(1)
+        space, right = bind(self, policy, batch)
         count, _, size = right.shape
         std = self.min_std + (self.max_std - self.min_std) * rng.uniform(count, self.num, 1) ** 2
         shift = std * rng.normal(count, self.num, size)
@@ -60,12 +59,11 @@ class NoiseConditionedScoreMatching(Loss):
     floor: float = 0.01
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
+        space, right = bind(self, policy, batch)
         if not space.sigmas:
             raise mismatch(
                 self, policy.energy, "levels of noise (policy=implicit_noise_conditioned)"
             )
-        right = space.bounds.to_unit(batch.action).unsqueeze(1)
         high, low = space.sigmas[0], space.sigmas[-1]
         std = low * (high / low) ** rng.uniform(len(right), 1)
         shift = std.unsqueeze(1) * rng.normal(*right.shape)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ibc.errors import UserError
-from ibc.losses.base import Loss, LossAndMetrics, unit_space
+from ibc.losses.base import Loss, LossAndMetrics, bind
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -49,8 +49,7 @@ class Unrolled(Loss):
             raise UserError(f"max_steps={self.max_steps} is less than num_steps={self.num_steps}")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
-        space = unit_space(self, policy, batch)
-        right = space.bounds.to_unit(batch.action).unsqueeze(1)
+        space, right = bind(self, policy, batch)
         unit = space.uniform(len(right), self.num, rng)
         loss = unit.new_zeros(())
         num_steps = self.num_steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -13,13 +13,13 @@ from ibc.errors import UserError
 from ibc.nn.encoders import ObsEncoder
 from ibc.nn.mlp import initialize
 from ibc.nn.normalizer import Normalizer
-from ibc.nn.vision.conv import ImageEncoder
 from ibc.spec import Obs, Spec
 
 #: An observation ``NAME`` (N, D) beside ``NAME_mask`` (N,) is a set of up to N things, present where the mask is 1.
 MASK = "_mask"
 
 
+@dataclass(eq=False, repr=False)
 class DeepSetsEncoder(ObsEncoder):
     """Deep sets (Zaheer et al. 2017): one network for each thing, then mean and maximum over those that exist.
 
@@ -32,31 +32,21 @@ class DeepSetsEncoder(ObsEncoder):
     Args:
         set_width: of the two layers of the network of a thing; each set gives ``2 * set_width + 1`` features, the last
             of them the share of places that are taken.
-        image_encoder, sqrt_std, noise_std, random_shift_pixels: as for :class:`ObsEncoder`.
+        image_encoder, sqrt_std, noise_std, random_shift_pixels, angles: as for :class:`ObsEncoder`.
 
     Raises:
         UserError: no width.
     """
 
-    def __init__(
-        self,
-        image_encoder: ImageEncoder | None = None,
-        *,
-        set_width: int = 128,
-        sqrt_std: bool = False,
-        noise_std: float = 0.0,
-        random_shift_pixels: int = 0,
-    ) -> None:
-        if set_width < 1:
-            raise UserError(f"set_width={set_width}; it must be at least 1")
-        super().__init__(
-            image_encoder,
-            sqrt_std=sqrt_std,
-            noise_std=noise_std,
-            random_shift_pixels=random_shift_pixels,
-            num_gates=0,
-        )
-        self.set_width = set_width
+    _: KW_ONLY
+    set_width: int = 128
+    num_gates: int = field(init=False, default=0)
+    num_distance_features: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        if self.set_width < 1:
+            raise UserError(f"set_width={self.set_width}; it must be at least 1")
+        super().__post_init__()
 
     def build(self, spec: Spec) -> None:
         self.set_names = sorted(

@@ -75,17 +75,13 @@ class UniformDensity(ConditionalDensity):
         self.low.copy_(bounds.unit_low)
         self.high.copy_(bounds.unit_high)
 
-    def log_prob(
-        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
-    ) -> Float[Tensor, "B N"]:
+    def log_prob(self, features: Tensor, unit_action: Tensor) -> Tensor:
         """See :class:`ConditionalDensity`; a dimension of no width does not count."""
         width = self.high - self.low
         volume = torch.where(width > 0, width, torch.ones_like(width)).log().sum()
         return -volume.expand(unit_action.shape[:-1])
 
-    def sample(
-        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def sample(self, features: Tensor, count: int, rng: RandomSource) -> Tensor:
         return self.low + (self.high - self.low) * rng.uniform(len(features), count, len(self.low))
 
 
@@ -103,15 +99,11 @@ class GaussianDensity(ConditionalDensity):
         self.mean.copy_(unit_action.mean(0))
         self.std.copy_(WIDER * unit_action.std(0, correction=0).clamp(min=MIN_STD))
 
-    def log_prob(
-        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
-    ) -> Float[Tensor, "B N"]:
+    def log_prob(self, features: Tensor, unit_action: Tensor) -> Tensor:
         z = (unit_action - self.mean) / self.std
         return (-0.5 * z.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
 
-    def sample(
-        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def sample(self, features: Tensor, count: int, rng: RandomSource) -> Tensor:
         return self.mean + self.std * rng.normal(len(features), count, len(self.mean))
 
 
@@ -131,17 +123,13 @@ class MixtureDensity(ConditionalDensity):
             num_blocks=self.num_blocks,
         )
 
-    def log_prob(
-        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
-    ) -> Float[Tensor, "B N"]:
+    def log_prob(self, features: Tensor, unit_action: Tensor) -> Tensor:
         return mixture_log_prob(
             *split_mixture(self.network(features), self.num_components), unit_action
         )
 
     @torch.no_grad()
-    def sample(
-        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def sample(self, features: Tensor, count: int, rng: RandomSource) -> Tensor:
         log_weight, mean, log_std = split_mixture(self.network(features), self.num_components)
         cdf = log_weight.double().exp().cumsum(-1)
         uniform = rng.uniform(len(cdf), count).double() * cdf[:, -1:]

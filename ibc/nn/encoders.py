@@ -6,16 +6,17 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import KW_ONLY, dataclass, field
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from ibc.component import Component
 from ibc.device import reduced_precision
 from ibc.errors import UserError
 from ibc.nn.mlp import initialize
+from ibc.nn.module import Module
 from ibc.nn.normalizer import BackgroundNormalizer, Normalizer
 from ibc.nn.vision.conv import ConvMaxPool, ImageEncoder, random_shift, stack_frames
 from ibc.spec import Obs, Spec
@@ -26,14 +27,15 @@ VECTOR_SIZE = 16
 NEGLIGIBLE = 1e-4
 
 
-class ObsEncoder(Component, nn.Module):
+@dataclass(eq=False, repr=False)
+class ObsEncoder(Module):
     """All of an observation as one feature vector.
 
     Vector observations are standardized and flattened over time; each image, less the background of the data, goes
     through an image encoder of its own. Names are taken in sorted order. :meth:`build` makes the networks.
 
     Args:
-        image_encoder: encodes the images of one camera; copied for each camera. :class:`ConvMaxPool` if None.
+        image_encoder: encodes the images of one camera; copied for each camera. :class:`ConvMaxPool` by default.
         sqrt_std: divide vectors by the square root of their standard deviation (the official code's choice for D4RL).
         noise_std: standard deviation of Gaussian noise on standardized vectors, in training mode.
         random_shift_pixels: images are moved by up to that many pixels, in training mode, all frames of a window alike.
@@ -49,31 +51,21 @@ class ObsEncoder(Component, nn.Module):
         ValueError: distance features without gates.
     """
 
-    feature_size: int
-    image_encoder: ImageEncoder
+    image_encoder: ImageEncoder = field(default_factory=ConvMaxPool)
+    _: KW_ONLY
+    sqrt_std: bool = False
+    noise_std: float = 0.0
+    random_shift_pixels: int = 0
+    num_gates: int = 128
+    num_distance_features: int = 0
+    angles: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    feature_size: int = field(init=False)
 
-    def __init__(
-        self,
-        image_encoder: ImageEncoder | None = None,
-        *,
-        sqrt_std: bool = False,
-        noise_std: float = 0.0,
-        random_shift_pixels: int = 0,
-        num_gates: int = 128,
-        num_distance_features: int = 0,
-        angles: Mapping[str, Sequence[int]] | None = None,
-    ) -> None:
-        super().__init__()
-        if num_distance_features and not num_gates:
+    def __post_init__(self) -> None:
+        if self.num_distance_features and not self.num_gates:
             raise ValueError("num_distance_features needs num_gates of at least 1, which see them")
         # A template, copied in build: no part of this module, whose weights it does not hold.
-        self.__dict__["image_encoder"] = image_encoder or ConvMaxPool()
-        self.sqrt_std = sqrt_std
-        self.noise_std = noise_std
-        self.random_shift_pixels = random_shift_pixels
-        self.num_gates = num_gates
-        self.num_distance_features = num_distance_features
-        self.angles = {name: list(indices) for name, indices in (angles or {}).items()}
+        self.__dict__["image_encoder"] = self._modules.pop("image_encoder")
 
     def build(self, spec: Spec) -> None:
         """Make the networks for the observations of a task.
@@ -144,7 +136,7 @@ class ObsEncoder(Component, nn.Module):
         """Replace angles by their cosine, and append their sine."""
         if name not in self.angles:
             return vector
-        indices = self.angles[name]
+        indices = list(self.angles[name])
         angle = vector[..., indices]
         vector = vector.clone()
         vector[..., indices] = angle.cos()

@@ -53,9 +53,7 @@ class FlowDensity(ConditionalDensity):
             for _ in range(self.num_layers)
         )
 
-    def log_prob(
-        self, features: Float[Tensor, "B F"], unit_action: Float[Tensor, "B N A"]
-    ) -> Float[Tensor, "B N"]:
+    def log_prob(self, features: Tensor, unit_action: Tensor) -> Tensor:
         """See :class:`ConditionalDensity`; outside the cube, the density at its nearest point."""
         x = unit_action.clamp(-LIMIT, LIMIT)
         total = x.new_full(x.shape[:-1], -self.size * math.log(2 * LIMIT))
@@ -67,9 +65,7 @@ class FlowDensity(ConditionalDensity):
         return total
 
     @torch.no_grad()
-    def sample(
-        self, features: Float[Tensor, "B F"], count: int, rng: RandomSource
-    ) -> Float[Tensor, "B N A"]:
+    def sample(self, features: Tensor, count: int, rng: RandomSource) -> Tensor:
         x = LIMIT * (2 * rng.uniform(len(features), count, self.size) - 1)
         for i in range(len(self.layers)):
             bent = self._bent(i, x)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from torch import nn
 
 from ibc.component import Component
+
+T = TypeVar("T", bound="Module")
 
 
 class Module(Component, nn.Module):
@@ -16,7 +18,7 @@ class Module(Component, nn.Module):
     ``build``, when sizes are known.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Record the arguments, and set up the module."""
         self = super().__new__(cls, *args, **kwargs)
         nn.Module.__init__(self)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.nn.encoders import ObsEncoder
-from ibc.nn.vision.conv import ImageEncoder
 from ibc.spec import Obs, Spec
 
 
+@dataclass(eq=False, repr=False)
 class RecurrentEncoder(ObsEncoder):
     """Each time step of a window through one encoder, then a gated recurrent unit from the oldest to the newest.
 
@@ -21,27 +21,13 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        image_encoder, sqrt_std, noise_std, num_gates, num_distance_features: as for :class:`ObsEncoder`, of one step.
+        image_encoder, sqrt_std, noise_std, num_gates, num_distance_features, angles: of :class:`ObsEncoder`, per step.
     """
 
-    def __init__(
-        self,
-        image_encoder: ImageEncoder | None = None,
-        *,
-        hidden_size: int = 128,
-        sqrt_std: bool = False,
-        noise_std: float = 0.0,
-        num_gates: int = 0,
-        num_distance_features: int = 0,
-    ) -> None:
-        super().__init__(
-            image_encoder,
-            sqrt_std=sqrt_std,
-            noise_std=noise_std,
-            num_gates=num_gates,
-            num_distance_features=num_distance_features,
-        )
-        self.hidden_size = hidden_size
+    _: KW_ONLY
+    hidden_size: int = 128
+    num_gates: int = 0
+    random_shift_pixels: int = field(init=False, default=0)
 
     def build(self, spec: Spec) -> None:
         super().build(replace(spec, obs_horizon=1))

@@ -9,9 +9,9 @@ from ibc.samplers.base import score as score
 from ibc.samplers.chain import Chain as Chain
 from ibc.samplers.dfo import DFO as DFO
 from ibc.samplers.gradient_descent import GradientDescent as GradientDescent
+from ibc.samplers.gradient_descent import IBCLangevin as IBCLangevin
 from ibc.samplers.hmc import HMC as HMC
-from ibc.samplers.langevin import IBCLangevin as IBCLangevin
-from ibc.samplers.mala import MALA as MALA
+from ibc.samplers.hmc import MALA as MALA
 from ibc.samplers.modes import Modes as Modes
 from ibc.samplers.modes import find_modes as find_modes
 from ibc.samplers.probability_flow import ProbabilityFlow as ProbabilityFlow

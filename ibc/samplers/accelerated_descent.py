@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -44,9 +43,7 @@ class AcceleratedDescent(Sampler):
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum={self.momentum}; it must be at least 0 and below 1")
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         unit, move = init, torch.zeros_like(init)
         rests = torch.zeros_like(init[..., :1], dtype=torch.bool)
         for _ in range(self.max_steps):

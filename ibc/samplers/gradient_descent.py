@@ -1,9 +1,9 @@
-"""Gradient descent on an energy."""
+"""Gradient descent on an energy, plain and with the noise of the IBC paper."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -66,6 +66,26 @@ class GradientDescent(Sampler):
     def schedule(self) -> list[float]:
         """Return the step sizes, first to last."""
         return polynomial_schedule(self.num_iterations, self.step_init, self.step_final, self.power)
+
+
+@dataclass(eq=False, kw_only=True)
+class IBCLangevin(GradientDescent):
+    """Annealed, noisy gradient descent as in the paper (appendix B.3) and its code.
+
+    One step is ``a <- clip(a - clip(s * (g / 2 + noise_std * xi)))``. The noise is multiplied by the step itself and
+    not by its square root, so this is an optimizer: its temperature falls to zero with the step, and it does not sample
+    from ``exp(-E)``.
+
+    Args:
+        num_candidates, num_iterations, step_init, step_final, power, delta_clip: as in :class:`GradientDescent`.
+        noise_std: standard deviation of the noise before it is multiplied by the step.
+    """
+
+    noise_std: float = 1.0
+    settle: None = field(init=False, default=None)
+
+    def direction(self, gradient: Tensor, rng: RandomSource) -> Tensor:
+        return 0.5 * gradient + self.noise_std * rng.normal(*gradient.shape)
 
 
 def polynomial_schedule(num_steps: int, init: float, final: float, power: float) -> list[float]:

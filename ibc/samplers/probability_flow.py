@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -39,9 +38,7 @@ class ProbabilityFlow(Sampler):
         if self.num_steps < 1:
             raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
 
-    def __call__(
-        self, space: UnitSpace, init: Float[Tensor, "B N A"], rng: RandomSource
-    ) -> Candidates:
+    def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`; the values of ``init`` are not used, since all is noise at the largest level.
 
         Raises:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from ibc_envs.particle.env import control_step
 
+from ibc.component import construct, describe
 from ibc.composition import AllOf
 from ibc.constraints import (
     AccelerationLimit,
@@ -163,6 +164,13 @@ class TestConstraints:
         ]:
             energy = constraint.bind(obs)(torch.tensor(point).expand(BATCH, 1, 2))
             close(energy, torch.full((BATCH, 1), excess**2), atol=1e-6, rtol=1e-4)
+
+    def test_a_margin_is_described_once(self, obs):
+        """A saved constraint comes back as it was: the margin is not applied to limits that have it already."""
+        limits = JointLimits([-1.0] * 2, [1.0] * 2, margin=0.2)
+        action = torch.tensor([0.7, 0.9]).expand(BATCH, 1, 2)
+        again = construct(describe(limits), "constraint")
+        close(again.bind(obs)(action), limits.bind(obs)(action))
 
     def test_speed_and_acceleration_by_hand(self):
         obs = {"pos": torch.zeros(1, 1, 2), "vel": torch.tensor([[[1.0, 0.0]]])}

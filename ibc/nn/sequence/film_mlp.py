@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
@@ -34,9 +33,7 @@ class FiLMMLP(SequenceNetwork):
         self.film_out = FiLM(width, context_size)
         self.dense_out = zero_linear(width, size)
 
-    def forward(
-        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
-    ) -> Float[Tensor, "B N A"]:
+    def forward(self, chunk: Tensor, modulations: Sequence[Tensor]) -> Tensor:
         *inner, last = modulations
         h = self.dense_in(chunk)
         for film, block, modulation in zip(self.films, self.blocks, inner, strict=True):

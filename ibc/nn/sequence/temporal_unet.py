@@ -37,9 +37,7 @@ class TemporalUNet(SequenceNetwork):
         )
         self.dense_out = zero_linear(self.widths[0], action_dim)
 
-    def forward(
-        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
-    ) -> Float[Tensor, "B N A"]:
+    def forward(self, chunk: Tensor, modulations: Sequence[Tensor]) -> Tensor:
         batch, count, size = chunk.shape
         each = iter([modulation.repeat_interleave(count, 0) for modulation in modulations])
         h = chunk.reshape(batch * count, -1, self.action_dim)

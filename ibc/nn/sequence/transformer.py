@@ -47,9 +47,7 @@ class ChunkTransformer(SequenceNetwork):
         self.film_out = FiLM(width, context_size)
         self.dense_out = zero_linear(width, action_dim)
 
-    def forward(
-        self, chunk: Float[Tensor, "B N A"], modulations: Sequence[Tensor]
-    ) -> Float[Tensor, "B N A"]:
+    def forward(self, chunk: Tensor, modulations: Sequence[Tensor]) -> Tensor:
         h = self.dense_in(chunk.reshape(*chunk.shape[:2], -1, self.action_dim)) + self.positions
         each = iter(modulations)
         for layer in self.layers:
