@@ -149,15 +149,14 @@ class ConstraintGroup(BoundEnergy):
 
     def merged(self, weight: float, other: BoundEnergy, other_weight: float) -> BoundEnergy | None:
         """See :class:`BoundEnergy`; constraints on the same points are merged."""
-        if not isinstance(other, ConstraintGroup) or not self._has_points_of(other):
+        if not isinstance(other, ConstraintGroup):
+            return None
+        mine, theirs = self.constraints[0][0].model, other.constraints[0][0].model
+        if self._obs is not other._obs or self._size != other._size or mine != theirs:
             return None
         constraints = [(c, weight * w) for c, w in self.constraints]
         constraints += [(c, other_weight * w) for c, w in other.constraints]
         return ConstraintGroup(constraints, self._obs, self._size)
-
-    def _has_points_of(self, other: ConstraintGroup) -> bool:
-        mine, theirs = self.constraints[0][0].model, other.constraints[0][0].model
-        return self._obs is other._obs and self._size == other._size and mine == theirs
 
     def _evaluate(
         self, action: Float[Tensor, "B N A"]

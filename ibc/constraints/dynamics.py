@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import Component
 from ibc.errors import UserError
 from ibc.spec import Obs
 
@@ -52,7 +53,7 @@ class Prediction:
         return torch.matmul(cotangent.transpose(2, 3).flatten(2), self.matrix.T)
 
 
-class ForwardModel(ABC):
+class ForwardModel(Component, ABC):
     """Predicts points from observation and action; models that are equal predict the same points.
 
     Attributes:
@@ -289,8 +290,7 @@ class LinearDynamics(ForwardModel):
         powers, gains = _roll_out(free, step[:, width:-1], chunk * size // actions, self.lookahead)
         offset = F.pad(state, (0, 1), value=1.0) @ powers[:, :size].mT
         matrix = gains[:, :size].permute(2, 1, 0).flatten(1)
-        like = latest(obs, self.position)
-        return Prediction(offset.transpose(0, 1).to(like), matrix.to(like), size)
+        return Prediction(offset.transpose(0, 1), matrix, size).to(latest(obs, self.position))
 
 
 def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from jaxtyping import Float
@@ -118,6 +119,7 @@ class Trajectory:
         return cost
 
 
+@dataclass(eq=False, repr=False)
 class WaypointGuided(Energy):
     """An energy whose goal is replaced by the next waypoint of the best trajectory, planned anew at each decision.
 
@@ -128,19 +130,11 @@ class WaypointGuided(Energy):
         replace_goal: returns the observation with the waypoint (B, D) in place of the goal.
     """
 
-    def __init__(
-        self,
-        energy: Energy,
-        trajectory: Trajectory,
-        *,
-        ahead: float,
-        replace_goal: Callable[[Obs, Tensor], Obs],
-    ) -> None:
-        super().__init__()
-        self.energy = energy
-        self.trajectory = trajectory
-        self.ahead = ahead
-        self.replace_goal = replace_goal
+    energy: Energy
+    trajectory: Trajectory
+    _: KW_ONLY
+    ahead: float
+    replace_goal: Callable[[Obs, Tensor], Obs]
 
     def limits(self) -> Box | None:
         """Return the box of the energy."""

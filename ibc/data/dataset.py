@@ -128,16 +128,12 @@ class ShuffledIndices:
 
     def __call__(self, step: int) -> Int[Tensor, " B"]:
         """The indices of batch number ``step``."""
-        position = step * self.batch_size
-        wanted = self.batch_size
-        parts: list[Tensor] = []
-        while wanted > 0:
-            epoch, offset = divmod(position, self.num_examples)
-            part = self._permutation(epoch)[offset : offset + wanted]
-            parts.append(part)
-            position += len(part)
-            wanted -= len(part)
-        return torch.cat(parts)
+        epoch, start = divmod(step * self.batch_size, self.num_examples)
+        order = self._permutation(epoch)
+        while len(order) < start + self.batch_size:
+            epoch += 1
+            order = torch.cat([order, self._permutation(epoch)])
+        return order[start : start + self.batch_size]
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ibc.spec import as_float32
+
 
 class InvalidEpisode(ValueError):
     """An episode whose parts do not fit together, or hold numbers that are not finite."""
@@ -93,6 +95,17 @@ class Episode:
     def episode_return(self) -> float:
         """Sum of rewards, undiscounted."""
         return float(self.reward.sum(dtype=np.float64))
+
+
+def as_observation(array: NDArray[Any]) -> NDArray[Any]:
+    """Return images (N, H, W, C) uint8 as they are, and all else as float32."""
+    return array if array.dtype == np.uint8 and array.ndim == 4 else as_float32(array)
+
+
+def check_count(what: str, found: int, announced: Any) -> None:
+    """Raise InvalidEpisode if a number of entries is not the announced one."""
+    if found != announced:
+        raise InvalidEpisode(f"it has {found} {what}; {announced} announced")
 
 
 def _check(what: str, array: NDArray[Any] | Frames, *, ndim: int | None, length: int) -> None:

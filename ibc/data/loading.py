@@ -75,13 +75,15 @@ def load_dataset(
     """
     selection = Selection() if selection is None else selection
     episodes = load_episodes(Path(path), selection, env)
-    limits = _limits_of_data(episodes) if env is None else (env.action_low, env.action_high)
-    fields = (
-        {n: ObsField(a.shape[1:], str(a.dtype)) for n, a in episodes[0].obs.items()}
-        if env is None
-        else env.obs_fields
+    low, high = _limits_of_data(episodes) if env is None else (env.action_low, env.action_high)
+    spec = Spec(
+        obs=_fields(episodes[0]),
+        obs_horizon=obs_horizon,
+        action_dim=episodes[0].action.shape[1],
+        action_horizon=action_horizon,
+        action_low=tuple(float(x) for x in low),
+        action_high=tuple(float(x) for x in high),
     )
-    spec = make_spec(episodes, fields, limits, obs_horizon, action_horizon)
     about = manifest(Path(path), episodes)
     return WindowDataset(episodes, spec, torch.device(device), about=about)
 
@@ -114,25 +116,6 @@ def load_episodes(
     return [one for e in episodes for one in temporal_subsample(e, selection.frame_skip)]
 
 
-def make_spec(
-    episodes: Sequence[Episode],
-    fields: dict[str, ObsField],
-    limits: tuple[NDArray[np.float32], NDArray[np.float32]],
-    obs_horizon: int,
-    action_horizon: int,
-) -> Spec:
-    """The specification of a task from its data, its observation fields and its action limits (D,)."""
-    low, high = limits
-    return Spec(
-        obs={name: fields[name] for name in episodes[0].obs},
-        obs_horizon=obs_horizon,
-        action_dim=episodes[0].action.shape[1],
-        action_horizon=action_horizon,
-        action_low=tuple(float(x) for x in low),
-        action_high=tuple(float(x) for x in high),
-    )
-
-
 def check_matches(episodes: Sequence[Episode], env: Environment) -> None:
     """Hold the data against the environment.
 
@@ -142,8 +125,7 @@ def check_matches(episodes: Sequence[Episode], env: Environment) -> None:
     Raises:
         UserError: naming the observation or the action dimension in which they differ.
     """
-    for name, array in episodes[0].obs.items():
-        field = ObsField(array.shape[1:], str(array.dtype))
+    for name, field in _fields(episodes[0]).items():
         expected = env.obs_fields.get(name)
         if expected is None:
             raise UserError(
@@ -218,6 +200,10 @@ def _limits_of_data(episodes: Sequence[Episode]) -> tuple[NDArray[np.float32], N
     low, high = action.min(0), action.max(0)
     margin = ACTION_MARGIN * (high - low)
     return low - margin, high + margin
+
+
+def _fields(episode: Episode) -> dict[str, ObsField]:
+    return {n: ObsField(array.shape[1:], str(array.dtype)) for n, array in episode.obs.items()}
 
 
 def _shapes(episode: Episode) -> dict[str, tuple[int, ...]]:

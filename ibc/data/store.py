@@ -19,7 +19,7 @@ import numpy as np
 from minari.serialization import serialize_space
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, EpisodeObs
+from ibc.data.episode import Episode
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -121,14 +121,15 @@ class DemonstrationWriter:
             group.attrs["total_steps"] = len(episode)
             if episode.seed is not None:
                 group.attrs["seed"] = episode.seed
-            _write_obs(group.create_group("observations"), episode.obs)
+            for name, array in episode.obs.items():
+                _write_array(group, f"observations/{name}", np.asarray(array))
             ends = np.zeros((2, len(episode)), dtype=np.bool_)
             ends[:, -1] = episode.terminated, episode.truncated
             _write_array(group, "actions", episode.action)
             _write_array(group, "rewards", episode.reward)
             _write_array(group, "terminations", ends[0])
             _write_array(group, "truncations", ends[1])
-            _write_array(group.create_group("infos"), "success", episode.success)
+            _write_array(group, "infos/success", episode.success)
             group.attrs["whole"] = True
         self._num_episodes += 1
         self.last_seed = episode.seed
@@ -145,11 +146,6 @@ class DemonstrationWriter:
         self.release()
         (self.partial / ".lock").unlink()
         self.partial.replace(self.path)
-
-
-def _write_obs(group: h5py.Group, obs: EpisodeObs) -> None:
-    for name, array in obs.items():
-        _write_array(group, name, np.asarray(array))
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

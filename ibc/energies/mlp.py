@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -89,6 +91,7 @@ class MLPEnergy(NetworkEnergy):
         )
 
 
+@dataclass(eq=False)
 class BoundMLPEnergy(BoundNetworkEnergy):
     """A :class:`MLPEnergy` with its observation bound.
 
@@ -101,23 +104,16 @@ class BoundMLPEnergy(BoundNetworkEnergy):
         density: of proposals, differentiable; None for energies without one.
     """
 
-    def __init__(
-        self,
-        weights: HeadWeights,
-        bounds: ActionBounds,
-        context: Float[Tensor, "B 1 W"],
-        proposal: Float[Tensor, "B 1 A"] | None = None,
-        reduced: torch.dtype | None = None,
-        *,
-        density: BoundDensity | None = None,
-    ) -> None:
-        self.weights = weights
-        self.training_weights = weights.to(reduced) if torch.is_grad_enabled() else weights
-        self.bounds = bounds
-        self.context = context
-        self.proposal = proposal
-        self.reduced = reduced
-        self.density = density
+    weights: HeadWeights
+    bounds: ActionBounds = field()  # required, although the base class has a default
+    context: Float[Tensor, "B 1 W"]
+    proposal: Float[Tensor, "B 1 A"] | None = None
+    reduced: torch.dtype | None = None
+    density: BoundDensity | None = None
+
+    def __post_init__(self) -> None:
+        is_trained = torch.is_grad_enabled()
+        self.training_weights = self.weights.to(self.reduced) if is_trained else self.weights
 
     def unit_energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
         weights = self.training_weights if torch.is_grad_enabled() else self.weights

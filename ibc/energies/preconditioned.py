@@ -64,6 +64,7 @@ class PreconditionedEnergy(ChunkEnergy):
         ]
 
 
+@dataclass(eq=False)
 class BoundPreconditioned(BoundNetworkEnergy):
     """A :class:`PreconditionedEnergy` with its observation bound, at one noise level of each batch item.
 
@@ -74,19 +75,14 @@ class BoundPreconditioned(BoundNetworkEnergy):
         modulations: of the network, for these observations and levels.
     """
 
-    def __init__(
-        self,
-        energy: PreconditionedEnergy,
-        observed: Float[Tensor, "B C"],
-        sigma: Float[Tensor, "B 1"],
-        modulations: Sequence[Tensor],
-    ) -> None:
-        self.energy = energy
-        self.observed = observed
-        self.bounds = energy.bounds
-        self.sigmas = energy.sigmas
-        self.sigma = sigma
-        self.modulations = modulations
+    energy: PreconditionedEnergy
+    observed: Float[Tensor, "B C"]
+    sigma: Float[Tensor, "B 1"]
+    modulations: Sequence[Tensor]
+
+    def __post_init__(self) -> None:
+        self.bounds = self.energy.bounds
+        self.sigmas = self.energy.sigmas
 
     def at(self, sigma: Float[Tensor, "B 1"], /) -> BoundPreconditioned:
         return self.energy.bind_levels(self.observed, sigma.unsqueeze(0))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -63,15 +64,14 @@ class TypicalSet(Energy):
         return BoundTypicalSet(fn, typical + self.margin, self.strength)
 
 
+@dataclass(eq=False)
 class BoundTypicalSet(BoundEnergy):
     """A :class:`TypicalSet` with its observation bound; ``threshold`` (B, 1) is the highest energy that is feasible."""
 
     is_constrained = True
-
-    def __init__(self, fn: BoundEnergy, threshold: Float[Tensor, "B 1"], strength: float) -> None:
-        self.fn = fn
-        self.threshold = threshold
-        self.strength = strength
+    fn: BoundEnergy
+    threshold: Float[Tensor, "B 1"]
+    strength: float
 
     def __call__(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N"]:
         return self.strength * (self.fn(action) - self.threshold).clamp(min=0)

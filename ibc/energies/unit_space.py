@@ -21,6 +21,10 @@ class UnitSpace:
         energy: bound to the observations, or any function of actions in environment units.
         bounds: the unit cube and the search box.
         temperature: by which the energy is divided.
+
+    Attributes:
+        low, high: the search box (A,) in the unit cube.
+        sigmas, is_autoregressive: as of :class:`BoundEnergy`.
     """
 
     def __init__(self, energy: EnergyFn, bounds: ActionBounds, temperature: float = 1.0) -> None:
@@ -28,6 +32,8 @@ class UnitSpace:
         self.bounds = bounds
         self.temperature = temperature
         self.low, self.high = bounds.unit_low, bounds.unit_high
+        self.sigmas = self.bound.sigmas
+        self.is_autoregressive = self.bound.is_autoregressive
         self._direct: BoundNetworkEnergy | None = None
         if isinstance(self.bound, BoundNetworkEnergy) and self.bound.bounds is bounds:
             self._direct = self.bound
@@ -73,21 +79,11 @@ class UnitSpace:
         """Return the space of ``E / temperature``."""
         return UnitSpace(self.bound, self.bounds, self.temperature * temperature)
 
-    @property
-    def is_autoregressive(self) -> bool:
-        """Whether :meth:`prefix` has energies of its own."""
-        return self.bound.is_autoregressive
-
     def prefix(self, unit: Float[Tensor, "B N A"], j: int) -> Float[Tensor, "B N"]:
         """Compute ``E_j(o, a_1..a_j)``, j counted from zero; the whole energy if there are no prefix energies."""
         if not self.is_autoregressive:
             return self.energy(unit)
         return self.bound.prefix(unit, j) / self.temperature
-
-    @property
-    def sigmas(self) -> tuple[float, ...]:
-        """Standard deviations of the noise levels, the largest first; empty if the energy has none."""
-        return self.bound.sigmas
 
     def at(self, sigma: Float[Tensor, "B 1"]) -> UnitSpace:
         """Return the space of the energy at the given noise level of each batch item.

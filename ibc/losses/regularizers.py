@@ -80,7 +80,7 @@ class RecordingSpace(UnitSpace):
 
 
 @dataclass(eq=False, kw_only=True)
-class PathPenalty(Regularizer):
+class PathPenalty(GradientPenalty):
     """The gradient penalty at *all* steps of chains from uniform candidates, not only where they end.
 
     An energy that is flat where chains end can still be steep on the way. (The official code offers the final step or
@@ -95,14 +95,11 @@ class PathPenalty(Regularizer):
     name: ClassVar[str] = "path_penalty"
     sampler: Sampler
     chains: int
-    weight: float = 1.0
-    margin: float = 1.0
 
     def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
         recorded = RecordingSpace(space)
         self.sampler(recorded, space.uniform(len(unit), self.chains, rng), rng)
-        penalty = GradientPenalty(weight=self.weight, margin=self.margin)
-        return penalty(space, torch.cat(recorded.visited, 1), rng)
+        return super().__call__(space, torch.cat(recorded.visited, 1), rng)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -41,10 +41,6 @@ class Normalizer(nn.Module):
         """Environment units to network units."""
         return (obs - self.mean) / self.scale
 
-    def inverse(self, obs: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-        """Network units to environment units."""
-        return obs * self.scale + self.mean
-
 
 class BackgroundNormalizer(nn.Module):
     """``(picture - background) / scale``: remove the static part of a fixed camera's images.

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ibc.data.arrow import column, numbers, read_table
-from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.episode import Episode, InvalidEpisode, check_count
 from ibc.data.frames import decode_image, video_frames
 from ibc.errors import UserError
 from ibc.spec import NumpyObs, as_float32
@@ -52,17 +52,14 @@ def read(path: Path) -> Iterator[Episode]:
         where = np.flatnonzero(inside)
         if len(where) == 0 or len(where) != where[-1] - where[0] + 1:
             raise InvalidEpisode(f"{file.name} does not hold it in one piece")
-        if len(where) != place.get("length", len(where)):
-            raise InvalidEpisode(f"it has {len(where)} steps; {place['length']} announced")
-        yield _episode(path, info, opened[1].slice(int(where[0]), len(where)), place)
+        check_count("steps", len(where), place.get("length", len(where)))
+        table = opened[1].slice(int(where[0]), len(where))
+        yield _episode(_Source(path, info, place), table)
 
 
 def _places_v2(info: dict[str, Any]) -> list[dict[str, Any]]:
-    places = []
-    for number in range(int(info["total_episodes"])):
-        chunk = number // int(info["chunks_size"])
-        places.append({"data": {"episode_chunk": chunk, "episode_index": number}})
-    return places
+    size, count = int(info["chunks_size"]), int(info["total_episodes"])
+    return [{"data": {"episode_chunk": n // size, "episode_index": n}} for n in range(count)]
 
 
 def _places_v3(path: Path) -> list[dict[str, Any]]:
@@ -75,15 +72,23 @@ def _places_v3(path: Path) -> list[dict[str, Any]]:
     return [places[number] for number in range(len(places))]
 
 
-def _episode(path: Path, info: dict[str, Any], table: Any, place: dict[str, Any]) -> Episode:
+class _Source(NamedTuple):
+    """The data set, and where in it an episode lies."""
+
+    path: Path
+    info: dict[str, Any]
+    place: dict[str, Any]
+
+
+def _episode(source: _Source, table: Any) -> Episode:
     steps = len(table)
     frame = numbers(column(table, "frame_index"), "frame_index")
     if not np.array_equal(frame, np.arange(steps)):
         raise InvalidEpisode("its frames are not numbered from 0 on")
     obs: NumpyObs = {}
-    for name, feature in info["features"].items():
+    for name in source.info["features"]:
         if name.startswith(PREFIX):
-            array = _observation(path, info, table, place, name, feature)
+            array = _observation(source, table, name)
             if len(array) != steps:
                 raise InvalidEpisode(f"'{name}' has {len(array)} entries, expected {steps}")
             short = name.removeprefix(PREFIX).replace(".", "/")
@@ -105,17 +110,11 @@ def _optional(table: Any, name: str, steps: int) -> NDArray[Any]:
     return numbers(column(table, name), name).reshape(-1)
 
 
-def _observation(
-    path: Path,
-    info: dict[str, Any],
-    table: Any,
-    place: dict[str, Any],
-    name: str,
-    feature: dict[str, Any],
-) -> NDArray[Any]:
+def _observation(source: _Source, table: Any, name: str) -> NDArray[Any]:
     """One observation over an episode (T, *shape); cameras as uint8 (T, H, W, C)."""
+    feature = source.info["features"][name]
     if feature["dtype"] == "video":
-        return _video(path, info, len(table), place, name)
+        return _video(source, len(table), name)
     array = column(table, name)
     if feature["dtype"] == "image":
         return np.stack([decode_image(entry["bytes"]) for entry in array.to_pylist()])
@@ -126,14 +125,11 @@ def _observation(
     return as_float32(values.reshape(len(values), *expected))
 
 
-def _video(
-    path: Path, info: dict[str, Any], steps: int, place: dict[str, Any], name: str
-) -> NDArray[np.uint8]:
-    row = place.get("row")
-    where, start = dict(place["data"]), 0.0
-    if row is not None:
-        keys = ("chunk_index", "file_index")
-        where = {key: row[f"videos/{name}/{key}"] for key in keys}
+def _video(source: _Source, steps: int, name: str) -> NDArray[np.uint8]:
+    path, info, place = source
+    where, start = place["data"], 0.0
+    if row := place.get("row"):
+        where = {key: row[f"videos/{name}/{key}"] for key in ("chunk_index", "file_index")}
         start = float(row[f"videos/{name}/from_timestamp"])
     file = path / info["video_path"].format(video_key=name, **where)
     return video_frames(file, first=round(start * float(info["fps"])), count=steps)

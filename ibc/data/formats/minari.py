@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, Frames, InvalidEpisode
+from ibc.data.episode import Episode, Frames, as_observation, check_count
 from ibc.data.hdf5 import load
 from ibc.data.store import DATA_FILE, METADATA_FILE
 from ibc.data.stored_frames import StoredFrames
@@ -33,8 +33,7 @@ def read(path: Path) -> Iterator[Episode]:
     metadata = read_metadata(path)
     with h5py.File(path / "data" / DATA_FILE, "r") as file:
         count = sum(name.startswith("episode_") for name in file)
-        if metadata.get("total_episodes", count) != count:
-            raise UserError(f"{path} has {count} episodes; {metadata['total_episodes']} announced")
+        check_episodes(path, metadata, count)
         for index in range(count):
             yield _episode(file[f"episode_{index}"])
 
@@ -49,20 +48,22 @@ def read_metadata(path: Path) -> dict[str, Any]:
     metadata = json.loads(metadata_path.read_text()) if metadata_path.is_file() else {}
     if not isinstance(metadata, dict):
         raise UserError(f"{metadata_path} is not a JSON object")
-    encoded = metadata.get("jpeg_encoding", False) and '"uint8"' in str(
-        metadata.get("observation_space")
-    )
-    if encoded:
+    has_images = '"uint8"' in str(metadata.get("observation_space"))
+    if has_images and metadata.get("jpeg_encoding", False):
         raise UserError(f"{path} keeps its images as JPEG; write it again with jpeg_encoding=False")
     return metadata
+
+
+def check_episodes(path: Path, metadata: dict[str, Any], count: int) -> None:
+    """Raise UserError if the number of episodes is not the announced one."""
+    if metadata.get("total_episodes", count) != count:
+        raise UserError(f"{path} has {count} episodes; {metadata['total_episodes']} announced")
 
 
 def _episode(group: h5py.Group) -> Episode:
     action = load(group, "actions")
     steps = len(action)
-    announced = group.attrs.get("total_steps", steps)
-    if announced != steps:
-        raise InvalidEpisode(f"it has {steps} actions; {announced} announced")
+    check_count("actions", steps, group.attrs.get("total_steps", steps))
     success = np.zeros(steps, dtype=np.bool_)
     if "infos/success" in group:
         # Recorders that also keep the info of the reset have one entry more.
@@ -87,9 +88,6 @@ def _observations(parent: h5py.Group, key: str, name: str = "") -> dict[str, NDA
         for child in node:
             out |= _observations(node, child, f"{name}/{child}" if name else child)
         return out
-    if StoredFrames.can_hold(node):
-        return {name or "image": StoredFrames(node)}
-    array = load(parent, key)
-    if array.dtype == np.uint8 and array.ndim == 4:
-        return {name or "image": array}
-    return {name or "state": as_float32(array)}
+    is_stored = StoredFrames.can_hold(node)
+    array = StoredFrames(node) if is_stored else as_observation(load(parent, key))
+    return {name or ("image" if array.dtype == np.uint8 else "state"): array}

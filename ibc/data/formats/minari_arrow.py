@@ -13,10 +13,9 @@ from minari.serialization import deserialize_space
 from numpy.typing import NDArray
 
 from ibc.data.arrow import column, numbers, read_table
-from ibc.data.episode import Episode, InvalidEpisode
-from ibc.data.formats.minari import read_metadata
+from ibc.data.episode import Episode, InvalidEpisode, as_observation, check_count
+from ibc.data.formats.minari import check_episodes, read_metadata
 from ibc.data.store import METADATA_FILE
-from ibc.errors import UserError
 from ibc.spec import NumpyObs, as_float32
 
 FORMATS = ("arrow", "parquet")
@@ -39,10 +38,7 @@ def read(path: Path) -> Iterator[Episode]:
     space = deserialize_space(metadata["observation_space"])
     numbered = [p for p in (path / "data").iterdir() if p.is_dir() and p.name.isdecimal()]
     folders = sorted(numbered, key=lambda folder: int(folder.name))
-    if metadata["total_episodes"] != len(folders):
-        raise UserError(
-            f"{path} has {len(folders)} episodes; {metadata['total_episodes']} announced"
-        )
+    check_episodes(path, metadata, len(folders))
     for folder in folders:
         yield _episode(folder, space)
 
@@ -54,8 +50,7 @@ def _episode(folder: Path, space: gym.Space[Any]) -> Episode:
     about = json.loads((folder / METADATA_FILE).read_text())
     table = read_table(files[0])
     steps = len(table) - 1
-    if about.get("total_steps", steps) != steps:
-        raise InvalidEpisode(f"it has {steps} steps; {about['total_steps']} announced")
+    check_count("steps", steps, about.get("total_steps", steps))
     action = numbers(column(table, "actions"), "actions")[:steps]
     seed = about.get("seed")
     return Episode(
@@ -88,7 +83,5 @@ def _observations(array: Any, space: gym.Space[Any], name: str) -> NumpyObs:
     if space.shape is None:
         raise InvalidEpisode(f"observation '{name}' is from {space}, expected Box")
     flat = numbers(array, name)
-    values = flat.reshape(len(flat), *space.shape)
-    if values.dtype == np.uint8 and values.ndim == 4:
-        return {name or "image": values}
-    return {name or "state": as_float32(values)}
+    values = as_observation(flat.reshape(len(flat), *space.shape))
+    return {name or ("image" if values.dtype == np.uint8 else "state"): values}

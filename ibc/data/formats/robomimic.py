@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.episode import Episode, InvalidEpisode, as_observation, check_count
 from ibc.data.hdf5 import load
 from ibc.errors import UserError
 from ibc.spec import NumpyObs, as_float32
@@ -50,9 +50,7 @@ def read(path: Path) -> Iterator[Episode]:
 def _episode(group: h5py.Group) -> Episode:
     action = as_float32(load(group, "actions"))
     steps = len(action)
-    announced = group.attrs.get("num_samples", steps)
-    if announced != steps:
-        raise InvalidEpisode(f"it has {steps} actions; {announced} announced")
+    check_count("actions", steps, group.attrs.get("num_samples", steps))
     reward = as_float32(load(group, "rewards")) if "rewards" in group else np.zeros(steps, "f4")
     sparse = bool(np.isin(reward, (0.0, 1.0)).all())
     done = load(group, "dones") if "dones" in group else np.zeros(steps)
@@ -74,6 +72,5 @@ def _observations(group: h5py.Group, steps: int) -> NumpyObs:
             raise InvalidEpisode(f"observation '{name}' has {len(array)} entries, expected {steps}")
         after = f"next_obs/{name}"
         last = load(group, after)[-1:] if after in group else array[-1:]
-        array = np.concatenate([array, last])
-        out[name] = array if array.dtype == np.uint8 and array.ndim == 4 else as_float32(array)
+        out[name] = as_observation(np.concatenate([array, last]))
     return out
