@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +12,6 @@ from ibc.energies.base import BoundEnergy, Energy
 from ibc.energies.box import Box
 from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
-from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork
 from ibc.spec import Obs, Spec
 
 
@@ -49,26 +48,6 @@ class NetworkEnergy(Energy):
     @abstractmethod
     def bind(self, obs: Obs) -> BoundEnergy:
         """See :class:`Energy`."""
-
-
-@dataclass(eq=False, repr=False)
-class ChunkEnergy(NetworkEnergy):
-    """An energy made of a network over action chunks.
-
-    Args:
-        encoder: as for :class:`NetworkEnergy`.
-        network: F, over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` by default.
-        context_size: of what F is conditioned on.
-    """
-
-    network: SequenceNetwork = field(default_factory=FiLMMLP)
-    _: KW_ONLY
-    context_size: int = 256
-
-    def build(self, spec: Spec) -> None:
-        super().build(spec)
-        self.network.build(spec.action_dim, spec.action_horizon, self.context_size)
-        self.conditioned = SequenceContext(self.encoder.feature_size, self.context_size)
 
 
 def noise_levels(min_std: float, max_std: float, count: int) -> tuple[float, ...]:

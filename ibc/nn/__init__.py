@@ -17,4 +17,4 @@ from ibc.nn.vision.conv import ConvMaxPool as ConvMaxPool
 from ibc.nn.vision.conv import ConvSpatialSoftmax as ConvSpatialSoftmax
 from ibc.nn.vision.conv import EquivariantSpatialSoftmax as EquivariantSpatialSoftmax
 from ibc.nn.vision.conv import ImageEncoder as ImageEncoder
-from ibc.nn.vision.spatial_softmax import SpatialSoftmax as SpatialSoftmax
+from ibc.nn.vision.conv import SpatialSoftmax as SpatialSoftmax

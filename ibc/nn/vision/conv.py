@@ -13,7 +13,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ibc.nn.module import Module
-from ibc.nn.vision.spatial_softmax import SpatialSoftmax
 
 
 def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC H W"]:
@@ -57,6 +56,35 @@ class ConvMaxPool(ImageEncoder):
         for conv in self.convs:
             image = F.relu(F.max_pool2d(conv(image), 2, ceil_mode=True))
         return image.mean((-2, -1))
+
+
+class SpatialSoftmax(nn.Module):
+    """Expected image coordinates of each channel under a softmax over its map, with a trained temperature.
+
+    (Spatial soft-argmax, Finn et al. 2016; Levine et al. 2016.) Coordinates are in [-1, 1]: x grows with the column, y
+    with the row; each axis spans its own side of the map.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2"]:
+        """Maps to ``C2 = 2 * C`` numbers: x of every channel, then y of every channel."""
+        return self.coordinates(self.weights(maps))
+
+    def weights(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The softmax of each map: how much each place counts."""
+        weight = torch.softmax(maps.flatten(2) / self.log_temperature.exp(), dim=-1)
+        return weight.view_as(maps)
+
+    @staticmethod
+    def coordinates(weight: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2"]:
+        """Mean coordinates under weights that sum to one: x of every channel, then y of every channel."""
+        height, width = weight.shape[-2:]
+        x = torch.linspace(-1, 1, width, device=weight.device, dtype=weight.dtype)
+        y = torch.linspace(-1, 1, height, device=weight.device, dtype=weight.dtype)
+        return torch.cat([weight.sum(-2) @ x, weight.sum(-1) @ y], dim=-1)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
