@@ -17,7 +17,7 @@ from ibc.spec import Obs
 class _DifferenceLimit(Constraint):
     """``|d| - limit`` of the finite differences ``d`` of successive points; of the order of the history."""
 
-    def __init__(self, limit: float, model: ForwardModel, strength: float) -> None:
+    def __init__(self, limit: float, *, model: ForwardModel, strength: float = STRENGTH) -> None:
         super().__init__(model, strength)
         self.limit = self.number("limit", limit)
 
@@ -53,9 +53,6 @@ class _DifferenceLimit(Constraint):
 class SpeedLimit(_DifferenceLimit):
     """No faster than ``limit`` units/s from one point to the next, the first from the current position."""
 
-    def __init__(self, limit: float, *, model: ForwardModel, strength: float = STRENGTH) -> None:
-        super().__init__(limit, model, strength)
-
     def history(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N 1 D"]:
         """Return the current position."""
         return self._position(points, obs)
@@ -67,7 +64,7 @@ class AccelerationLimit(_DifferenceLimit):
     def __init__(
         self, limit: float, velocity: str, *, model: ForwardModel, strength: float = STRENGTH
     ) -> None:
-        super().__init__(limit, model, strength)
+        super().__init__(limit, model=model, strength=strength)
         self.velocity = velocity
 
     def history(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N 2 D"]:
@@ -87,7 +84,7 @@ class ActionRateLimit(_DifferenceLimit):
     def __init__(
         self, limit: float = 0.0, *, previous: str = "previous_action", strength: float = STRENGTH
     ) -> None:
-        super().__init__(limit, PositionControl(previous), strength)
+        super().__init__(limit, model=PositionControl(previous), strength=strength)
         self.previous = previous
 
     def history(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N 1 D"]:

@@ -34,6 +34,9 @@ class MLPEnergy(NetworkEnergy):
             candidates.
     """
 
+    #: Numbers that the head sees beside the features of an observation.
+    level_size = 0
+
     def __init__(
         self,
         encoder: ObsEncoder | None = None,
@@ -59,7 +62,7 @@ class MLPEnergy(NetworkEnergy):
         super().build(spec)
         features = self.encoder.feature_size
         self.head = EnergyHead(
-            features,
+            features + self.level_size,
             spec.action_size,
             width=self.width,
             num_blocks=self.num_blocks,
@@ -79,7 +82,7 @@ class MLPEnergy(NetworkEnergy):
         if self.density is not None:
             self.density.fit(unit_action, self.bounds)
 
-    def bind(self, obs: Obs) -> BoundMLPEnergy:
+    def bind(self, obs: Obs) -> BoundNetworkEnergy:
         """The observation goes through encoder and first layer here, and never again."""
         features = self.encoder(obs)
         context = self.head.dense_features(features).unsqueeze(1)

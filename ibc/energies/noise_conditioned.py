@@ -10,16 +10,16 @@ from torch import Tensor
 
 from ibc.device import reduced_precision
 from ibc.energies.base import BoundNetworkEnergy
-from ibc.energies.mlp import BoundMLPEnergy
-from ibc.energies.network import NetworkEnergy, noise_levels
-from ibc.nn import EnergyHead, ObsEncoder
-from ibc.spec import Obs, Spec
+from ibc.energies.mlp import BoundMLPEnergy, MLPEnergy
+from ibc.energies.network import noise_levels
+from ibc.nn import ObsEncoder
+from ibc.spec import Obs
 
 #: Waves in which the head sees the level.
 WAVES = 4
 
 
-class NoiseConditionedEnergy(NetworkEnergy):
+class NoiseConditionedEnergy(MLPEnergy):
     """``U(o, a, sigma)`` of curvature one: its gradient is ``a - E[demonstrated action | a, sigma, o]``.
 
     So ``U / sigma^2`` is the energy of the demonstrations blurred by sigma, whose gradient diffusion models learn as a
@@ -34,6 +34,8 @@ class NoiseConditionedEnergy(NetworkEnergy):
         ValueError: levels that do not increase, or fewer than two.
     """
 
+    level_size = 1 + 2 * WAVES
+
     def __init__(
         self,
         encoder: ObsEncoder | None = None,
@@ -46,25 +48,11 @@ class NoiseConditionedEnergy(NetworkEnergy):
         max_std: float = 1.0,
         num_levels: int = 10,
     ) -> None:
-        super().__init__(ObsEncoder() if encoder is None else encoder)
-        self.width = width
-        self.num_blocks = num_blocks
-        self.head_kind = head
-        self.num_outputs = num_outputs
+        super().__init__(
+            encoder, width=width, num_blocks=num_blocks, head=head, num_outputs=num_outputs
+        )
         self.min_std, self.max_std, self.num_levels = min_std, max_std, num_levels
         self.sigmas = noise_levels(min_std, max_std, num_levels)
-
-    def build(self, spec: Spec) -> None:
-        super().build(spec)
-        self.head = EnergyHead(
-            self.encoder.feature_size + 1 + 2 * WAVES,
-            spec.action_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            kind=self.head_kind,
-            num_outputs=self.num_outputs,
-            normed=False,
-        )
 
     def bind(self, obs: Obs) -> BoundNoiseConditioned:
         """The observation is encoded here, and never again."""
