@@ -58,7 +58,7 @@ class ObsEncoder(Module):
     random_shift_pixels: int = 0
     num_gates: int = 128
     num_distance_features: int = 0
-    angles: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    angles: Mapping[str, Sequence[int]] | None = None
     feature_size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,10 +79,10 @@ class ObsEncoder(Module):
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
         sizes = [
-            math.prod(spec.obs[name].shape) + len(self.angles.get(name, ()))
+            math.prod(spec.obs[name].shape) + len(self._angles.get(name, ()))
             for name in self.vector_names
         ]
-        for name, indices in self.angles.items():
+        for name, indices in self._angles.items():
             size = math.prod(spec.obs[name].shape) if name in self.vector_names else 0
             if not all(0 <= i < size for i in indices):
                 raise UserError(
@@ -132,11 +132,15 @@ class ObsEncoder(Module):
         features = torch.cat(parts, dim=-1)
         return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
 
+    @property
+    def _angles(self) -> Mapping[str, Sequence[int]]:
+        return self.angles or {}
+
     def _with_angles(self, name: str, vector: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:
         """Replace angles by their cosine, and append their sine."""
-        if name not in self.angles:
+        if name not in self._angles:
             return vector
-        indices = list(self.angles[name])
+        indices = list(self._angles[name])
         angle = vector[..., indices]
         vector = vector.clone()
         vector[..., indices] = angle.cos()
