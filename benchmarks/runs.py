@@ -22,7 +22,7 @@ from ibc.training.run_folder import CHECKPOINT, EVALUATION, run_folder
 from ibc.training.trainer import Trainer
 
 #: A published policy may take this many bytes; one with image observations, twice as many.
-MAX_PRETRAINED = 3_000_000
+MAX_PRETRAINED = 4_500_000
 #: File of a run folder: the number of gradient steps that fit into the run's time.
 STEPS = "steps.json"
 #: Gradient steps before the clock starts, and steps that are timed.
