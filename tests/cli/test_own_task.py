@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from benchmarks.runs import MAX_PRETRAINED
 from ibc.cli.config import compose
 from ibc.cli.evaluate import evaluate
 from ibc.cli.record import record
@@ -134,7 +135,7 @@ def test_states_in_another_format(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", sorted((ROOT / "pretrained").glob("*.pt")), ids=lambda p: p.stem)
 def test_pretrained_policies_act(path, tmp_path):
     """What the repository ships loads, is small, and acts in its environment."""
-    assert path.stat().st_size <= 3_000_000
+    assert path.stat().st_size <= MAX_PRETRAINED
     overrides = [f"checkpoint={path}", "num_episodes=1", f"output={tmp_path}/figures.json"]
     overrides.append("env.max_episode_steps=5")
     if path.stem == "particle_corridor":
