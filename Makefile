@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 train: $(STAMP) ## collect, train, evaluate and film the 2-D particle task by the default recipe; ends with a report
 	@$(RUN) scripts/train.py experiment=particle_2d policy=implicit trainer.num_steps=3000 resume=true
 
-test: $(STAMP) lint ## lint, types, import contracts and the tests, in under five minutes
+test: $(STAMP) lint ## lint, types, import contracts and the tests
 	@$(RUN) -m pytest -n 2
 
 test-slow: $(STAMP) ## the tests that train until something is learned

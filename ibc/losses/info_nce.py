@@ -146,9 +146,10 @@ class InterpolatingRankingNCE(Loss):
     """Ranking NCE of ``U / s^2`` at a log-uniform noise level s, against a Gaussian blurred by the same noise.
 
     The positive is ``a + s xi``; negatives are from ``q_s = N(0, d^2 + s^2)``, the Gaussian of the data's deviation d
-    at that level, of which the density is known. At the largest levels both are nearly the same, at small ones nearly
-    every negative is told apart at once (Singh et al. 2023, section 5, where proposals are learned flows). An energy
-    that starts as this Gaussian (:class:`ibc.energies.PreconditionedEnergy`) starts at chance, ``ln(1 + N)``.
+    at that level, of which the density is known. At the largest levels positives and negatives have nearly the same
+    distribution; at small ones the classification is soon exact (Singh et al. 2023, section 5, where proposals are
+    learned flows). An energy that starts as this Gaussian (:class:`ibc.energies.PreconditionedEnergy`) starts at
+    chance, ``ln(1 + N)``.
 
     Args:
         num: negatives.

@@ -46,7 +46,7 @@ class BackgroundNormalizer(nn.Module):
     """``(picture - background) / scale``: remove the static part of a fixed camera's images.
 
     The background is the median of each pixel and channel by itself; the scale is one number, the root mean square
-    of what is left, so that noise in static pixels is not amplified. Without it a network first has to learn the
+    of the difference, so that noise in static pixels is not amplified. Without it a network first has to learn the
     background. A mean instead of a median would contain a faint copy of every object position in the data, to which a
     network overfits with few images.
 

@@ -19,7 +19,7 @@ class AnnealedLangevin(Sampler):
 
     With ``U`` of curvature one, a step of size ``rate * sigma^2`` on ``U / sigma^2`` is ``a - rate U' / 2 + sqrt(rate)
     sigma xi``: the same part of the way at every level. It samples from the demonstrations' density up to errors of
-    step and network, and the last step goes to the mean of what is left.
+    step and network, and the last step goes to the mean of the denoised actions.
 
     Args:
         num_candidates: independent chains.

@@ -35,7 +35,7 @@ class ImageEncoder(Module, ABC):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ConvMaxPool(ImageEncoder):
-    """Four times convolution, rectifier, pooling, then the mean over what is left of the picture.
+    """Four times convolution, rectifier, pooling, then the mean over the remaining pixels.
 
     The pixel network of the official code (google-research/ibc, ``networks/layers/conv_maxpool.py``).
     """

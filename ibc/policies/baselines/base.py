@@ -22,5 +22,4 @@ class ExplicitPolicy(Policy):
         self.bounds = ActionBounds(spec.action_size)
 
     def fit(self, dataset: Statistics) -> None:
-        """See :class:`Policy`."""
         fit_statistics(self.spec, dataset, self.encoder, self.bounds)

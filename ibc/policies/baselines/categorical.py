@@ -63,7 +63,6 @@ class CategoricalPolicy(ExplicitPolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         context, weight = self._context(obs), self._weight()
         columns: list[Tensor] = []
         uniform = rng.uniform(len(context), self.spec.action_size).double()

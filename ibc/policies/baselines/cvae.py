@@ -67,7 +67,6 @@ class CVAEPolicy(ExplicitPolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         features = self.encoder(obs)
         z = rng.normal(len(features), self.latent_size)
         unit = self.network(torch.cat([features, z], -1))

@@ -77,7 +77,6 @@ class DiffusionPolicy(ExplicitPolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         features = self.encoder(obs)
         unit = rng.normal(len(features), self.spec.action_size)
         for level, before in self.steps():

@@ -42,7 +42,6 @@ class FlowMatchingPolicy(SequencePolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[torch.Tensor, "B A"]:
-        """See :class:`Policy`."""
         velocity = self.bind_network(obs)
         batch = len(next(iter(obs.values())))
         unit = rng.normal(batch, 1, self.spec.action_size)

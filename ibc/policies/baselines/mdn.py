@@ -59,7 +59,6 @@ class MDNPolicy(ExplicitPolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         log_weight, mean, _ = self.mixture(obs)
         cdf = log_weight.double().exp().cumsum(-1)
         draw = rng.uniform(len(cdf), 1).double() * cdf[:, -1:]

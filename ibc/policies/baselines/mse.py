@@ -40,5 +40,4 @@ class MSEPolicy(ExplicitPolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         return self.bounds.from_unit(self.bounds.clamp_unit(self.predict_unit(obs)))

@@ -86,7 +86,6 @@ class NearestNeighborPolicy(Policy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
         weight = self.log_weight.exp()
         distance = torch.cdist(self.window(obs) * weight, self.memory * weight)
         return self.bounds.from_unit(self.answers[distance.argmin(1)])

@@ -27,6 +27,5 @@ class OneStepPolicy(SequencePolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[torch.Tensor, "B A"]:
-        """See :class:`Policy`."""
         unit = self.sample_unit(obs, 1, rng).squeeze(1)
         return self.bounds.from_unit(self.bounds.clamp_unit(unit))

@@ -46,7 +46,6 @@ class TwoStepPolicy(SequencePolicy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[torch.Tensor, "B A"]:
-        """See :class:`Policy`."""
         network = self.bind_network(obs)
         batch = len(next(iter(obs.values())))
         unit = self.bounds.unit_low.new_zeros(batch, 1, self.spec.action_size)
