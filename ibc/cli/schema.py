@@ -36,8 +36,10 @@ class TrainerSchema:
     batch_size: int
     num_steps: int
     warmup_steps: int
+    schedule: str
     keyframe_oversampling: int
     ema_decay: float
+    accumulate: int
 
 
 @dataclass

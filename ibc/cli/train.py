@@ -29,9 +29,10 @@ from ibc.progress import Progress
 from ibc.training import Trainer
 from ibc.training.loggers import JsonlLogger, Logger, WandbLogger
 from ibc.training.run_folder import CHECKPOINT, EVALUATION, REPORT, VIDEO, StopRequest, run_folder
+from ibc.training.trainer import LOG_EVERY
 
-#: Seconds between checkpoints, and gradient steps between logged rows.
-SAVE_INTERVAL, LOG_EVERY = 60.0, 20
+#: Seconds between checkpoints.
+SAVE_INTERVAL = 60.0
 
 #: What ``logger=`` may be.
 LOGGERS = ("jsonl", "wandb")
@@ -222,15 +223,18 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
     loggers = make_loggers(run_dir, config, trainer.step)
     save()  # fails now rather than in an hour, if it cannot be written
     progress = Progress("training", trainer.num_steps, "step", initial=trainer.step)
+    note = ""
     saved_at = time.monotonic()
     with StopRequest() as stop:
         while trainer.step < trainer.num_steps and not stop.received:
             step = trainer.step
             metrics = trainer.train_step()
             if step % LOG_EVERY == 0:
+                numbers = trainer.numbers(metrics)
                 for logger in loggers:
-                    logger.log(step, {**metrics, "seconds": trainer.seconds})
-            progress.advance(f"loss {metrics['loss']:.4f}")
+                    logger.log(step, {**numbers, "seconds": trainer.seconds})
+                note = f"loss {numbers['loss']:.4f}"
+            progress.advance(note)
             if time.monotonic() - saved_at > SAVE_INTERVAL:
                 save()
                 saved_at = time.monotonic()

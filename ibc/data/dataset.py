@@ -59,10 +59,14 @@ class WindowDataset:
         self._obs: dict[str, Tensor | FrameTable] = {}
         for name, field in spec.obs.items():
             arrays = [episode.obs[name][:-1] for episode in episodes]
-            if field.is_image:
-                self._obs[name] = FrameTable(arrays)
-            else:
+            if not field.is_image:
                 self._obs[name] = torch.from_numpy(np.concatenate(arrays)).to(device)
+            elif sum(a.nbytes for a in arrays) <= free_memory(torch.device(device)) // 2:
+                self._obs[name] = torch.cat(
+                    [torch.from_numpy(np.asarray(a)).to(device) for a in arrays]
+                )
+            else:
+                self._obs[name] = FrameTable(arrays)
         action = np.concatenate([episode.action for episode in episodes])
         clipped = np.clip(action, spec.action_low, spec.action_high).astype(np.float32)
         self.num_clipped = int((action != clipped).any(axis=1).sum())
@@ -72,12 +76,17 @@ class WindowDataset:
         """Number of windows: one for each recorded step."""
         return len(self._obs_index)
 
+    @property
+    def is_on_device(self) -> bool:
+        """Whether all examples are in the memory of one device, and a batch is gathered without the host."""
+        return all(isinstance(array, Tensor) for array in self._obs.values())
+
     def observations(self) -> Obs:
         """For statistics: every single vector ``{name: (M, *shape)}``, and pictures from all over the data."""
         steps = len(self._first)
         some = torch.linspace(0, steps - 1, min(STATISTICS_PICTURES, steps)).long()
         return {
-            name: array if isinstance(array, Tensor) else array[some]
+            name: array[some] if self.spec.obs[name].is_image else array  # type: ignore[misc]
             for name, array in self._obs.items()
         }
 
@@ -102,11 +111,16 @@ class WindowDataset:
         return Batch(obs, self._action[self._action_index[index]].flatten(1))
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; none elsewhere, where pictures stay in their files."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
 class ShuffledIndices:
     """An endless, reproducible order of examples: every one once an epoch, in a new permutation each time.
 
     A pure function of ``(seed, step)``, so a resumed run sees exactly what it would have seen. Examples in
-    ``oversample`` come ``1 + repeats`` times an epoch.
+    ``oversample`` come ``1 + repeats`` times an epoch. Indices are on ``device``.
     """
 
     def __init__(
@@ -116,7 +130,9 @@ class ShuffledIndices:
         seed: int,
         oversample: Int[Tensor, " K"] | None = None,
         repeats: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:
+        self.device = torch.device(device)
         self.pool = torch.arange(num_examples)
         if oversample is not None:
             self.pool = torch.cat([self.pool, oversample.cpu().repeat(repeats)])
@@ -124,7 +140,7 @@ class ShuffledIndices:
         self.batch_size = batch_size
         self.seed = seed
         self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._order = torch.empty(0, dtype=torch.int64, device=self.device)
 
     def __call__(self, step: int) -> Int[Tensor, " B"]:
         """The indices of batch number ``step``."""
@@ -139,6 +155,7 @@ class ShuffledIndices:
         if epoch != self._epoch:
             (state,) = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            self._order = self.pool[torch.randperm(self.num_examples, generator=generator)]
+            order = self.pool[torch.randperm(self.num_examples, generator=generator)]
+            self._order = order.to(self.device)
             self._epoch = epoch
         return self._order

@@ -56,7 +56,7 @@ class InfoNCE(NegativesLoss):
         loss = torch.stack(terms).mean()
         metrics = {
             "info_nce": loss.detach(),
-            "chance": loss.new_tensor(sum(math.log(1 + n) for n in sizes) / len(sizes)),
+            "chance": loss.new_full((), sum(math.log(1 + n) for n in sizes) / len(sizes)),
             "energy_positive": right.detach().mean(),
             "energy_negative": energy[:, 1:].detach().mean(),
         }
@@ -91,7 +91,7 @@ class PrefixInfoNCE(NegativesLoss):
         size = positive.shape[-1]
         loss = size * torch.stack([term.mean() for term in terms]).mean()
         chance = size * sum(math.log(1 + n) for n in sizes) / len(sizes)
-        return loss, {"prefix_nce": loss.detach(), "chance": loss.new_tensor(chance)}
+        return loss, {"prefix_nce": loss.detach(), "chance": loss.new_full((), chance)}
 
 
 def ranking_nce(
@@ -133,7 +133,7 @@ class RankingNCE(Loss):
         likelihood = log_proposal[:, 0].mean()
         metrics = {
             "ranking_nce": ranking.detach(),
-            "chance": ranking.new_tensor(math.log(1 + self.num)),
+            "chance": ranking.new_full((), math.log(1 + self.num)),
             "proposal_nll": -likelihood.detach(),
         }
         if not likelihood.requires_grad:  # a fixed proposal
@@ -174,5 +174,5 @@ class InterpolatingRankingNCE(Loss):
         energy = space.at(std).energy(candidates) / std.square()
         log_proposal = -(candidates / wide).square().sum(-1) / 2
         loss = ranking_nce(energy, log_proposal).mean()
-        chance = loss.new_tensor(math.log(1 + self.num))
+        chance = loss.new_full((), math.log(1 + self.num))
         return loss, {"ranking_nce": loss.detach(), "chance": chance}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ibc.cuda_graph import Replay, capture_cuda_graph, run_aside
 from ibc.policies.search import SearchResult
 from ibc.random import RandomSource
 from ibc.spec import Obs
@@ -20,28 +21,19 @@ MOST_RECORDINGS = 8
 
 #: A search from observations and a source of random numbers.
 Search = Callable[[Obs, RandomSource], SearchResult]
-#: Repeats what was recorded, on the same memory.
-Replay = Callable[[], None]
 #: Records work; returns its result and how it is replayed.
 Capture = Callable[[Callable[[], SearchResult]], tuple[SearchResult, Replay]]
 
 
-def capture_cuda_graph(work: Callable[[], SearchResult]) -> tuple[SearchResult, Replay]:
-    """Record ``work`` as a CUDA graph (PyTorch documentation, "CUDA Graphs").
+def capture_search(work: Callable[[], SearchResult]) -> tuple[SearchResult, Replay]:
+    """Record a search as a CUDA graph.
 
     Raises:
-        RuntimeError: ``work`` waits for the device, and so cannot be recorded.
+        RuntimeError: it waits for the device, and so cannot be recorded.
     """
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UPS):
-            work()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        out = work()
-    return out, graph.replay
+    for _ in range(WARM_UPS):
+        run_aside(work)
+    return capture_cuda_graph(work)
 
 
 class CapturedSearch:
@@ -55,7 +47,7 @@ class CapturedSearch:
         capture: records work.
     """
 
-    def __init__(self, capture: Capture = capture_cuda_graph) -> None:
+    def __init__(self, capture: Capture = capture_search) -> None:
         self.capture = capture
         self._recordings: dict[Hashable, Search | None] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -50,7 +51,8 @@ class ProbabilityFlow(Sampler):
             )
         levels = karras_levels(space.sigmas[0], space.sigmas[-1], self.num_steps)
         unit = self.init_scale * levels[0] * rng.normal(*init.shape)
-        each = space.at_each(unit.new_tensor(levels).view(-1, 1, 1).expand(-1, len(unit), -1))
+        # Filled on the device: a copy from the host could not be part of a recorded search.
+        each = space.at_each(torch.stack([unit.new_full((len(unit), 1), x) for x in levels]))
         for at_level, (now, then) in zip(each, pairwise([*levels, 0.0]), strict=True):
             unit = unit - (1 - then / now) * at_level.gradient(unit)
         return score(each[-1], space.clamp(unit))

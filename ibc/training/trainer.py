@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import copy
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,27 +10,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ibc.component import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.errors import UserError
 from ibc.losses import Loss
+from ibc.losses.base import Metrics
 from ibc.policies import Policy
 from ibc.progress import Progress
 from ibc.random import BatchRandom
 from ibc.training.default_loss import default_loss
+from ibc.training.recorded_step import RecordedStep
+from ibc.training.schedule import Schedule
 
 #: Gradients are scaled down to this norm: one unlucky batch must not undo a thousand good ones.
 MAX_GRADIENT_NORM = 10.0
-
-
-def warmup_cosine(step: int, warmup_steps: int, num_steps: int) -> float:
-    """Factor on the learning rate: a linear rise, then half a cosine to zero at the last step."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, num_steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+#: Gradient steps between metrics that are read from the device.
+LOG_EVERY = 20
 
 
 class Trainer:
@@ -39,21 +36,29 @@ class Trainer:
     Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all
     random generators are saved, so an interrupted run ends with the same weights as one that was not interrupted.
 
+    On a GPU, whole steps are recorded as a CUDA graph and replayed, where the data is on the device and the optimizer
+    is one of torch's fused ones (:class:`RecordedStep`).
+
     Args:
         policy: untrained. Its normalizers and bounds are set from the data here.
         dataset: the examples.
         loss: the objective; :func:`ibc.training.default_loss.default_loss` if None.
         optimizer: called with the parameters; Adam at a learning rate of 2e-3 if None.
         batch_size, num_steps: of the run.
-        warmup_steps: in which the learning rate rises; it falls by a cosine afterwards.
+        warmup_steps: in which the learning rate rises.
+        schedule: of the learning rate afterwards, :data:`ibc.training.schedule.SCHEDULES`.
         keyframe_oversampling: times more often that steps at which the action jumps are shown.
         ema_decay: the policy that is saved and acts has the exponential moving average of the weights, with this decay
             in a step; 0 keeps the last weights.
+        accumulate: parts into which a batch is cut to save memory; their gradients are added up.
         seed: of data order and noise.
 
     Attributes:
         step: gradient steps taken.
         seconds: that they took.
+
+    Raises:
+        UserError: an argument is out of range.
     """
 
     def __init__(
@@ -66,45 +71,65 @@ class Trainer:
         batch_size: int = 512,
         num_steps: int = 6000,
         warmup_steps: int = 300,
+        schedule: str = "cosine",
         keyframe_oversampling: int = 10,
         ema_decay: float = 0.0,
+        accumulate: int = 1,
         seed: int = 0,
     ) -> None:
+        if not 0 <= ema_decay < 1:
+            raise UserError(f"trainer.ema_decay={ema_decay}; allowed: 0 to below 1")
+        if not 1 <= accumulate <= batch_size:
+            raise UserError(f"trainer.accumulate={accumulate}; allowed: 1 to {batch_size}")
         self.policy = policy
         self.policy.fit(dataset)
         self.loss = default_loss(policy) if loss is None else loss
         self.dataset = dataset
         self.num_steps = num_steps
-        self.warmup_steps = warmup_steps
+        self.accumulate = accumulate
+        self.schedule = Schedule(schedule, warmup_steps, num_steps)
         self.make_optimizer = partial(torch.optim.Adam, lr=2e-3) if optimizer is None else optimizer
         self.optimizer: torch.optim.Optimizer = call(
             self.make_optimizer, "optimizer", policy.parameters()
         )
         self.base_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self.device = next(policy.parameters()).device
         self.indices = ShuffledIndices(
             len(dataset),
             batch_size,
             seed,
             oversample=dataset.keyframes(),
             repeats=keyframe_oversampling,
+            device=self.device,
         )
-        device = next(policy.parameters()).device
-        self.generator = torch.Generator(device).manual_seed(seed)
-        if not 0 <= ema_decay < 1:
-            raise UserError(f"ema_decay={ema_decay}; allowed: 0 to below 1")
+        self.generator = torch.Generator(self.device).manual_seed(seed)
         # Kept from the first step on; buffers of a policy are statistics of the data, which do not change.
-        self.average = (
-            AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))  # type: ignore[no-untyped-call]
-            if ema_decay
-            else None
-        )
+        self.average = copy.deepcopy(policy).requires_grad_(False) if ema_decay else None
+        self._update_average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
         self.step = 0
         self.seconds = 0.0
+        self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
+        self._diverged = torch.zeros((), device=self.device)
+        self.recorded: RecordedStep | None = None
+        if self.device.type == "cuda" and dataset.is_on_device and self.is_fusible():
+            self.record(RecordedStep(self._take_step, [self.generator]))
+
+    def is_fusible(self) -> bool:
+        """Whether the optimizer has a form that decides on the device whether it steps."""
+        return all("fused" in group for group in self.optimizer.param_groups)
+
+    def record(self, step: RecordedStep) -> None:
+        """Replay steps from now on; the learning rate becomes a number in the device's memory."""
+        self.recorded = step
+        for group in self.optimizer.param_groups:
+            group.update(fused=True, foreach=False, lr=torch.tensor(0.0, device=self.device))
+            if "capturable" in group:
+                group["capturable"] = self.device.type == "cuda"
+        self.optimizer.found_inf = self._diverged  # type: ignore[attr-defined]
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights of the trained policy: those of the last step, or their moving average."""
-        trained = self.policy if self.average is None else self.average.module
-        return trained.state_dict()
+        return (self.policy if self.average is None else self.average).state_dict()
 
     def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
         """Take all remaining steps, with progress; returns the policy, ready to act.
@@ -115,12 +140,16 @@ class Trainer:
         Raises:
             UserError: the loss does not fit the policy, or training diverged.
         """
-        progress = Progress("training", self.num_steps, "step", initial=self.step)
+        progress, note = Progress("training", self.num_steps, "step", initial=self.step), ""
         while self.step < self.num_steps:
+            shown = self.step % LOG_EVERY == 0
             metrics = self.train_step()
-            if on_step is not None:
-                on_step(metrics)
-            progress.advance(f"loss {metrics['loss']:.4f}")
+            if shown or on_step is not None:
+                numbers = self.numbers(metrics)
+                note = f"loss {numbers['loss']:.4f}" if shown else note
+                if on_step is not None:
+                    on_step(numbers)
+            progress.advance(note)
         progress.close()
         self.policy.load_state_dict(self.weights())
         return self.policy.eval()
@@ -136,39 +165,82 @@ class Trainer:
         self.generator.set_state(state)
         self.loss.load_state_dict(memory)
 
-    def train_step(self) -> dict[str, float]:
-        """One gradient step; returns what the loss reports, the gradient's norm and the learning rate.
+    def train_step(self) -> Metrics:
+        """Take one gradient step; returns what the loss reports, and the gradient's norm, until the next step.
 
         Raises:
-            UserError: the loss is not finite; the weights are those before the step.
+            UserError: the loss is not finite; the weights are those before the step. A recorded step leaves the weights
+                as they are, and :meth:`numbers` raises.
         """
         start = time.perf_counter()
-        factor = warmup_cosine(self.step, self.warmup_steps, self.num_steps)
-        for group, lr in zip(self.optimizer.param_groups, self.base_lr, strict=True):
-            group["lr"] = factor * lr
+        factor = self.schedule(self.step)
+        for group, base in zip(self.optimizer.param_groups, self.base_lr, strict=True):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(factor * base)
+            else:
+                group["lr"] = factor * base
         self.policy.train()
-        batch = self.dataset.batch(self.indices(self.step))
-        loss, metrics = self.loss(self.policy, batch, BatchRandom(self.generator))
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
-        if not bool(torch.isfinite(norm)):
-            raise UserError(
-                f"training diverged at step {self.step}: the gradient is not finite; "
-                "lower optimizer.lr, or raise the weight of the gradient penalty"
-            )
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.policy)
+        self._index.copy_(self.indices(self.step))
+        metrics = self._take_step() if self.recorded is None else self.recorded()
         self.step += 1
         self.seconds += time.perf_counter() - start
-        report = {name: float(value) for name, value in metrics.items()}
-        return {
-            **report,
-            "loss": float(loss.detach()),
-            "gradient_norm": float(norm),
-            "lr": factor * self.base_lr[0],
+        return metrics
+
+    def numbers(self, metrics: Metrics) -> dict[str, float]:
+        """Return the metrics of the latest step as numbers, with its learning rate; waits for the device.
+
+        Raises:
+            UserError: a recorded step has diverged.
+        """
+        start = time.perf_counter()
+        values = torch.stack([*(m.detach().float().mean() for m in metrics.values())]).tolist()
+        if self.recorded is not None and bool(self._diverged):
+            raise self._divergence()
+        self.seconds += time.perf_counter() - start
+        lr = self.schedule(self.step - 1) * self.base_lr[0]
+        return {**dict(zip(metrics, values, strict=True)), "lr": lr}
+
+    def _take_step(self) -> Metrics:
+        """All that a step does on the device."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts: list[Metrics] = []
+        for index in self._index.chunk(self.accumulate):
+            loss, metrics = self.loss(
+                self.policy, self.dataset.batch(index), BatchRandom(self.generator)
+            )
+            share = len(index) / len(self._index)
+            torch.autograd.backward(loss * share if self.accumulate > 1 else loss)
+            parts.append({**metrics, "loss": loss.detach()})
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
+        if self.recorded is None:
+            if not bool(torch.isfinite(norm)):
+                raise self._divergence()
+        else:
+            self._diverged.copy_(torch.maximum(self._diverged, 1 - norm.isfinite().float()))
+        self.optimizer.step()
+        if self.average is not None:
+            self._average()
+        means = {
+            name: torch.stack([torch.as_tensor(part[name]) for part in parts]).mean()
+            for name in parts[0]
         }
+        return {**means, "gradient_norm": norm}
+
+    def _average(self) -> None:
+        assert self.average is not None
+        averaged, current = (
+            [p.detach() for p in policy.parameters()] for policy in (self.average, self.policy)
+        )
+        if self.step == 0:
+            torch._foreach_copy_(averaged, current)
+        else:
+            self._update_average(averaged, current, None)
+
+    def _divergence(self) -> UserError:
+        return UserError(
+            f"training diverged at step {self.step}: the gradient is not finite; "
+            "lower optimizer.lr, or raise the weight of the gradient penalty"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """All that a continued run needs besides the policy's weights."""
@@ -203,8 +275,7 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.loss.load_state_dict(state.get("loss", {}))
         if self.average is not None:
-            self.average.module.load_state_dict(self.policy.state_dict())
-            self.average.n_averaged.fill_(self.step)
+            self.average.load_state_dict(self.policy.state_dict())
             self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])

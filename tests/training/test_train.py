@@ -198,10 +198,10 @@ def test_the_loss_of_an_untrained_energy_is_chance(in_tmp):
     wider = ["network.width=64", "optimizer.lr=3e-3", "trainer.num_steps=400"]
     wider.append("loss=info_nce")
     trainer, _ = prepare(in_tmp, tiny(*wider), CPU)
-    first = trainer.train_step()
+    first = trainer.numbers(trainer.train_step())
     assert first["info_nce"] == pytest.approx(first["chance"], rel=0.05)
     for _ in range(300):
-        last = trainer.train_step()
+        last = trainer.numbers(trainer.train_step())
     assert last["info_nce"] < 0.8 * first["info_nce"]
 
 
