@@ -41,7 +41,7 @@ class PlainEnergy(nn.Module):
 def plain_info_nce(energy, obs, action, negatives):
     """The demonstrated action against its negatives."""
     candidates = torch.cat([action.unsqueeze(1), negatives], dim=1)
-    target = torch.zeros(len(action), dtype=torch.int64)
+    target = torch.zeros(len(action), dtype=torch.int64, device=action.device)
     return F.cross_entropy(-energy(obs, candidates), target)
 
 
@@ -61,7 +61,8 @@ def plain_gradient_penalty(energy, obs, action, margin=1.0):
 def plain_dfo(energy, obs, *, low, high, num_candidates, num_iterations, std, shrink, generator):
     """The best action (A,) for one observation (1, O), derivative-free."""
     size = len(low)
-    action = low + (high - low) * torch.rand(1, num_candidates, size, generator=generator)
+    random = {"generator": generator, "device": low.device}
+    action = low + (high - low) * torch.rand(1, num_candidates, size, **random)
     with torch.no_grad():
         for iteration in range(num_iterations):
             values = energy(obs, action)
@@ -71,7 +72,7 @@ def plain_dfo(energy, obs, *, low, high, num_candidates, num_iterations, std, sh
             index = torch.multinomial(
                 probabilities, num_candidates, replacement=True, generator=generator
             )
-            shake = std * torch.randn(num_candidates, size, generator=generator)
+            shake = std * torch.randn(num_candidates, size, **random)
             action = torch.clamp(action[0, index] + shake, low, high).unsqueeze(0)
             std *= shrink
     raise ValueError("num_iterations must be at least 1")
@@ -85,7 +86,7 @@ def plain_langevin(
     for i in range(num_iterations):
         fraction = 1 - i / (num_iterations - 1)
         step = (step_init - step_final) * fraction**2 + step_final
-        rng = torch.randn(action.shape, generator=generator)
+        rng = torch.randn(action.shape, generator=generator, device=action.device)
         delta = step * (0.5 * plain_gradient(energy, obs, action) + rng)
         action = torch.clamp(action - torch.clamp(delta, -limit, limit), low, high)
     return action.detach()

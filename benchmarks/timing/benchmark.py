@@ -45,7 +45,7 @@ def benchmark(config: Config) -> None:
     device = configure_device(config["device"], config["precision"])
     at_least(config, repeats=1)
     wanted = select(dict.fromkeys(ROWS), config["rows"], "rows")
-    rates = {str(t)[6:]: measure_product_rate(t) for t in (torch.float32, torch.bfloat16)}
+    rates = {str(t)[6:]: measure_product_rate(t, device) for t in (torch.float32, torch.bfloat16)}
     output = Path(config["output"])
     head = {
         "command": f"python scripts/benchmark.py output={output}",

@@ -14,23 +14,33 @@ import torch
 from benchmarks.results import Row
 from benchmarks.timing.workloads import make_workload
 from ibc.cli.config import Config
-from ibc.device import configure_device
+from ibc.device import choose_device, configure_device
 from ibc.errors import UserError
+
+#: Calls before those that are timed: on a GPU, a step is recorded at the fourth.
+WARM_UPS = 5
 
 
 def time_pair(name: str, config: Config, product_rate: float) -> Row:
     """Both implementations in turns, so that other load of the machine affects both alike."""
-    work = make_workload(name, load_plain(config["plain"]))
-    milliseconds(work.plain), milliseconds(work.fast), milliseconds(work.fast)  # warm-up
-    pairs = [(milliseconds(work.plain), milliseconds(work.fast)) for _ in range(config["repeats"])]
-    plain, fast = (statistics.median(times) for times in zip(*pairs, strict=True))
-    ratios = [p / f for p, f in pairs]
+    device = choose_device(config["device"])
+    work = make_workload(name, load_plain(config["plain"]), device)
+    sides = [work.plain, work.fast, *([work.recorded] if work.recorded else [])]
+    for side in sides:
+        for _ in range(WARM_UPS):
+            milliseconds(side)
+    times = zip(
+        *([milliseconds(side) for side in sides] for _ in range(config["repeats"])), strict=True
+    )
+    plain, fast, *recorded = (list(side) for side in times)
+    ratios = [p / f for p, f in zip(plain, fast, strict=True)]
     return {
-        "ms": fast,
-        "plain_ms": plain,
+        "ms": statistics.median(fast),
+        "plain_ms": statistics.median(plain),
+        **({"plain_graph_ms": statistics.median(recorded[0])} if recorded else {}),
         "ratio": statistics.median(ratios),
         "ratio_range": [min(ratios), max(ratios)],
-        "fraction_of_matmul": work.products / (fast / 1e3) / product_rate,
+        "fraction_of_matmul": work.products / (statistics.median(fast) / 1e3) / product_rate,
         "peak_memory_mb": memory_of(name, "fast", config),
         "plain_peak_memory_mb": memory_of(name, "plain", config),
     }
@@ -51,7 +61,14 @@ def load_plain(path: str) -> Any:
 
 
 def memory_of(name: str, side: str, config: Config) -> float:
-    """Peak resident memory (MB) of a process that does nothing but this work, twice."""
+    """Peak memory (MB) of this work alone: resident in a process of its own, or taken of a GPU."""
+    device = choose_device(config["device"])
+    if device.type == "cuda":
+        work = getattr(make_workload(name, load_plain(config["plain"]), device), side)
+        torch.cuda.reset_peak_memory_stats()
+        for _ in range(WARM_UPS):
+            work()
+        return torch.cuda.max_memory_allocated() / 2**20
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_memory_child, args=(name, side, config, sender))
@@ -67,7 +84,7 @@ def memory_of(name: str, side: str, config: Config) -> float:
 
 def _memory_child(name: str, side: str, config: Config, sender: Any) -> None:
     configure_device(config["device"], config["precision"])
-    work = getattr(make_workload(name, load_plain(config["plain"])), side)
+    work = getattr(make_workload(name, load_plain(config["plain"]), torch.device("cpu")), side)
     work()
     work()
     sender.send(peak_memory_mb())
@@ -87,18 +104,26 @@ def peak_memory_mb() -> float:
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
-    """The time of one call."""
+    """The time of one call, until the device has done its work."""
+    synchronize()
     start = time.perf_counter()
     work()
+    synchronize()
     return 1e3 * (time.perf_counter() - start)
 
 
-def measure_product_rate(dtype: torch.dtype) -> float:
+def synchronize() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure_product_rate(dtype: torch.dtype, device: torch.device) -> float:
     """The fastest matrix product of a layer's shape, in floating point operations a second."""
     best = 0.0
-    for rows in (1024, 2048, 4096, 8192):
-        x, w = torch.randn(rows, 256).to(dtype), torch.randn(256, 256).to(dtype)
-        out = torch.empty(rows, 256, dtype=dtype)
+    for rows in (1024, 2048, 4096, 8192, 131072)[: 4 if device.type == "cpu" else 5]:
+        x, w = torch.randn(rows, 256).to(device, dtype), torch.randn(256, 256).to(device, dtype)
+        out = torch.empty(rows, 256, dtype=dtype, device=device)
         for _ in range(30):
             ms = milliseconds(lambda: torch.mm(x, w, out=out))  # noqa: B023  called at once
             best = max(best, 2 * rows * 256 * 256 / (ms / 1e3))

@@ -16,6 +16,7 @@ from ibc.policies import ImplicitPolicy
 from ibc.random import BatchRandom
 from ibc.samplers import DFO, IBCLangevin, Sampler
 from ibc.spec import Batch, ObsField
+from ibc.training.recorded_step import RecordedStep
 
 #: Names of the workloads, as the published configurations have them (google-research/ibc, ``ibc/configs/particle``):
 #: a training step and an action, with derivative-free optimization and with Langevin chains in 2 and 16 dimensions.
@@ -37,29 +38,33 @@ class Workload:
 
     Attributes:
         fast, plain: do it once, by this project and by the plain implementation.
+        recorded: the plain implementation as one CUDA graph; None on a CPU.
         products: floating point operations in the plain implementation's dense layers.
     """
 
     fast: Callable[[], Any]
     plain: Callable[[], Any]
     products: float
+    recorded: Callable[[], Any] | None = None
 
 
-def make_workload(name: str, plain: Any) -> Workload:
-    """The workload of that name; ``plain`` is the module of the plain implementation."""
+def make_workload(name: str, plain: Any, device: torch.device) -> Workload:
+    """The workload of that name on a device; ``plain`` is the module of the plain implementation."""
     torch.manual_seed(0)
     size = 16 if name.endswith("16d") else 2
     if name in {"W1", "W2"}:
-        pair = Pair(plain, size, width=128, num_blocks=4)
+        pair = Pair(plain, size, device, width=128, num_blocks=4)
         return pair.dfo_step() if name == "W1" else pair.dfo_action()
-    pair = Pair(plain, size, width=256, num_blocks=1)
+    pair = Pair(plain, size, device, width=256, num_blocks=1)
     return pair.langevin_step() if name.startswith("W3") else pair.langevin_action()
 
 
 class Pair:
     """Two energies with the same weights, and the workloads of both."""
 
-    def __init__(self, plain: Any, size: int, *, width: int, num_blocks: int) -> None:
+    def __init__(
+        self, plain: Any, size: int, device: torch.device, *, width: int, num_blocks: int
+    ) -> None:
         obs = ObsField((OBS_SIZE,), "float32")
         spec = one_step_spec("state", obs, [-1.0] * size, [1.0] * size)
         self.module = plain
@@ -67,17 +72,18 @@ class Pair:
             spec,
             MLPEnergy(ObsEncoder(num_gates=0), width=width, num_blocks=num_blocks, head="scalar"),
             langevin(),
-        )
+        ).to(device)
         self.plain: nn.Module = plain.PlainEnergy(
             OBS_SIZE, size, width=width, num_blocks=num_blocks
-        )
+        ).to(device)
         assert isinstance(self.policy.energy, MLPEnergy)
         copy_weights(self.policy.energy, self.plain)
-        self.generator = torch.Generator().manual_seed(0)
+        self.device = device
+        self.generator = torch.Generator(device).manual_seed(0)
         self.rng = BatchRandom(self.generator)
-        self.low, self.high = -torch.ones(size), torch.ones(size)
-        self.obs = torch.randn(BATCH, OBS_SIZE)
-        self.action = torch.rand(BATCH, size) * 2 - 1
+        self.low, self.high = -torch.ones(size, device=device), torch.ones(size, device=device)
+        self.obs = torch.randn(BATCH, OBS_SIZE, device=device)
+        self.action = torch.rand(BATCH, size, device=device) * 2 - 1
         #: Of one candidate once through the network.
         self.products = 2.0 * (2 * num_blocks * width**2 + (OBS_SIZE + size + 1) * width)
 
@@ -135,7 +141,7 @@ class Pair:
 
     def plain_uniform(self, batch: int, count: int) -> Tensor:
         """Uniform actions (batch, count, A)."""
-        unit = torch.rand(batch, count, len(self.low), generator=self.generator)
+        unit = torch.rand(batch, count, len(self.low), generator=self.generator, device=self.device)
         return self.low + (self.high - self.low) * unit
 
     def _tensor(self, name: str, *args: Any, **kwargs: Any) -> Tensor:
@@ -153,22 +159,35 @@ class Pair:
             fast=lambda: self.policy.act(obs, self.rng),
             plain=plain_action,
             products=candidates * self.products,
+            recorded=RecordedStep(lambda: {"action": plain_action()}, [self.generator])
+            if self.device.type == "cuda"
+            else None,
         )
 
     def _steps(self, loss: InfoNCE, plain_loss: Callable[[], Tensor], products: float) -> Workload:
         batch = Batch({"state": self.obs.unsqueeze(1)}, self.action)
-        fast_optimizer = torch.optim.Adam(self.policy.parameters())
-        plain_optimizer = torch.optim.Adam(self.plain.parameters())
+        recorded = self.device.type == "cuda"
+        kinds: dict[str, Any] = {"capturable": True} if recorded else {}
+        fast_optimizer = torch.optim.Adam(self.policy.parameters(), **kinds, fused=recorded or None)
+        plain_optimizer = torch.optim.Adam(self.plain.parameters(), **kinds)
 
-        def step(value: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        def step(value: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(value)
             optimizer.step()
+            return {"loss": value.detach()}
+
+        def fast() -> dict[str, Tensor]:
+            return step(loss(self.policy, batch, self.rng)[0], fast_optimizer)
+
+        def plain() -> dict[str, Tensor]:
+            return step(plain_loss(), plain_optimizer)
 
         return Workload(
-            fast=lambda: step(loss(self.policy, batch, self.rng)[0], fast_optimizer),
-            plain=lambda: step(plain_loss(), plain_optimizer),
+            fast=RecordedStep(fast, [self.generator]) if recorded else fast,
+            plain=plain,
             products=products,
+            recorded=RecordedStep(plain, [self.generator]) if recorded else None,
         )
 
 

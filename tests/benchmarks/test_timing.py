@@ -33,7 +33,7 @@ class Zeros:
 @pytest.fixture
 def pair():
     torch.manual_seed(0)
-    return workloads.Pair(plain, 3, width=32, num_blocks=2)
+    return workloads.Pair(plain, 3, torch.device("cpu"), width=32, num_blocks=2)
 
 
 def bound(pair):
@@ -95,7 +95,7 @@ def test_every_workload_runs_on_both_sides(name, monkeypatch):
     for constant in ("DFO_CANDIDATES", "UNIFORM_NEGATIVES", "LANGEVIN_CANDIDATES", "BATCH"):
         monkeypatch.setattr(workloads, constant, 16)
     monkeypatch.setitem(workloads.CHAIN, "num_iterations", 3)
-    work = workloads.make_workload(name, plain)
+    work = workloads.make_workload(name, plain, torch.device("cpu"))
     work.fast()
     work.plain()
     assert work.products > 0
