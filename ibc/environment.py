@@ -77,7 +77,12 @@ class EnvConfig:
         """From a configuration in which constructor arguments stand beside the known keys.
 
         ``expert`` and ``demo_overrides`` are about demonstrations, and left out.
+
+        Raises:
+            UserError: no environment is named.
         """
+        if config.get("id") is None:
+            raise UserError("no environment is named; please give env.id=... or env=...")
         known = {f.name for f in fields(cls)} - {"kwargs"}
         kwargs = {k: v for k, v in config.items() if k not in known | {"expert", "demo_overrides"}}
         return cls(**{k: v for k, v in config.items() if k in known}, kwargs=kwargs)

@@ -51,18 +51,23 @@ def measure(
         num_envs=num_envs,
         num_execute_steps=num_execute_steps,
     )
-    run: Mapping[str, Any] = checkpoint.config
     return {
         **result.metrics,
-        **d4rl_score(run.get("task"), result.episodes),
-        "about": {
-            **provenance(),
-            "experiment": run.get("name"),
-            "policy": run.get("policy_name"),
-            "training_seed": run.get("seed"),
-            "training_seconds": checkpoint.about.get("training_seconds"),
-            "data": checkpoint.about.get("data"),
-        },
+        **d4rl_score(checkpoint.config.get("task"), result.episodes),
+        "about": origin(checkpoint),
+    }
+
+
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Where the figures of a policy come from: machine, versions, recipe, data."""
+    run: Mapping[str, Any] = checkpoint.config
+    return {
+        **provenance(),
+        "experiment": run.get("name"),
+        "policy": run.get("policy_name"),
+        "training_seed": run.get("seed"),
+        "training_seconds": checkpoint.about.get("training_seconds"),
+        "data": checkpoint.about.get("data"),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ibc.cli.config import Config, seeds_of
 from ibc.control import Controller
 from ibc.device import provenance
+from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation.collect import make_expert
 from ibc.evaluation.evaluate import evaluate, format_metrics, write_output
@@ -20,6 +21,7 @@ def evaluate_expert(config: Config) -> None:
     """
     seeds = seeds_of(config)
     env = config["env"]
+    EnvConfig.from_mapping(env)
     if env.get("expert") is None:
         raise UserError(f"environment {env['id']} has no expert")
     metrics = evaluate(

@@ -18,6 +18,8 @@ class DataSchema:
     return_temperature: float | None = None
     episode_length: int | None = None
     frame_skip: int = 1
+    holdout: float | None = None
+    action_limits: Any = None
     search: list[str] = field(default_factory=list)
 
 
@@ -40,6 +42,16 @@ class TrainerSchema:
     keyframe_oversampling: int
     ema_decay: float
     accumulate: int
+
+
+@dataclass
+class ValidationSchema:
+    """Measures while training."""
+
+    every: int
+    measure: str
+    patience: int | None
+    closed_loop: int
 
 
 @dataclass
@@ -71,6 +83,7 @@ class TrainSchema:
     data: DataSchema
     network: NetworkSchema
     trainer: TrainerSchema
+    validation: ValidationSchema
     evaluation: EvaluationSchema
     env: dict[str, Any]
     encoder: Any

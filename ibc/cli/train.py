@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
-from ibc.cli.evaluate import measure
+from ibc.cli.evaluate import measure, origin
+from ibc.cli.train_loop import gradient_steps
 from ibc.component import call, construct, describe
 from ibc.d4rl.data import find_task_data
-from ibc.data.loading import Selection, find_data, load_dataset
+from ibc.data.loading import Selection, find_data, load_split
 from ibc.device import configure_device, provenance
 from ibc.environment import EnvConfig, Environment
-from ibc.errors import Interrupted, UserError
+from ibc.errors import UserError
 from ibc.evaluation import record_video
 from ibc.evaluation.collect import collect_demonstrations
-from ibc.evaluation.evaluate import format_metrics, write_json
+from ibc.evaluation.evaluate import format_held_out, format_metrics, write_json
 from ibc.evaluation.report import write_report
 from ibc.files import write_atomically
+from ibc.policies import Policy
 from ibc.policies.loading import build_policy, make_policy
-from ibc.progress import Progress
 from ibc.training import Trainer
-from ibc.training.loggers import JsonlLogger, Logger, WandbLogger
-from ibc.training.run_folder import CHECKPOINT, EVALUATION, REPORT, VIDEO, StopRequest, run_folder
-from ibc.training.trainer import LOG_EVERY
+from ibc.training.run_folder import BEST, CHECKPOINT, EVALUATION, REPORT, VIDEO, run_folder
+from ibc.training.validation import held_out_measures
 
-#: Seconds between checkpoints.
-SAVE_INTERVAL = 60.0
-
-#: What ``logger=`` may be.
-LOGGERS = ("jsonl", "wandb")
-
+#: Part of the episodes that is held out where there is no environment to evaluate in.
+HOLDOUT = 0.1
 #: The parts of a configuration that a continued run must share with its beginning.
 IDENTITY = (
     "env",
@@ -62,37 +56,70 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is held by this process; returns the metrics of the evaluation."""
     at_least(config, seed=0)
     at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_oversampling=0)
-    seeds = seeds_of(config["evaluation"])
+    at_least(config["validation"], every=1, closed_loop=0)
+    seeds_of(config["evaluation"])
     device = configure_device(config["device"], config["precision"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
     final = load_checkpoint(run_dir / CHECKPOINT)
     policy = build_policy(final, device, description=final.policy, trust=None)
-    metrics = measure(
-        policy,
-        final,
-        seeds=seeds,
-        num_envs=config["evaluation"]["num_envs"],
-        num_execute_steps=config["num_execute_steps"],
-    )
+    metrics, video = assess(policy, final, trainer, config)
+    paths = [path for path in (run_dir / CHECKPOINT, run_dir / BEST) if path.exists()]
     write_json(run_dir / EVALUATION, metrics)
-    paths = [run_dir / CHECKPOINT, run_dir / EVALUATION]
+    if video is not None:
+        write_atomically(run_dir / VIDEO, video)
+    paths += [run_dir / name for name in (EVALUATION, VIDEO, REPORT) if name != VIDEO or video]
+    shown = trainer.dataset if trainer.held_out is None else trainer.held_out
+    write_report(run_dir / REPORT, run_dir, policy, final, metrics, video, shown)
+    if has_environment(config):
+        print(format_metrics(config["name"], config["policy_name"], metrics))
+    if "held_out" in metrics:
+        print(format_held_out(metrics["held_out"], final.about["data"]["held_out_episodes"]))
+    print(f"training: {final.about['training_seconds']:.0f} s, {trainer.step} steps")
+    print("files: " + "  ".join(str(path) for path in paths))
+    return metrics
+
+
+def assess(
+    policy: Policy, final: Checkpoint, trainer: Trainer, config: Config
+) -> tuple[dict[str, Any], bytes | None]:
+    """What the trained policy is worth: in closed loop, with a film, and on held-out demonstrations."""
+    seeds = seeds_of(config["evaluation"])
     video: bytes | None = None
-    if config["video"]:
-        video = record_video(
+    if has_environment(config):
+        metrics = measure(
             policy,
-            config["env"],
-            seeds=range(seeds[0], seeds[0] + 3),
+            final,
+            seeds=seeds,
+            num_envs=config["evaluation"]["num_envs"],
             num_execute_steps=config["num_execute_steps"],
         )
-        write_atomically(run_dir / VIDEO, video)
-        paths.append(run_dir / VIDEO)
-    write_report(run_dir / REPORT, run_dir, policy, final, metrics, video)
-    print(format_metrics(config["name"], config["policy_name"], metrics))
-    print(f"training: {final.about['training_seconds']:.0f} s, {trainer.num_steps} steps")
-    print("files: " + "  ".join(str(path) for path in [*paths, run_dir / REPORT]))
-    return metrics
+        if config["video"]:
+            video = record_video(
+                policy,
+                config["env"],
+                seeds=range(seeds[0], seeds[0] + 3),
+                num_execute_steps=config["num_execute_steps"],
+            )
+    else:
+        metrics = {"about": origin(final)}
+    if trainer.held_out is not None:
+        metrics["held_out"] = held_out_measures(policy, trainer.loss, trainer.held_out)
+    return metrics, video
+
+
+def has_environment(config: Config) -> bool:
+    """Whether there is a closed loop; a policy is trained from data alone where no environment is named.
+
+    Raises:
+        UserError: something is said of an environment that is not named.
+    """
+    if config["env"].get("id") is not None:
+        return True
+    if any(value not in (None, "success", "any") for value in config["env"].values()):
+        raise UserError("env.* has no effect without env.id=...")
+    return False
 
 
 def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Trainer, Checkpoint]:
@@ -100,17 +127,21 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     data = config["data"]
     at_least(data, num_episodes=1, frame_skip=1)
     path = demonstrations(config)
-    env = try_environment(config)
+    env = try_environment(config) if has_environment(config) else None
+    holdout = data["holdout"]
     chosen = {name: data[name] for name in Selection.__dataclass_fields__}
-    dataset = load_dataset(
+    dataset, held_out = load_split(
         path,
         obs_horizon=config["obs_horizon"],
         action_horizon=config["action_horizon"],
         env=env,
         selection=Selection(**chosen),
         device=device,
+        holdout=(HOLDOUT if env is None else 0.0) if holdout is None else holdout,
+        action_limits=data["action_limits"],
     )
-    env.close()
+    if env is not None:
+        env.close()
     if dataset.num_clipped:
         print(f"{dataset.num_clipped} of {len(dataset)} actions clipped to the action space")
     policy = make_policy(config["policy"], dataset.spec).to(device)
@@ -122,6 +153,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
         loss=construct(config["loss"], "loss"),
         optimizer=construct(config["optimizer"], "optimizer"),
         seed=config["seed"],
+        held_out=held_out,
         **config["trainer"],
     )
     trainer.dry_run()
@@ -141,7 +173,7 @@ def demonstrations(config: Config) -> Path:
     """Where the demonstrations are; they are collected if the environment has an expert and there are none."""
     data = config["data"]
     path = Path(data["path"]).expanduser()
-    if config["env"].get("expert") is None:
+    if not has_environment(config) or config["env"].get("expert") is None:
         if config["task"] is not None and data["path"] == config["task"]:
             return find_task_data(config["task"], data["search"])
         return find_data(path, data["search"])
@@ -198,59 +230,3 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
         return value
 
     return [key for key in IDENTITY if part(first, key) != part(second, key)]
-
-
-def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """All remaining steps, logged, with a checkpoint now and then and at the end.
-
-    Raises:
-        Interrupted: at the user's request, after saving.
-    """
-
-    def save() -> None:
-        progress = {"training_seconds": trainer.seconds, "step": trainer.step}
-        current = replace(
-            checkpoint,
-            weights=trainer.weights(),
-            trainer=trainer.state_dict(),
-            about={**checkpoint.about, **progress},
-        )
-        save_checkpoint(run_dir / CHECKPOINT, current)
-
-    if trainer.step >= trainer.num_steps:
-        print(f"{run_dir} is trained already")
-        return
-    loggers = make_loggers(run_dir, config, trainer.step)
-    save()  # fails now rather than in an hour, if it cannot be written
-    progress = Progress("training", trainer.num_steps, "step", initial=trainer.step)
-    note = ""
-    saved_at = time.monotonic()
-    with StopRequest() as stop:
-        while trainer.step < trainer.num_steps and not stop.received:
-            step = trainer.step
-            metrics = trainer.train_step()
-            if step % LOG_EVERY == 0:
-                numbers = trainer.numbers(metrics)
-                for logger in loggers:
-                    logger.log(step, {**numbers, "seconds": trainer.seconds})
-                note = f"loss {numbers['loss']:.4f}"
-            progress.advance(note)
-            if time.monotonic() - saved_at > SAVE_INTERVAL:
-                save()
-                saved_at = time.monotonic()
-        save()
-    progress.close()
-    for logger in loggers:
-        logger.close()
-    if trainer.step < trainer.num_steps:
-        raise Interrupted(f"at step {trainer.step}; resume=true continues {run_dir}")
-
-
-def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
-    """The local record always, and what ``logger=`` adds."""
-    if config["logger"] not in LOGGERS:
-        raise UserError(f"logger={config['logger']}; allowed: {', '.join(LOGGERS)}")
-    loggers: list[Logger] = [JsonlLogger(run_dir, step)]
-    if config["logger"] == "wandb":
-        loggers.append(WandbLogger(run_dir, config, **config["wandb"]))
-    return loggers

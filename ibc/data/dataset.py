@@ -94,6 +94,10 @@ class WindowDataset:
         """Every action chunk, flat, for statistics."""
         return self._action[self._action_index].flatten(1)
 
+    def action_range(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
+        """The smallest and the largest action of each dimension."""
+        return self._action.amin(0), self._action.amax(0)
+
     def keyframes(self) -> Int[Tensor, " K"]:
         """Examples at which the demonstrator changes its mind: the action jumps by a tenth of its range or more.
 

@@ -16,7 +16,12 @@ from ibc.data.dataset import WindowDataset
 from ibc.data.episode import Episode
 from ibc.data.formats import read_episodes
 from ibc.data.layouts import fit_layout
-from ibc.data.transforms import keep_best, reweight_by_return, temporal_subsample
+from ibc.data.transforms import (
+    keep_best,
+    reweight_by_return,
+    split_episodes,
+    temporal_subsample,
+)
 from ibc.environment import Environment
 from ibc.errors import NoDataError, UserError
 from ibc.spec import ObsField, Spec
@@ -73,9 +78,51 @@ def load_dataset(
     Raises:
         UserError: the data cannot be read, or differs from the environment.
     """
+    dataset, _ = load_split(
+        path,
+        obs_horizon=obs_horizon,
+        action_horizon=action_horizon,
+        env=env,
+        selection=selection,
+        device=device,
+    )
+    return dataset
+
+
+def load_split(
+    path: str | Path,
+    *,
+    obs_horizon: int = 2,
+    action_horizon: int = 1,
+    env: Environment | None = None,
+    selection: Selection | None = None,
+    device: str | torch.device = "cpu",
+    holdout: float = 0.0,
+    action_limits: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> tuple[WindowDataset, WindowDataset | None]:
+    """As :func:`load_dataset`, in two parts: what is learned from, and what is measured on.
+
+    Args:
+        path: a file or folder.
+        obs_horizon: To, observations that the policy sees at once.
+        action_horizon: Ta, actions that it predicts at once.
+        env: see :func:`load_dataset`.
+        selection: what is used of the data; everything if None.
+        device: where vectors are kept.
+        holdout: part of the episodes that is held out, drawn at random once for each number of episodes; at least one
+            where it is above 0. Held-out episodes are not selected or weighted.
+        action_limits: lowest and highest action of each dimension, instead of those of environment or data.
+
+    Raises:
+        UserError: as :func:`load_dataset`; or too few episodes are left, or limits do not fit the actions.
+    """
     selection = Selection() if selection is None else selection
-    episodes = load_episodes(Path(path), selection, env)
-    low, high = _limits_of_data(episodes) if env is None else (env.action_low, env.action_high)
+    everything = load_episodes(Path(path), selection, env)
+    shown, held_out = split_episodes(everything, holdout)
+    episodes = transformed(shown, selection)
+    if not episodes:
+        raise UserError(f"data.frame_skip={selection.frame_skip} leaves no step of {path}")
+    low, high = _limits(everything, env, action_limits)
     spec = Spec(
         obs=_fields(episodes[0]),
         obs_horizon=obs_horizon,
@@ -84,14 +131,18 @@ def load_dataset(
         action_low=tuple(float(x) for x in low),
         action_high=tuple(float(x) for x in high),
     )
-    about = manifest(Path(path), episodes)
-    return WindowDataset(episodes, spec, torch.device(device), about=about)
+    about = {**manifest(Path(path), episodes), "held_out_episodes": len(held_out)}
+    device = torch.device(device)
+    held_out = [one for e in held_out for one in temporal_subsample(e, selection.frame_skip)]
+    return WindowDataset(episodes, spec, device, about=about), (
+        WindowDataset(held_out, spec, device) if held_out else None
+    )
 
 
 def load_episodes(
     path: Path, selection: Selection, env: Environment | None = None
 ) -> list[Episode]:
-    """All episodes, laid out as the environment's, with the chosen observations alone.
+    """All episodes, laid out as the environment's, with the chosen observations alone, and nothing else selected.
 
     Raises:
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
@@ -109,6 +160,12 @@ def load_episodes(
         episodes = _with_obs(episodes, selection.obs_names, path)
     if env is not None:
         check_matches(episodes, env)
+    return episodes
+
+
+def transformed(episodes: Sequence[Episode], selection: Selection) -> list[Episode]:
+    """Select and weight episodes, and change their pace, as is asked for."""
+    episodes = list(episodes)
     if selection.keep_best is not None:
         episodes = keep_best(episodes, selection.keep_best)
     if selection.return_temperature is not None:
@@ -195,7 +252,20 @@ def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list
     return [replace(e, obs={name: e.obs[name] for name in names}) for e in episodes]
 
 
-def _limits_of_data(episodes: Sequence[Episode]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _limits(
+    episodes: Sequence[Episode],
+    env: Environment | None,
+    given: tuple[Sequence[float], Sequence[float]] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The limits of actions: given, of the environment, or their range in the data with a margin."""
+    size = episodes[0].action.shape[1]
+    if given is not None:
+        low, high = (np.broadcast_to(np.asarray(side, np.float32), (size,)) for side in given)
+        if not (low < high).all():
+            raise UserError(f"data.action_limits={given}; the lower must be below the upper")
+        return low, high
+    if env is not None:
+        return env.action_low, env.action_high
     action = np.concatenate([episode.action for episode in episodes])
     low, high = action.min(0), action.max(0)
     margin = ACTION_MARGIN * (high - low)

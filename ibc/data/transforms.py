@@ -14,6 +14,30 @@ from ibc.errors import UserError
 MAX_COPIES = 8
 
 
+def split_episodes(
+    episodes: Sequence[Episode], holdout: float
+) -> tuple[list[Episode], list[Episode]]:
+    """Episodes to learn from, and the part ``holdout`` of them that is held out, at least one if that is above 0.
+
+    Which are held out depends on their number alone.
+
+    Raises:
+        UserError: ``holdout`` is not in [0, 1), or nothing would be left to learn from.
+    """
+    if not 0 <= holdout < 1:
+        raise UserError(f"data.holdout={holdout}; it must be at least 0 and below 1")
+    count = max(1, round(holdout * len(episodes))) if holdout else 0
+    if count >= len(episodes):
+        raise UserError(
+            f"data.holdout={holdout} leaves none of {len(episodes)} episodes to learn from"
+        )
+    chosen = set(np.random.default_rng(0).permutation(len(episodes))[:count].tolist())
+    return (
+        [e for i, e in enumerate(episodes) if i not in chosen],
+        [e for i, e in enumerate(episodes) if i in chosen],
+    )
+
+
 def keep_best(episodes: Sequence[Episode], fraction: float) -> list[Episode]:
     """The part of the episodes with the highest returns, at least one, in their order.
 

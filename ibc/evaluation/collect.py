@@ -62,12 +62,12 @@ def collect_demonstrations(
     Raises:
         UserError: the environment has no expert, or ``path`` exists.
     """
+    env = {**env, **(env.get("demo_overrides") or {})}
+    env_config = EnvConfig.from_mapping(env)
     if env.get("expert") is None:
         raise UserError(
             f"environment {env['id']} has no expert; give demonstrations by data.path=..."
         )
-    env = {**env, **(env.get("demo_overrides") or {})}
-    env_config = EnvConfig.from_mapping(env)
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
     writer = DemonstrationWriter(

@@ -136,6 +136,17 @@ def format_metrics(name: str, policy_name: str, metrics: Mapping[str, Any]) -> s
     )
 
 
+def format_held_out(measures: Mapping[str, float], num_episodes: int) -> str:
+    """Measures on held-out demonstrations, in a line."""
+    line = (
+        f"held-out action error: {measures['action_error']:.4g}, {measures['action_error_of_range']:.2%} of the "
+        f"range ({num_episodes} episodes, loss {measures['loss']:.4g}"
+    )
+    if "rank" in measures:
+        line += f", {measures['rank']:.1%} of random actions have less energy than the shown one"
+    return line + ")"
+
+
 def write_json(path: Path, content: object) -> None:
     """Replace a JSON file as a whole."""
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ibc.checkpoint import Checkpoint
 from ibc.control import Controller
-from ibc.data.dataset import window_index
+from ibc.data.dataset import WindowDataset, window_index
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy
@@ -29,7 +29,7 @@ MOMENTS = 4
 
 def learning_curve(run_dir: Path) -> Figure:
     """The loss over gradient steps, with the level of a policy that has learned nothing where there is one."""
-    rows = read_metrics(run_dir)
+    rows = [row for row in read_metrics(run_dir) if "loss" in row]
     step = np.array([row["step"] for row in rows])
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -46,30 +46,76 @@ def learning_curve(run_dir: Path) -> Figure:
     return figure
 
 
-def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Figure:
-    """The energy over two action dimensions at a few moments of one episode, and the candidates of the search.
+def held_out_curves(run_dir: Path) -> Figure | None:
+    """Each measure on held-out demonstrations, or in closed loop, over gradient steps; None if none was taken."""
+    rows = [row for row in read_metrics(run_dir) if any("/" in name for name in row)]
+    names = sorted({name for row in rows for name in row if "/" in name})
+    if not names:
+        return None
+    columns = min(3, len(names))
+    height = -(-len(names) // columns)
+    figure = Figure(figsize=(3 * columns, 2.3 * height), layout="constrained")
+    grid = figure.subplots(height, columns, squeeze=False).ravel()
+    for axes, name in zip(grid, names, strict=False):
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), ".-", color="#2646c8", markersize=4)
+        axes.set(xlabel="gradient step", title=name.partition("/")[2].replace("_", " "))
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    return figure
+
+
+#: What a policy sees at one moment, with a title for it.
+Moment = tuple[str, Obs]
+
+
+def moments_of_episode(policy: ImplicitPolicy, env: EnvConfig, seed: int) -> list[Moment]:
+    """What the policy sees at a few moments of an episode in closed loop."""
+    environment = Environment(env)
+    (episode,) = rollout([environment], Controller(policy), [seed])
+    environment.close()
+    device = policy.bounds.center.device
+    moments = []
+    for t in np.linspace(0, len(episode) - 1, MOMENTS).astype(np.int64):
+        index = window_index(np.array(t), policy.spec.obs_horizon)
+        obs = {
+            name: torch.from_numpy(episode.obs[name][index]).unsqueeze(0).to(device)
+            for name in policy.spec.obs
+        }
+        moments.append((f"step {t}", obs))
+    return moments
+
+
+def moments_of_data(dataset: WindowDataset, device: torch.device) -> list[Moment]:
+    """What is seen at a few moments of demonstrations."""
+    chosen = torch.linspace(0, len(dataset) - 1, MOMENTS).long()
+    return [
+        (
+            f"example {i}",
+            {n: o.to(device) for n, o in dataset.batch(torch.tensor([i])).obs.items()},
+        )
+        for i in chosen.tolist()
+    ]
+
+
+def energy_map(policy: ImplicitPolicy, moments: Sequence[Moment], seed: int) -> Figure:
+    """The energy over two action dimensions at some moments, and the candidates of the search.
 
     With more than two dimensions, the others are held at the chosen action; with one, the energy is drawn as a curve.
     """
-    env = Environment(EnvConfig.from_mapping(checkpoint.config["env"]))
     spec, bounds = policy.spec, policy.bounds
     device = bounds.center.device
-    (episode,) = rollout([env], Controller(policy), [seed])
-    env.close()
-    moments = np.linspace(0, len(episode) - 1, MOMENTS).astype(np.int64)
-    figure = Figure(figsize=(3.1 * MOMENTS, 3.2), layout="constrained")
-    for axes, t in zip(figure.subplots(1, MOMENTS), moments, strict=True):
-        index = window_index(np.array(t), spec.obs_horizon)
-        obs = {
-            name: torch.from_numpy(episode.obs[name][index]).unsqueeze(0).to(device)
-            for name in spec.obs
-        }
+    figure = Figure(figsize=(3.1 * len(moments), 3.2), layout="constrained")
+    for axes, (title, obs) in zip(
+        figure.subplots(1, len(moments), squeeze=False)[0], moments, strict=True
+    ):
         rng = PerEpisodeRandom([torch.Generator().manual_seed(seed)], device)
         candidates = policy.search(obs, rng)
         best = bounds.to_unit(candidates.best())
         if spec.action_size == 1:
             energy_curve(axes, policy, obs, candidates)
-            axes.set(title=f"step {t}")
+            axes.set(title=title)
             continue
         i, j = 0, 1
         u = torch.linspace(float(bounds.unit_low[i]), float(bounds.unit_high[i]), GRID)
@@ -90,7 +136,7 @@ def energy_map(policy: ImplicitPolicy, checkpoint: Checkpoint, seed: int) -> Fig
         axes.plot(
             chosen[i], chosen[j], "*", color="#ff5a5f", markersize=11, markeredgecolor="white"
         )
-        axes.set(title=f"step {t}", xlabel=f"action {i}", ylabel=f"action {j}")
+        axes.set(title=title, xlabel=f"action {i}", ylabel=f"action {j}")
     return figure
 
 

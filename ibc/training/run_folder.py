@@ -12,6 +12,7 @@ from types import FrameType
 from ibc.errors import UserError
 
 CHECKPOINT = "checkpoint.pt"
+BEST = "checkpoint_best.pt"
 EVALUATION = "evaluation.json"
 VIDEO = "video.mp4"
 REPORT = "report.html"

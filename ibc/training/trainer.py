@@ -23,6 +23,7 @@ from ibc.random import BatchRandom
 from ibc.training.default_loss import default_loss
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.schedule import Schedule
+from ibc.training.validation import held_out_measures
 
 #: Gradients are scaled down to this norm: one unlucky batch must not undo a thousand good ones.
 MAX_GRADIENT_NORM = 10.0
@@ -42,6 +43,7 @@ class Trainer:
     Args:
         policy: untrained. Its normalizers and bounds are set from the data here.
         dataset: the examples.
+        held_out: examples that are not shown, for :meth:`held_out_measures`.
         loss: the objective; :func:`ibc.training.default_loss.default_loss` if None.
         optimizer: called with the parameters; Adam at a learning rate of 2e-3 if None.
         batch_size, num_steps: of the run.
@@ -56,6 +58,7 @@ class Trainer:
     Attributes:
         step: gradient steps taken.
         seconds: that they took.
+        best: what is known of the best held-out measures (:class:`ibc.training.validation.Best`), saved with the rest.
 
     Raises:
         UserError: an argument is out of range.
@@ -76,6 +79,7 @@ class Trainer:
         ema_decay: float = 0.0,
         accumulate: int = 1,
         seed: int = 0,
+        held_out: WindowDataset | None = None,
     ) -> None:
         if not 0 <= ema_decay < 1:
             raise UserError(f"trainer.ema_decay={ema_decay}; allowed: 0 to below 1")
@@ -84,7 +88,7 @@ class Trainer:
         self.policy = policy
         self.policy.fit(dataset)
         self.loss = default_loss(policy) if loss is None else loss
-        self.dataset = dataset
+        self.dataset, self.held_out = dataset, held_out
         self.num_steps = num_steps
         self.accumulate = accumulate
         self.schedule = Schedule(schedule, warmup_steps, num_steps)
@@ -108,6 +112,7 @@ class Trainer:
         self._update_average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
         self.step = 0
         self.seconds = 0.0
+        self.best: dict[str, Any] | None = None
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         self._diverged = torch.zeros((), device=self.device)
         self.recorded: RecordedStep | None = None
@@ -127,9 +132,24 @@ class Trainer:
                 group["capturable"] = self.device.type == "cuda"
         self.optimizer.found_inf = self._diverged  # type: ignore[attr-defined]
 
+    @property
+    def trained(self) -> Policy:
+        """The policy as it would act now: with the weights of the last step, or their moving average."""
+        return self.policy if self.average is None else self.average
+
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights of the trained policy: those of the last step, or their moving average."""
-        return (self.policy if self.average is None else self.average).state_dict()
+        """Return the weights of :attr:`trained`."""
+        return self.trained.state_dict()
+
+    def held_out_measures(self) -> dict[str, float]:
+        """Measure :attr:`trained` on held-out examples (:func:`ibc.training.validation.held_out_measures`).
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.held_out is None:
+            raise UserError("no examples are held out; give held_out=... (data.holdout=0.1)")
+        return held_out_measures(self.trained, self.loss, self.held_out)
 
     def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
         """Take all remaining steps, with progress; returns the policy, ready to act.
@@ -248,6 +268,7 @@ class Trainer:
             "step": self.step,
             "device": self.generator.device.type,
             "seconds": self.seconds,
+            "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "loss": self.loss.state_dict(),
@@ -271,6 +292,7 @@ class Trainer:
             )
         self.step = state["step"]
         self.seconds = state["seconds"]
+        self.best = state.get("best")
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.loss.load_state_dict(state.get("loss", {}))

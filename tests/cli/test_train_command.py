@@ -12,7 +12,7 @@ class TestTrain:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "please give data.path=..., env.id=..."),
+            ((), "please give data.path=..."),
             (("experiment=nope",), "Available options in 'experiment':; bimanual_sweep_image"),
             (("experiment=d4rl",), "please give"),
             (("experiment=d4rl", "task=pen-people"), "there is no task 'pen-people'; tasks are"),
