@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ibc.errors import UserError
 
 #: Wanted names that stand for other parts of an episode than its observations.
 PARTS = ("action", "reward", "success")
+#: A name with the entries that are taken of it.
+ENTRIES = re.compile(r"(.+)\[(\d*):(\d*)\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +24,10 @@ class Request:
     Attributes:
         obs_names: observations, by their wanted names; None for all.
         rename: ``{name: wanted name}``, where a name is the file's own or the one that its reader gives. One that is
-            renamed to ``action``, ``reward`` or ``success`` takes that part.
+            renamed to ``action``, ``reward`` or ``success`` takes that part. ``name[2:5]`` takes entries 2 to 4 of a
+            flat vector.
         episode_length: steps after which episodes ended, for D4RL files that do not tell.
+        entries: ``{wanted name: entries}`` that are taken of vectors, by ``rename``.
 
     Raises:
         UserError: two names become one, or the length is no length.
@@ -28,6 +36,7 @@ class Request:
     obs_names: Sequence[str] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     episode_length: int | None = None
+    entries: Mapping[str, slice] = field(init=False)
 
     def __post_init__(self) -> None:
         names = [*self.rename.items()] if isinstance(self.rename, Mapping) else [(None, None)]
@@ -35,10 +44,35 @@ class Request:
             raise UserError(
                 f"data.rename={self.rename}; it is {{NAME IN THE DATA: NAME WANTED, ...}}"
             )
+        plain, entries = {}, {}
+        for name, wanted in self.rename.items():
+            part = ENTRIES.fullmatch(name)
+            plain[part[1] if part else name] = wanted
+            if part:
+                entries[wanted] = slice(*(int(x) if x else None for x in part.group(2, 3)))
+        if len(plain) < len(self.rename):
+            raise UserError(f"data.rename={dict(self.rename)} takes two parts of one observation")
+        object.__setattr__(self, "rename", plain)
+        object.__setattr__(self, "entries", entries)
         if len(set(self.rename.values())) < len(self.rename):
             raise UserError(f"data.rename={dict(self.rename)} gives one name twice")
         if self.episode_length is not None and self.episode_length < 1:
             raise UserError(f"data.episode_length={self.episode_length}; it must be at least 1")
+
+    def cut(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """The entries that are wanted of an array (T, D).
+
+        Raises:
+            UserError: it is no flat vector, or has no such entries.
+        """
+        if name not in self.entries:
+            return array
+        found: NDArray[Any] = array[:, self.entries[name]] if array.ndim == 2 else array[:, :0]
+        if array.ndim != 2 or not found.shape[1]:
+            raise UserError(
+                f"data.rename: {name} is to have entries of a vector of shape {array.shape[1:]}"
+            )
+        return found
 
     def part(self, name: str, usual: Sequence[str], there: Collection[str]) -> str | None:
         """The file's name of the part ``name``: the renamed one, else the first of the ``usual`` that is there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ def collect_demonstrations(
         print(f"another process has collected {path}")
         return
     writer.keep_first(num_episodes)
+    failures = _append_successes(writer, envs, env_config, expert, num_episodes, first_seed)
+    writer.close()
+    for one in envs:
+        one.close()
+    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+
+
+def _append_successes(
+    writer: DemonstrationWriter,
+    envs: Sequence[Environment],
+    env_config: EnvConfig,
+    expert: Actor,
+    num_episodes: int,
+    first_seed: int,
+) -> int:
+    """Write what is missing of the episodes; returns how many the expert has failed."""
     failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     wanted = num_episodes - len(writer)
@@ -105,10 +121,7 @@ def collect_demonstrations(
             writer.append(episode)
     if len(writer) < num_episodes:
         raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
-    writer.close()
-    for one in envs:
-        one.close()
-    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+    return failures
 
 
 def _name(expert: object) -> object:

@@ -14,12 +14,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ibc.component import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
+from ibc.data.prefetch import Prefetcher
 from ibc.errors import UserError
 from ibc.losses import Loss
 from ibc.losses.base import Metrics
 from ibc.policies import Policy
 from ibc.progress import Progress
 from ibc.random import BatchRandom
+from ibc.spec import Batch
 from ibc.training.default_loss import default_loss
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.schedule import Schedule
@@ -113,11 +115,12 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
+        self._batches = Prefetcher(dataset, self.indices)
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         self._diverged = torch.zeros((), device=self.device)
         self.recorded: RecordedStep | None = None
         if self.device.type == "cuda" and dataset.is_on_device and self.is_fusible():
-            self.record(RecordedStep(self._take_step, [self.generator]))
+            self.record(RecordedStep(self._take_recorded_step, [self.generator]))
 
     def is_fusible(self) -> bool:
         """Whether the optimizer has a form that decides on the device whether it steps."""
@@ -200,8 +203,11 @@ class Trainer:
             else:
                 group["lr"] = factor * base
         self.policy.train()
-        self._index.copy_(self.indices(self.step))
-        metrics = self._take_step() if self.recorded is None else self.recorded()
+        if self.recorded is None:
+            metrics = self._take_step(self._batches(self.step))
+        else:
+            self._index.copy_(self.indices(self.step))
+            metrics = self.recorded()
         self.step += 1
         self.seconds += time.perf_counter() - start
         return metrics
@@ -220,15 +226,17 @@ class Trainer:
         lr = self.schedule(self.step - 1) * self.base_lr[0]
         return {**dict(zip(metrics, values, strict=True)), "lr": lr}
 
-    def _take_step(self) -> Metrics:
+    def _take_recorded_step(self) -> Metrics:
+        """The same on the examples whose numbers are on the device."""
+        return self._take_step(self.dataset.batch(self._index))
+
+    def _take_step(self, batch: Batch) -> Metrics:
         """All that a step does on the device."""
         self.optimizer.zero_grad(set_to_none=True)
         parts: list[Metrics] = []
-        for index in self._index.chunk(self.accumulate):
-            loss, metrics = self.loss(
-                self.policy, self.dataset.batch(index), BatchRandom(self.generator)
-            )
-            share = len(index) / len(self._index)
+        for part in split_batch(batch, self.accumulate):
+            loss, metrics = self.loss(self.policy, part, BatchRandom(self.generator))
+            share = len(part.action) / len(batch.action)
             torch.autograd.backward(loss * share if self.accumulate > 1 else loss)
             parts.append({**metrics, "loss": loss.detach()})
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
@@ -301,3 +309,14 @@ class Trainer:
             self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])
+
+
+def split_batch(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into parts."""
+    if count == 1:
+        return [batch]
+    obs = {name: array.chunk(count) for name, array in batch.obs.items()}
+    return [
+        Batch({name: parts[i] for name, parts in obs.items()}, action)
+        for i, action in enumerate(batch.action.chunk(count))
+    ]

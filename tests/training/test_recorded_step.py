@@ -42,7 +42,7 @@ def make(spec, episodes, monkeypatch):
         )
         assert trainer.dataset.is_on_device
         if recorded:
-            trainer.record(RecordedStep(trainer._take_step, [trainer.generator], capture))
+            trainer.record(RecordedStep(trainer._take_recorded_step, [trainer.generator], capture))
         return trainer
 
     return make_trainer
@@ -66,11 +66,11 @@ def test_a_recorded_run_ends_with_the_weights_of_direct_steps(make, options):
 def test_the_steps_of_a_policy_can_be_recorded(make, name):
     """What waits for the device would end a recording; this is found by name of the operation, on any device."""
     trainer = make(name)
-    trainer.record(RecordedStep(trainer._take_step, [trainer.generator], stand_in))
+    trainer.record(RecordedStep(trainer._take_recorded_step, [trainer.generator], stand_in))
     for _ in range(WARM_UPS - 1):
         trainer.train_step()
     with _Watch() as watch:
-        trainer._take_step()
+        trainer._take_recorded_step()
     assert (watch.waiting is not None) == (name in WAITING), watch.waiting
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -70,12 +71,24 @@ def read_episodes(path: Path, request: Request | None = None) -> Iterator[Episod
     number = 0
     with in_one_line(path, lambda: f"episode {number}"):
         _, reader = find_reader(path)
-        for episode in reader.read(path, Request() if request is None else request):
+        request = Request() if request is None else request
+        for episode in reader.read(path, request):
             _check_magnitude(episode)
-            yield episode
+            yield _cut(episode, request)
             number += 1
     if number == 0:
         raise UserError(f"{path} holds no episodes")
+
+
+def _cut(episode: Episode, request: Request) -> Episode:
+    """The episode with the entries of its vectors that are wanted."""
+    if not request.entries:
+        return episode
+    obs = {
+        name: request.cut(name, array) if isinstance(array, np.ndarray) else array
+        for name, array in episode.obs.items()
+    }
+    return replace(episode, obs=obs, action=request.cut("action", episode.action))
 
 
 def _unknown(path: Path) -> str:
