@@ -7,11 +7,10 @@ as lossy JPEG.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gymnasium as gym
 import h5py
@@ -22,12 +21,17 @@ from numpy.typing import NDArray
 from ibc.data.episode import Episode
 from ibc.errors import UserError
 from ibc.files import write_atomically
+from ibc.lock import Busy, hold
 
 DATA_FILE = "main_data.hdf5"
 METADATA_FILE = "metadata.json"
 
 #: Bytes that are left free on the disk.
 RESERVE = 16 << 20
+
+
+class FinishedElsewhere(UserError):
+    """Another process has written the data set for which this one waited."""
 
 
 class DemonstrationWriter:
@@ -44,11 +48,13 @@ class DemonstrationWriter:
         observation_space: gym.spaces.Dict,
         action_space: gym.Space[Any],
         about: dict[str, Any],
+        wait: bool = False,
     ) -> None:
         """``about`` must be plain JSON; a partial collection with other contents is begun anew.
 
         Raises:
-            UserError: ``path`` exists already.
+            UserError: ``path`` exists already, cannot be written, or another process is writing it.
+            FinishedElsewhere: with ``wait``, where that process has finished it meanwhile.
         """
         if path.exists():
             raise UserError(f"{path} exists already; choose another path or delete it")
@@ -65,15 +71,25 @@ class DemonstrationWriter:
             "about": about,
         }
         self._data = self.partial / "data"
-        self._data.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.partial / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{path} is being collected by another process") from error
+        self._lock = self._hold(wait)
         #: Seed of the last episode written, None before the first.
         self.last_seed: int | None = None
         self._num_episodes = self._continue() or self._begin()
+
+    def _hold(self, wait: bool) -> IO[bytes]:
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+            lock = hold(self.partial / ".lock", waiting_for=str(self.path) if wait else None)
+        except Busy as error:
+            raise UserError(f"{self.path} is being collected by another process") from error
+        except OSError as error:
+            if self.path.exists():
+                raise FinishedElsewhere(f"{self.path} exists already") from error
+            raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+        if self.path.exists():  # since this process looked for it
+            shutil.rmtree(self.partial)
+            raise FinishedElsewhere(f"{self.path} exists already")
+        return lock
 
     def _continue(self) -> int:
         """Number of whole episodes of an earlier attempt at the same collection, 0 if there is none."""
@@ -134,6 +150,15 @@ class DemonstrationWriter:
         self._num_episodes += 1
         self.last_seed = episode.seed
 
+    def keep_first(self, count: int) -> None:
+        """Remove all episodes but the first ``count``, where an earlier attempt wanted more."""
+        if len(self) <= count:
+            return
+        with h5py.File(self._data / DATA_FILE, "r+") as file:
+            for number in range(count, len(self)):
+                del file[f"episode_{number}"]
+        self._num_episodes = count
+
     def release(self) -> None:
         """Let another process continue; what has been written stays."""
         self._lock.close()
@@ -143,9 +168,9 @@ class DemonstrationWriter:
         with h5py.File(self._data / DATA_FILE, "r") as file:
             steps = sum(int(group.attrs["total_steps"]) for group in file.values())
         self._write_metadata(total_episodes=self._num_episodes, total_steps=steps)
+        self.partial.replace(self.path)  # before another process may have the lock
+        (self.path / ".lock").unlink()
         self.release()
-        (self.partial / ".lock").unlink()
-        self.partial.replace(self.path)
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

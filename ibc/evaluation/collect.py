@@ -9,6 +9,7 @@ from typing import Any
 from ibc.component import construct, find
 from ibc.control import Actor, Controller, FunctionExpert
 from ibc.data import DemonstrationWriter, Episode
+from ibc.data.store import FinishedElsewhere
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
@@ -48,8 +49,9 @@ def collect_demonstrations(
 ) -> None:
     """Roll the expert out on consecutive seeds until ``num_episodes`` episodes have succeeded.
 
-    An interrupted collection is continued. Values of ``env.demo_overrides`` hold here and not in evaluation:
-    demonstrations may have to be more exact than what counts as success.
+    An interrupted collection is continued; where another process is collecting the same, this one waits for it.
+    Values of ``env.demo_overrides`` hold here and not in evaluation: demonstrations may have to be more exact than what
+    counts as success.
 
     Args:
         env: configuration of the environment (:class:`ibc.environment.EnvConfig`) with its ``expert``: a function of
@@ -70,13 +72,19 @@ def collect_demonstrations(
         )
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
-    writer = DemonstrationWriter(
-        Path(path),
-        env_id=env_config.id,
-        observation_space=envs[0].observation_space,
-        action_space=envs[0].gym_env.action_space,
-        about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
-    )
+    try:
+        writer = DemonstrationWriter(
+            Path(path),
+            env_id=env_config.id,
+            observation_space=envs[0].observation_space,
+            action_space=envs[0].gym_env.action_space,
+            about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
+            wait=True,
+        )
+    except FinishedElsewhere:
+        print(f"another process has collected {path}")
+        return
+    writer.keep_first(num_episodes)
     failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     wanted = num_episodes - len(writer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from ibc.errors import UserError
+from ibc.lock import Busy, hold
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "checkpoint_best.pt"
@@ -31,14 +31,12 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[Path]:
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("w")
+        lock = hold(path / ".lock")
+    except Busy as error:
+        raise UserError(f"{path} is in use by another process") from error
     except OSError as error:
         raise UserError(f"cannot use run folder {path}: {error.strerror}") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{path} is in use by another process") from error
         yield path
 
 

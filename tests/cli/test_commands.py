@@ -7,11 +7,12 @@ import sys
 
 import pytest
 from commands import assert_refused
-from conftest import SCRIPTS
+from conftest import ROOT, SCRIPTS
 
 from benchmarks.tables.pages import table
 from ibc.errors import UserError
 from ibc.files import write_atomically
+from ibc.lock import hold
 
 pytestmark = pytest.mark.unchecked
 
@@ -139,6 +140,21 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write .*: (Not a directory|File exists)"):
+        write_atomically(tmp_path / "file/x.json", b"")
+
+
+def test_locks_where_there_are_none(tmp_path, monkeypatch):
+    """Elsewhere than on Linux and macOS everything can be imported, and what needs a lock says so."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(UserError, match="as Linux and macOS have them"):
+        hold(tmp_path / "lock")
+    using = [p for p in (ROOT / "ibc").rglob("*.py") if "import fcntl" in p.read_text()]
+    assert [path.name for path in using] == ["lock.py"]
 
 
 def test_a_real_process(tmp_path):
