@@ -9,7 +9,8 @@ import imageio_ffmpeg
 import numpy as np
 from gymnasium import spaces
 
-from ibc.data import DemonstrationWriter, Episode
+from ibc.data import DemonstrationWriter, Episode, read_episodes
+from ibc.data.formats import find_reader
 from ibc.data.tfrecord import masked_crc32c
 
 LENGTHS = (4, 6, 3)
@@ -289,7 +290,9 @@ def write_minari(root):
     writer = DemonstrationWriter(
         root / "demos",
         env_id="Test-v0",
-        observation_space=spaces.Dict({"state": box}),
+        observation_space=spaces.Dict(
+            {"state": box, "camera": spaces.Box(0, 255, (8, 10, 3), np.uint8)}
+        ),
         action_space=spaces.Box(-1, 1, (2,)),
         about={},
     )
@@ -299,7 +302,7 @@ def write_minari(root):
         success = np.zeros(steps, np.bool_)
         writer.append(
             Episode(
-                obs={"state": e["obs"]},
+                obs={"state": e["obs"], "camera": e["image"]},
                 action=e["action"],
                 reward=e["reward"],
                 success=success,
@@ -320,3 +323,17 @@ WRITERS = {
     "lerobot_v2": write_lerobot,
     "lerobot_v3": write_lerobot_v3,
 }
+
+
+def check(path, reader, state, has_last=True):
+    """Read a data set and hold its numbers against those that were written; returns the episodes."""
+    assert find_reader(path)[0] == reader
+    episodes = list(read_episodes(path))
+    assert [len(e) for e in episodes] == list(LENGTHS)
+    for episode, e in zip(episodes, ALL, strict=True):
+        np.testing.assert_array_equal(episode.obs[state][:-1], e["obs"][:-1])
+        last = e["obs"][-1] if has_last else e["obs"][-2]
+        np.testing.assert_array_equal(episode.obs[state][-1], last)
+        np.testing.assert_array_equal(episode.action, e["action"])
+        np.testing.assert_array_equal(episode.reward, e["reward"])
+    return episodes

@@ -14,6 +14,7 @@ from ibc.d4rl.data import find_task_data
 from ibc.data import Episode, read_episodes
 from ibc.data.formats import find_reader
 from ibc.data.loading import find_data
+from ibc.data.request import Request
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 
@@ -37,7 +38,7 @@ def inspect(arguments: Sequence[str]) -> None:
     search = ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
     if not path.exists():
         path = find_data(path, search) if path.suffix else find_task_data(given.path, search)
-    episodes = list(read_episodes(path, episode_length=given.episode_length))
+    episodes = list(read_episodes(path, Request(episode_length=given.episode_length)))
     print("\n".join([f"{path}: format {find_reader(path)[0]}", *describe(episodes)]))
     output = given.output or Path(f"{path.stem}_actions.png")
     write_atomically(output, png(action_figure(episodes, path.name)))

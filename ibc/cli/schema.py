@@ -14,6 +14,10 @@ class DataSchema:
     path: str
     num_episodes: int = 0
     obs_names: list[str] | None = None
+    rename: Any = None
+    image_size: Any = None
+    crop: Any = None
+    cache: str = "data/.frames"
     keep_best: float | None = None
     return_temperature: float | None = None
     episode_length: int | None = None

@@ -226,7 +226,8 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
     def part(config: Mapping[str, Any], key: str) -> Any:
         value = config.get(key)
         if key == "data" and isinstance(value, dict):  # where it was found does not matter
-            return {k: v for k, v in value.items() if k != "search" and v is not None}
+            places = ("search", "cache")
+            return {k: v for k, v in value.items() if k not in places and v is not None}
         return value
 
     return [key for key in IDENTITY if part(first, key) != part(second, key)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from ibc.data.episode import InvalidEpisode
 from ibc.errors import UserError
 
 
-def read_table(path: Path) -> Any:
-    """A whole file, ``.arrow`` or ``.parquet``, as a validated ``pyarrow.Table``.
+def read_table(path: Path, names: Sequence[str] | None = None) -> Any:
+    """A file, ``.arrow`` or ``.parquet``, as a validated ``pyarrow.Table``; of Parquet only the columns ``names``.
 
     Raises:
         UserError: pyarrow is not installed.
@@ -24,11 +25,14 @@ def read_table(path: Path) -> Any:
         import pyarrow.ipc
         import pyarrow.parquet
     except ImportError as error:
-        raise UserError(f"{path} needs pyarrow: pip install pyarrow") from error
+        raise UserError(f"{path} needs pyarrow: pip install ibc[arrow]") from error
     # Opened here: pyarrow maps files into memory, and one that is shorter than it says would end the program.
     content = pa.BufferReader(path.read_bytes())
     if path.suffix == ".parquet":
-        table = pyarrow.parquet.read_table(content, page_checksum_verification=True)
+        there = pyarrow.parquet.read_schema(content).names
+        content.seek(0)
+        wanted = None if names is None else [name for name in there if name in names]
+        table = pyarrow.parquet.read_table(content, columns=wanted, page_checksum_verification=True)
     else:
         table = pa.ipc.open_file(content).read_all()
     table.validate(full=True)
@@ -45,6 +49,11 @@ def column(table: Any, name: str) -> Any:
         raise InvalidEpisode(f"there is no '{name}'; there are {', '.join(table.column_names)}")
     chunked = table.column(name)
     return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+
+
+def text(array: Any) -> str:
+    """The different entries of a column of text, in order."""
+    return "; ".join(dict.fromkeys(str(entry) for entry in array.to_pylist() if entry is not None))
 
 
 def numbers(array: Any, name: str) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ibc.data.episode import Episode
-from ibc.data.stored_frames import FrameTable
+from ibc.data.frame_table import FrameTable
 from ibc.spec import Batch, Obs, Spec
 
 #: How many pictures the statistics of a camera are taken from.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ibc.spec import as_float32
 
 
 class InvalidEpisode(ValueError):
@@ -41,6 +39,14 @@ class Frames(ABC):
     def __array__(self) -> NDArray[Any]:
         """All of them, in memory."""
 
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """One after another, which no kind of frames does slowly."""
+        return (self[step] for step in range(len(self)))
+
+    def read_into(self, step: int, out: NDArray[np.uint8]) -> None:
+        """Put one frame (H, W, C) into ``out``."""
+        out[...] = self[step]
+
 
 #: Observations of an episode, ``{name: (T + 1, *shape)}``; pictures may still be in their file.
 EpisodeObs = Mapping[str, NDArray[Any] | Frames]
@@ -58,6 +64,7 @@ class Episode:
         terminated, truncated: how the episode ended; both false if the recording just stops.
         seed: of the environment's reset, where known.
         report: what else the environment told at the end, by ``EnvConfig.report``; not stored with demonstrations.
+        text: what is said of the episode, by name (an instruction, say); no policy sees it.
 
     Raises:
         InvalidEpisode: at construction, naming the field that is wrong.
@@ -71,6 +78,7 @@ class Episode:
     truncated: bool
     seed: int | None = None
     report: Mapping[str, float] = field(default_factory=dict)
+    text: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps = len(self.action)
@@ -95,11 +103,6 @@ class Episode:
     def episode_return(self) -> float:
         """Sum of rewards, undiscounted."""
         return float(self.reward.sum(dtype=np.float64))
-
-
-def as_observation(array: NDArray[Any]) -> NDArray[Any]:
-    """Return images (N, H, W, C) uint8 as they are, and all else as float32."""
-    return array if array.dtype == np.uint8 and array.ndim == 4 else as_float32(array)
 
 
 def check_count(what: str, found: int, announced: Any) -> None:

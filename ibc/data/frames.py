@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibc.data.episode import InvalidEpisode
-from ibc.errors import UserError
 
 
 def decode_image(content: bytes | None) -> NDArray[np.uint8]:
@@ -29,28 +29,16 @@ def decode_image(content: bytes | None) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[..., ::-1]).astype(np.uint8)
 
 
-def video_frames(path: Path, *, first: int, count: int) -> NDArray[np.uint8]:
-    """``count`` frames (count, H, W, 3) of a video, from number ``first`` on.
+def video_pictures(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """All pictures (H, W, 3) of a video, in order.
 
     Raises:
-        UserError: there is no such file.
-        InvalidEpisode: it ends before, or cannot be decoded.
+        InvalidEpisode: it cannot be decoded.
     """
-    if not path.is_file():
-        raise UserError(f"there is no {path}")
     try:
-        reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
-        meta = next(reader)
-        width, height = meta["size"]
-        frames = [
-            np.frombuffer(frame, dtype=np.uint8).reshape(height, width, 3)
-            for frame in islice(reader, first, first + count)
-        ]
-        reader.close()
+        with contextlib.closing(imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")) as reader:
+            width, height = next(reader)["size"]
+            for content in reader:
+                yield np.frombuffer(content, dtype=np.uint8).reshape(height, width, 3)
     except (OSError, RuntimeError, StopIteration) as error:
         raise InvalidEpisode(f"{path.name} cannot be decoded") from error
-    if len(frames) != count:
-        raise InvalidEpisode(
-            f"{path.name} has fewer frames than the {first + count} it should have"
-        )
-    return np.stack(frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibc.data.episode import InvalidEpisode
+
+#: Compression of zeros leaves at most this part of them; weaker kinds than deflate leave more.
+ZEROS_LEFT = {h5py.h5z.FILTER_DEFLATE: 1 / 200}
+ZEROS_LEFT_OTHERS = 1 / 20
+#: Filters that change no number and leave as many bytes, but for a checksum.
+PLAIN_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+CHECKSUM_SIZE = 4
+#: Rows of an array that is not in pieces, read at once.
+ROWS = 16
 
 #: Deflate cannot make data smaller than by this factor (zlib's technical notes: 1032).
 MAX_COMPRESSION = 1100
@@ -25,53 +35,130 @@ def load(group: h5py.Group, name: str) -> NDArray[Any]:
             fill what is missing with zeros, and try to find memory for any size.
     """
     node = group.get(name)
+    check_whole(node, name)
+    array: NDArray[Any] = np.asarray(node[()])
+    if node.chunks is not None and _lost(array, node, pieces(node), 0):
+        raise InvalidEpisode(f"'{name}' is incomplete")
+    return array
+
+
+def rows(node: h5py.Dataset) -> Iterator[NDArray[Any]]:
+    """The rows of an array, of which a few are in memory at once.
+
+    Raises:
+        InvalidEpisode: a piece of it is lost.
+    """
+    found = {} if node.chunks is None else pieces(node)
+    step = ROWS if node.chunks is None else node.chunks[0]
+    for start in range(0, len(node), step):
+        part: NDArray[Any] = np.asarray(node[start : start + step])
+        here = {c: size for c, size in found.items() if c[0] == start}
+        if _lost(part, node, here, start):
+            raise InvalidEpisode(f"'{node.name}' is incomplete")
+        yield from part
+
+
+def check_whole(node: object, name: str) -> None:
+    """Raise InvalidEpisode if it is no array of numbers, or the file does not hold as much as its header says."""
     if not isinstance(node, h5py.Dataset):
         raise InvalidEpisode(f"'{name}' is not there or not an array")
     if node.dtype.kind not in "fiub":
         raise InvalidEpisode(f"'{name}' is of type {node.dtype}, expected numbers")
     size = math.prod(node.shape) * node.dtype.itemsize
-    if size > MAX_COMPRESSION * Path(node.file.filename).stat().st_size:
+    sources = _check_sources(node, name) if node.is_virtual else []
+    files = [Path(node.file.filename), *sources]
+    if size > MAX_COMPRESSION * sum(file.stat().st_size for file in files):
         raise InvalidEpisode(
             f"'{name}' is said to have shape {node.shape}, more than the file holds"
         )
+    if node.is_virtual:
+        return
     if node.chunks is None:
         if size and node.id.get_storage_size() < size:
             raise InvalidEpisode(f"'{name}' is incomplete")
-        return np.asarray(node[()])
-    found = pieces(node)
+        return
     corners = [range(0, n, c) for n, c in zip(node.shape, node.chunks, strict=True)]
-    array: NDArray[Any] = np.asarray(node[()])
-    if set(found) != set(itertools.product(*corners)) or _lost(array, node, found):
+    if set(pieces(node)) != set(itertools.product(*corners)):
         raise InvalidEpisode(f"'{name}' is incomplete")
-    return array
+
+
+def is_text(node: object) -> bool:
+    """Whether an array holds text."""
+    return isinstance(node, h5py.Dataset) and (
+        node.dtype.kind == "S" or h5py.check_string_dtype(node.dtype) is not None
+    )
+
+
+def _check_sources(node: h5py.Dataset, name: str) -> list[Path]:
+    """The files of which a virtual array is put together; HDF5 fills what it does not find with zeros."""
+    files, covered = [], 0
+    for part in node.virtual_sources():
+        own = Path(node.file.filename)
+        places = (
+            [own] if part.file_name == "." else [Path(part.file_name), own.parent / part.file_name]
+        )
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
+            raise InvalidEpisode(f"'{name}' is in {part.file_name}, which is not there")
+        with h5py.File(file, "r") as source:
+            inner = source.get(part.dset_name)
+            if isinstance(inner, h5py.Dataset) and inner.is_virtual:
+                raise InvalidEpisode(f"'{name}' is virtual twice over; store it as an array")
+            load(source, part.dset_name)
+        files.append(file)
+        covered += part.vspace.get_select_npoints()
+    if covered < math.prod(node.shape):
+        raise InvalidEpisode(f"'{name}' is incomplete")
+    return files
 
 
 def pieces(node: h5py.Dataset) -> dict[tuple[int, ...], int]:
-    """Where the pieces of an array begin and how many bytes each takes, of those that went through all filters."""
+    """Where the pieces of an array begin and how many bytes each takes, of those that are whole.
+
+    Compression may be left out for a piece that would not shrink; it then has its full size.
+    """
     found: dict[tuple[int, ...], int] = {}
+    filters = _filters(node)
+    full = math.prod(node.chunks) * node.dtype.itemsize
+    full += CHECKSUM_SIZE * (h5py.h5z.FILTER_FLETCHER32 in filters)
 
     def note(chunk: Any) -> None:
-        if chunk.filter_mask == 0:
+        skipped = {code for bit, code in enumerate(filters) if chunk.filter_mask >> bit & 1}
+        known = chunk.filter_mask >> len(filters) == 0
+        if not skipped or (known and not skipped & set(PLAIN_FILTERS) and chunk.size == full):
             found[tuple(chunk.chunk_offset)] = chunk.size
 
     node.id.chunk_iter(note)
     return found
 
 
-def _lost(array: NDArray[Any], node: h5py.Dataset, found: dict[tuple[int, ...], int]) -> bool:
-    """Whether a piece reads as zeros although the file has something else for it.
+def _filters(node: h5py.Dataset) -> list[int]:
+    plist = node.id.get_create_plist()
+    return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+
+
+def _lost(
+    array: NDArray[Any], node: h5py.Dataset, found: dict[tuple[int, ...], int], first: int
+) -> bool:
+    """Whether a piece reads as zeros although the file has something else for it; ``array`` begins at row ``first``.
 
     A damaged index may list a piece that reading does not find, and fills up.
     """
     for corner, size in found.items():
-        piece = array[tuple(slice(i, i + c) for i, c in zip(corner, node.chunks, strict=True))]
-        if piece.any():
-            continue
-        if node.compression is not None and is_lost(piece, size):
-            return True
-        if node.compression is None and not _is_zero(node, corner, piece.nbytes):
+        inside = (corner[0] - first, *corner[1:])
+        piece = array[tuple(slice(i, i + c) for i, c in zip(inside, node.chunks, strict=True))]
+        if not piece.any() and is_lost(node, corner, size):
             return True
     return False
+
+
+def is_lost(node: h5py.Dataset, corner: tuple[int, ...], size: int) -> bool:
+    """Whether a piece that reads as zeros takes ``size`` bytes of the file, which are more than zeros take."""
+    full = math.prod(node.chunks) * node.dtype.itemsize
+    left = [ZEROS_LEFT.get(f, ZEROS_LEFT_OTHERS) for f in _filters(node) if f not in PLAIN_FILTERS]
+    if left:
+        return bool(size > full * max(left) + 100)
+    return not _is_zero(node, corner, full)
 
 
 def _is_zero(node: h5py.Dataset, corner: tuple[int, ...], size: int) -> bool:
@@ -81,8 +168,3 @@ def _is_zero(node: h5py.Dataset, corner: tuple[int, ...], size: int) -> bool:
     except (OSError, ValueError, RuntimeError):
         return False
     return not np.frombuffer(content[:size], dtype=node.dtype).any()  # a checksum follows
-
-
-def is_lost(piece: NDArray[Any], size: int) -> bool:
-    """Whether a piece is all zeros although ``size`` bytes of the file are more than compressed zeros take."""
-    return size > piece.nbytes // 200 + 100 and not piece.any()

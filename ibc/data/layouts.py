@@ -45,6 +45,12 @@ REFUSED = {
 }
 
 
+def is_made(names: Sequence[str] | None, fields: Mapping[str, ObsField]) -> bool:
+    """Whether one of the observations may have to be made of others by :func:`fit_layout`."""
+    field = fields.get("state")
+    return field is not None and field.shape == (60,) and "state" in (names or ())
+
+
 def fit_layout(
     episodes: Sequence[Episode], fields: Mapping[str, ObsField], env_id: str
 ) -> list[Episode]:

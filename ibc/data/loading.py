@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from ibc.data.dataset import WindowDataset
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, Frames
 from ibc.data.formats import read_episodes
-from ibc.data.layouts import fit_layout
+from ibc.data.kept_frames import CACHE, ByCamera, Cameras, KeptFrames, keep_frames
+from ibc.data.layouts import fit_layout, is_made
+from ibc.data.request import Request
 from ibc.data.transforms import (
     keep_best,
     reweight_by_return,
@@ -37,7 +39,11 @@ class Selection:
     """Which part of a data set is learned from, and how.
 
     Attributes:
-        obs_names: observations to use; None for all.
+        obs_names: observations to use; None for all. Nothing else is read.
+        rename: ``{name in the data: wanted name}`` of observations, and of the action (:class:`Request`).
+        image_size: (H, W) that pictures are made into, for all cameras or ``{camera: (H, W)}``.
+        crop: part that is cut out of them before, (top, left, height, width), likewise.
+        cache: folder in which pictures are kept (:func:`ibc.data.kept_frames.keep_frames`).
         episode_length: steps after which episodes ended, for D4RL files that do not tell.
         keep_best: fraction of the episodes, those of highest return.
         return_temperature: see :func:`ibc.data.transforms.reweight_by_return`.
@@ -45,6 +51,10 @@ class Selection:
     """
 
     obs_names: Sequence[str] | None = None
+    rename: Mapping[str, str] | None = None
+    image_size: ByCamera | None = None
+    crop: ByCamera | None = None
+    cache: str | Path = CACHE
     episode_length: int | None = None
     keep_best: float | None = None
     return_temperature: float | None = None
@@ -53,6 +63,19 @@ class Selection:
     def __post_init__(self) -> None:
         if self.frame_skip < 1:
             raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
+
+    def request(self, env: Environment | None = None) -> Request:
+        """What readers are told; all that a layout is made of, where the environment's is not the file's."""
+        made = env is not None and is_made(self.obs_names, env.obs_fields)
+        return Request(
+            obs_names=None if made else self.obs_names,
+            rename={} if self.rename is None else self.rename,
+            episode_length=self.episode_length,
+        )
+
+    def cameras(self) -> Cameras:
+        """What pictures are made into."""
+        return Cameras(crop=self.crop, image_size=self.image_size, cache=Path(self.cache))
 
 
 def load_dataset(
@@ -147,7 +170,8 @@ def load_episodes(
     Raises:
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
     """
-    episodes = list(read_episodes(path, episode_length=selection.episode_length))
+    request = selection.request(env)
+    episodes = keep_frames(path, read_episodes(path, request), request, selection.cameras())
     first = _shapes(episodes[0])
     for number, episode in enumerate(episodes):
         if _shapes(episode) != first:
@@ -232,7 +256,7 @@ def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for episode in episodes:
         for name in sorted(episode.obs):
-            digest.update(np.ascontiguousarray(episode.obs[name]).data)
+            _hash(digest, episode.obs[name])
         digest.update(np.ascontiguousarray(episode.action).data)
     return {
         "path": path.name,
@@ -240,6 +264,17 @@ def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:
         "num_steps": sum(len(episode) for episode in episodes),
         "sha256": digest.hexdigest(),
     }
+
+
+def _hash(digest: Any, array: NDArray[Any] | Frames) -> None:
+    """Add the numbers; those of kept pictures by what they were made from, all others picture by picture."""
+    if isinstance(array, KeptFrames):
+        digest.update(f"{array.digest} {len(array)}".encode())
+    elif isinstance(array, Frames):
+        for frame in array:
+            digest.update(frame.data)
+    else:
+        digest.update(np.ascontiguousarray(array).data)
 
 
 def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list[Episode]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
 import h5py
 import numpy as np
-import torch
-from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ibc.data.episode import Frames, InvalidEpisode
 from ibc.data.hdf5 import is_lost, pieces
@@ -95,33 +91,10 @@ class StoredFrames(Frames):
             frame: NDArray[np.uint8] = node[step]
         except (OSError, KeyError, ValueError) as error:
             raise UserError(f"{self.path}: frame {step} of {self.name} cannot be read") from error
-        if not frame.any() and is_lost(
-            frame, node.id.get_chunk_info_by_coord((step, 0, 0, 0)).size
-        ):
+        corner = (step, 0, 0, 0)
+        if not frame.any() and is_lost(node, corner, node.id.get_chunk_info_by_coord(corner).size):
             raise UserError(f"{self.path}: frame {step} of {self.name} is lost")
         return frame
-
-
-class FrameTable:
-    """Frames of several episodes by one running number.
-
-    Args:
-        episodes: frames (T, H, W, C) of each.
-    """
-
-    def __init__(self, episodes: Sequence[NDArray[Any] | Frames]) -> None:
-        self._episodes = list(episodes)
-        self._starts = np.cumsum([0, *(len(frames) for frames in self._episodes)])
-
-    def __getitem__(self, rows: Int[Tensor, "*B"]) -> UInt8[Tensor, "*B H W C"]:
-        """The frames of those numbers, on the same device."""
-        flat = rows.cpu().numpy().ravel()
-        owner = np.searchsorted(self._starts, flat, side="right") - 1
-        steps = flat - self._starts[owner]
-        frames = [np.asarray(self._episodes[e][int(t)]) for e, t in zip(owner, steps, strict=True)]
-        return (
-            torch.from_numpy(np.stack(frames)).view(*rows.shape, *frames[0].shape).to(rows.device)
-        )
 
 
 @lru_cache(maxsize=4)

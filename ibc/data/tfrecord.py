@@ -36,12 +36,20 @@ def _crc_table() -> list[int]:
 _TABLE = _crc_table()
 
 
+def _crc32c(data: bytes) -> int:
+    try:  # a hundred times as fast, where it is installed
+        import google_crc32c
+    except ImportError:
+        crc = 0xFFFFFFFF
+        for byte in data:
+            crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        return crc ^ 0xFFFFFFFF
+    return int(google_crc32c.value(data))
+
+
 def masked_crc32c(data: bytes) -> int:
     """The checksum of the format."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
+    crc = _crc32c(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 

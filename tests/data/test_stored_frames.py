@@ -12,7 +12,8 @@ from conftest import random_episode
 from gymnasium import spaces
 
 from ibc.data import DemonstrationWriter, Episode, WindowDataset, read_episodes
-from ibc.data.stored_frames import FrameTable, StoredFrames
+from ibc.data.frame_table import FrameTable
+from ibc.data.stored_frames import StoredFrames
 from ibc.errors import UserError
 
 CPU = torch.device("cpu")

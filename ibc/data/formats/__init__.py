@@ -1,4 +1,4 @@
-"""Readers of demonstration formats, one module each: ``can_read(path)`` and ``read(path)``.
+"""Readers of demonstration formats, one module each: ``can_read(path)`` and ``read(path, request)``.
 
 A module put into this folder is found by itself.
 """
@@ -13,12 +13,15 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from ibc.data.damage import in_one_line, lfs_pointer
 from ibc.data.episode import Episode, InvalidEpisode
-from ibc.data.formats import d4rl
+from ibc.data.request import Request
 from ibc.errors import UserError
 
 #: Larger numbers are not data in any unit, but a damaged exponent.
 LARGEST = 1e12
+#: How pickles of any protocol in use begin.
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 @runtime_checkable
@@ -29,8 +32,8 @@ class Reader(Protocol):
         """Whether the path is of this format, by a quick look."""
         ...
 
-    def read(self, path: Path) -> Iterator[Episode]:
-        """All episodes, in order."""
+    def read(self, path: Path, request: Request) -> Iterator[Episode]:
+        """All episodes, in order, with what is wanted of each."""
         ...
 
 
@@ -51,45 +54,40 @@ def find_reader(path: Path) -> tuple[str, Reader]:
     for name, reader in readers().items():
         if reader.can_read(path):
             return name, reader
-    raise UserError(f"{path} is in none of the formats known: {', '.join(readers())}")
+    raise UserError(_unknown(path))
 
 
-def read_episodes(path: Path, *, episode_length: int | None = None) -> Iterator[Episode]:
-    """All episodes of a data set in any of the known formats.
+def read_episodes(path: Path, request: Request | None = None) -> Iterator[Episode]:
+    """All episodes of a data set in any of the known formats; pictures are decoded when they are read.
 
     Args:
         path: a file or folder.
-        episode_length: steps after which episodes ended, for D4RL files that do not tell (see its reader).
+        request: what is wanted of it; everything if None.
 
     Raises:
-        UserError: nothing is there, no reader knows the format, or the data is damaged.
+        UserError: nothing is there, no reader knows the format, something wanted is missing, or the data is damaged.
     """
     number = 0
-    try:
+    with in_one_line(path, lambda: f"episode {number}"):
         _, reader = find_reader(path)
-        cut = episode_length is not None and reader is d4rl
-        for episode in d4rl.read(path, episode_length=episode_length) if cut else reader.read(path):
+        for episode in reader.read(path, Request() if request is None else request):
             _check_magnitude(episode)
             yield episode
             number += 1
-    except InvalidEpisode as error:
-        raise UserError(f"{path}, episode {number}: {error}") from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        RuntimeError,
-        MemoryError,
-        ArithmeticError,
-        AssertionError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}, episode {number}: cannot be read ({reason})") from error
     if number == 0:
         raise UserError(f"{path} holds no episodes")
+
+
+def _unknown(path: Path) -> str:
+    """Why nothing reads it, where that can be told."""
+    pointer = lfs_pointer(path)
+    if pointer is not None:
+        return f"{pointer} is a pointer of Git LFS, not the file itself; get it by 'git lfs pull'"
+    if path.is_file() and path.read_bytes()[:2] in PICKLES:
+        return f"{path} is a pickle, which may run any code and is never loaded; store its arrays as .npz"
+    if (path / "meta").is_dir():
+        return f"{path / 'meta'} has no info.json, which LeRobot's layout begins with"
+    return f"{path} is in none of the formats known: {', '.join(readers())}"
 
 
 def _check_magnitude(episode: Episode) -> None:

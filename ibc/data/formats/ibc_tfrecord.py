@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.episode import Episode, Frames, InvalidEpisode
 from ibc.data.frames import decode_image
+from ibc.data.request import Request
+from ibc.data.streamed_frames import StreamedFrames
 from ibc.data.tfrecord import Feature, parse_example, records
 from ibc.errors import UserError
-from ibc.spec import NumpyObs, as_float32
+from ibc.spec import as_float32
 
 FIRST, LAST = 0, 2
 JPEG = b"\xff\xd8\xff"
@@ -29,7 +31,7 @@ def can_read(path: Path) -> bool:
     return bool(_shards(path))
 
 
-def read(path: Path) -> Iterator[Episode]:
+def read(path: Path, request: Request) -> Iterator[Episode]:
     """Every episode, shard by shard in the order of their names.
 
     Raises:
@@ -44,11 +46,11 @@ def read(path: Path) -> Iterator[Episode]:
             kind, following = _integer(row["step_type"]), _integer(row["next_step_type"])
             complete = bool(steps) and _integer(steps[-1]["next_step_type"]) == LAST
             if complete and kind == LAST:
-                yield _episode(steps, row)
+                yield _episode(path, request, steps, row)
                 steps = []
                 continue
             if complete:
-                yield _episode(steps, steps[-1])
+                yield _episode(path, request, steps, steps[-1])
                 steps = []
             if (kind == FIRST) == bool(steps) or (kind == LAST and following != FIRST):
                 raise InvalidEpisode(f"{shard.name} has steps out of order")
@@ -56,7 +58,7 @@ def read(path: Path) -> Iterator[Episode]:
         if steps and _integer(steps[-1]["next_step_type"]) != LAST:
             raise UserError(f"{shard} ends within an episode")
         if steps:
-            yield _episode(steps, steps[-1])
+            yield _episode(path, request, steps, steps[-1])
 
 
 def _shards(path: Path) -> list[Path]:
@@ -65,16 +67,24 @@ def _shards(path: Path) -> list[Path]:
     return [path] if path.is_file() and path.suffix == ".tfrecord" else []
 
 
-def _episode(steps: list[Mapping[str, Feature]], after: Mapping[str, Feature]) -> Episode:
-    names = [name for name in steps[0] if name.split("/")[0] == "observation"]
-    obs: NumpyObs = {}
-    for name in names:
-        frames = [_observation(name, row[name]) for row in (*steps, after)]
-        short = name.partition("/")[2] or ("image" if frames[0].ndim == 3 else "state")
-        obs[short] = np.stack(frames)
+def _episode(
+    path: Path,
+    request: Request,
+    steps: list[Mapping[str, Feature]],
+    after: Mapping[str, Feature],
+) -> Episode:
+    fields = {}
+    for name in (name for name in steps[0] if name.split("/")[0] == "observation"):
+        bare = "image" if isinstance(steps[0][name], list) else "state"
+        fields[name.partition("/")[2] or bare] = name
+    wanted = request.observations(fields, list(steps[0]))
+    source = request.part("action", ("action",), list(steps[0])) or "action"
     return Episode(
-        obs=obs,
-        action=np.stack([_numbers("action", row["action"]) for row in steps]),
+        obs={
+            name: _observation(path, inside, [row[inside] for row in (*steps, after)])
+            for name, inside in wanted.items()
+        },
+        action=np.stack([_numbers("action", row[source]) for row in steps]),
         reward=np.concatenate([_numbers("reward", row["reward"]) for row in steps]),
         success=np.zeros(len(steps), dtype=np.bool_),
         terminated=float(_numbers("discount", steps[-1]["discount"])[0]) == 0.0,
@@ -82,12 +92,18 @@ def _episode(steps: list[Mapping[str, Feature]], after: Mapping[str, Feature]) -
     )
 
 
-def _observation(name: str, feature: Feature) -> NDArray[np.float32] | NDArray[np.uint8]:
-    if not isinstance(feature, list):
-        return as_float32(feature)
-    if len(feature) != 1 or not feature[0].startswith(JPEG):
-        raise InvalidEpisode(f"'{name}' holds bytes that are no JPEG image")
-    return decode_image(feature[0])
+def _observation(path: Path, name: str, rows: list[Feature]) -> NDArray[np.float32] | Frames:
+    if not isinstance(rows[0], list):
+        return np.stack([_numbers(name, row) for row in rows])
+
+    def content(feature: Feature) -> bytes:
+        if not isinstance(feature, list) or len(feature) != 1 or not feature[0].startswith(JPEG):
+            raise InvalidEpisode(f"'{name}' holds bytes that are no JPEG image")
+        return feature[0]
+
+    files = [content(row) for row in rows]
+    shape = (len(files), *decode_image(files[0]).shape)
+    return StreamedFrames(path, shape, lambda: map(decode_image, files))
 
 
 def _numbers(name: str, feature: Feature) -> NDArray[np.float32]:

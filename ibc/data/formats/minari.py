@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import h5py
 import numpy as np
+from minari.dataset.minari_storage import is_image_space
+from minari.serialization import deserialize_space
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, Frames, as_observation, check_count
+from ibc.data.episode import Episode, Frames, check_count
 from ibc.data.hdf5 import load
+from ibc.data.hdf5_observations import find_fields, read_jpegs, read_observation, read_text
+from ibc.data.request import Request
 from ibc.data.store import DATA_FILE, METADATA_FILE
-from ibc.data.stored_frames import StoredFrames
 from ibc.errors import UserError
 from ibc.spec import as_float32
 
@@ -24,34 +28,51 @@ def can_read(path: Path) -> bool:
     return (path / "data" / DATA_FILE).is_file()
 
 
-def read(path: Path) -> Iterator[Episode]:
-    """Every episode, in order.
+def read(path: Path, request: Request) -> Iterator[Episode]:
+    """Every episode, in order; where rewards or ends are not recorded they are zero and false.
 
     Raises:
-        UserError: for images kept as JPEG, which would have to be decoded lossily, and if episodes are missing.
+        UserError: episodes are missing.
     """
     metadata = read_metadata(path)
+    encoded = encoded_pictures(metadata)
     with h5py.File(path / "data" / DATA_FILE, "r") as file:
         count = sum(name.startswith("episode_") for name in file)
         check_episodes(path, metadata, count)
         for index in range(count):
-            yield _episode(file[f"episode_{index}"])
+            yield _episode(path, file[f"episode_{index}"], request, encoded)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What the data set says about itself; empty if it says nothing.
-
-    Raises:
-        UserError: it keeps its images as JPEG.
-    """
+    """What the data set says about itself; empty if it says nothing."""
     metadata_path = path / "data" / METADATA_FILE
     metadata = json.loads(metadata_path.read_text()) if metadata_path.is_file() else {}
     if not isinstance(metadata, dict):
         raise UserError(f"{metadata_path} is not a JSON object")
-    has_images = '"uint8"' in str(metadata.get("observation_space"))
-    if has_images and metadata.get("jpeg_encoding", False):
-        raise UserError(f"{path} keeps its images as JPEG; write it again with jpeg_encoding=False")
     return metadata
+
+
+def encoded_pictures(metadata: dict[str, Any]) -> dict[str, int]:
+    """Observations that are kept as JPEG, by the rule of Minari, with their numbers of channels."""
+    if not metadata.get("jpeg_encoding", False) or "observation_space" not in metadata:
+        return {}
+    spaces = flatten_space(deserialize_space(metadata["observation_space"]))
+    return {
+        name: space.shape[2] if len(space.shape) == 3 else 1
+        for name, space in spaces.items()
+        if is_image_space(space)
+    }
+
+
+def flatten_space(space: gym.Space[Any], name: str = "") -> dict[str, Any]:
+    """The spaces within, by the names ``outer/inner``; a bare one is called ``state`` or ``image``."""
+    if isinstance(space, gym.spaces.Dict):
+        out: dict[str, Any] = {}
+        for key, child in space.spaces.items():
+            out |= flatten_space(child, f"{name}/{key}" if name else key)
+        return out
+    is_images = space.dtype == np.uint8 and len(space.shape or ()) >= 2
+    return {name or ("image" if is_images else "state"): space}
 
 
 def check_episodes(path: Path, metadata: dict[str, Any], count: int) -> None:
@@ -60,8 +81,12 @@ def check_episodes(path: Path, metadata: dict[str, Any], count: int) -> None:
         raise UserError(f"{path} has {count} episodes; {metadata['total_episodes']} announced")
 
 
-def _episode(group: h5py.Group) -> Episode:
-    action = load(group, "actions")
+def _episode(
+    path: Path, group: h5py.Group, request: Request, encoded: Mapping[str, int]
+) -> Episode:
+    arrays = [name for name in group if isinstance(group[name], h5py.Dataset)]
+    source = request.part("action", ("actions",), arrays) or "actions"
+    action = as_float32(load(group, source))
     steps = len(action)
     check_count("actions", steps, group.attrs.get("total_steps", steps))
     success = np.zeros(steps, dtype=np.bool_)
@@ -69,25 +94,29 @@ def _episode(group: h5py.Group) -> Episode:
         # Recorders that also keep the info of the reset have one entry more.
         success = load(group, "infos/success").reshape(-1).astype(np.bool_)[-steps:]
     seed = group.attrs.get("seed")
+    fields, texts = find_fields(group, "observations")
+    if encoded and list(fields) == ["state"]:  # pictures as JPEG look like vectors
+        fields = dict.fromkeys(encoded, "observations") or fields
+    short = {inside: name for name, inside in fields.items()}
+    obs: dict[str, NDArray[Any] | Frames] = {}
+    for name, inside in request.observations(fields, arrays).items():
+        channels = encoded.get(short.get(inside, ""))
+        if channels is None:
+            obs[name] = read_observation(path, group, inside, steps=steps)
+        else:
+            obs[name] = read_jpegs(path, group, inside, channels)
     return Episode(
-        obs=_observations(group, "observations"),
-        action=as_float32(action),
-        reward=as_float32(load(group, "rewards")),
+        obs=obs,
+        action=action,
+        reward=as_float32(_optional(group, "rewards", steps)),
         success=success,
-        terminated=bool(load(group, "terminations")[-1]),
-        truncated=bool(load(group, "truncations")[-1]),
+        terminated=bool(_optional(group, "terminations", steps)[-1]),
+        truncated=bool(_optional(group, "truncations", steps)[-1]),
         seed=None if seed is None or str(seed) == "None" else int(seed),
+        text={name: read_text(group["observations"][name]) for name in texts}
+        | json.loads(group.attrs.get("text", "{}")),
     )
 
 
-def _observations(parent: h5py.Group, key: str, name: str = "") -> dict[str, NDArray[Any] | Frames]:
-    """Nested groups as flat names, ``outer/inner``; a bare array is called ``state`` or ``image``."""
-    node = parent[key]
-    if isinstance(node, h5py.Group):
-        out: dict[str, NDArray[Any] | Frames] = {}
-        for child in node:
-            out |= _observations(node, child, f"{name}/{child}" if name else child)
-        return out
-    is_stored = StoredFrames.can_hold(node)
-    array = StoredFrames(node) if is_stored else as_observation(load(parent, key))
-    return {name or ("image" if array.dtype == np.uint8 else "state"): array}
+def _optional(group: h5py.Group, name: str, steps: int) -> NDArray[Any]:
+    return load(group, name) if name in group else np.zeros(steps)

@@ -9,10 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ibc.data.episode import Episode, InvalidEpisode, as_observation, check_count
+from ibc.data.episode import Episode, check_count
 from ibc.data.hdf5 import load
+from ibc.data.hdf5_observations import find_fields, read_observation, read_text
+from ibc.data.request import Request
 from ibc.errors import UserError
-from ibc.spec import NumpyObs, as_float32
+from ibc.spec import as_float32
 
 DEMO = re.compile(r"demo_(\d+)")
 
@@ -26,7 +28,7 @@ def can_read(path: Path) -> bool:
         return isinstance(data, h5py.Group) and any(DEMO.fullmatch(name) for name in data)
 
 
-def read(path: Path) -> Iterator[Episode]:
+def read(path: Path, request: Request) -> Iterator[Episode]:
     """Every demonstration, by number.
 
     Observations are those of ``obs``; the one after the last action comes from ``next_obs``, or is a copy of the last.
@@ -44,33 +46,32 @@ def read(path: Path) -> Iterator[Episode]:
                 raise UserError(
                     f"{path} has no observations; extract them with robomimic's dataset_states_to_obs.py"
                 )
-            yield _episode(group)
+            yield _episode(path, group, request)
 
 
-def _episode(group: h5py.Group) -> Episode:
-    action = as_float32(load(group, "actions"))
+def _episode(path: Path, group: h5py.Group, request: Request) -> Episode:
+    arrays = [name for name in group if isinstance(group[name], h5py.Dataset)]
+    source = request.part("action", ("actions",), arrays) or "actions"
+    action = as_float32(load(group, source))
     steps = len(action)
     check_count("actions", steps, group.attrs.get("num_samples", steps))
-    reward = as_float32(load(group, "rewards")) if "rewards" in group else np.zeros(steps, "f4")
+    rewards = request.part("reward", ("rewards",), arrays)
+    reward = np.zeros(steps, np.float32) if rewards is None else as_float32(load(group, rewards))
     sparse = bool(np.isin(reward, (0.0, 1.0)).all())
     done = load(group, "dones") if "dones" in group else np.zeros(steps)
+    fields, texts = find_fields(group, "obs")
+    wanted = request.observations(fields, arrays)
     return Episode(
-        obs=_observations(group, steps),
+        obs={
+            name: read_observation(
+                path, group, inside, steps=steps, last=f"next_{inside}" if "/" in inside else None
+            )
+            for name, inside in wanted.items()
+        },
         action=action,
         reward=reward,
         success=reward == 1.0 if sparse else np.zeros(steps, dtype=np.bool_),
         terminated=bool(done[-1]),
         truncated=False,
+        text={name: read_text(group["obs"][name]) for name in texts},
     )
-
-
-def _observations(group: h5py.Group, steps: int) -> NumpyObs:
-    out: NumpyObs = {}
-    for name in group["obs"]:
-        array = load(group, f"obs/{name}")
-        if len(array) != steps:
-            raise InvalidEpisode(f"observation '{name}' has {len(array)} entries, expected {steps}")
-        after = f"next_obs/{name}"
-        last = load(group, after)[-1:] if after in group else array[-1:]
-        out[name] = as_observation(np.concatenate([array, last]))
-    return out

@@ -1,0 +1,144 @@
+"""Replay buffers: arrays in which all episodes lie end to end, with the numbers of the rows at which they end."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibc.data.episode import Episode, Frames, InvalidEpisode
+from ibc.data.pictures import is_picture
+from ibc.data.request import Request
+from ibc.data.streamed_frames import Forward, StreamedFrames, with_last_again
+from ibc.errors import UserError
+from ibc.spec import as_float32
+
+#: Usual names of the parts of an episode.
+ACTION, REWARD, SUCCESS = ("action", "actions"), ("reward", "rewards"), ("success",)
+TERMINATED, TRUNCATED = ("terminated", "terminals"), ("truncated", "timeouts")
+
+
+class ReplayArray(ABC):
+    """An array that is not in memory, with one row a step."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def load(self) -> NDArray[Any]:
+        """All of it, in memory."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[NDArray[Any]]:
+        """Its rows in order, of which a few are in memory at once."""
+
+
+def read_replay(
+    path: Path,
+    arrays: Mapping[str, ReplayArray],
+    ends: NDArray[Any] | None,
+    request: Request,
+) -> Iterator[Episode]:
+    """The episodes of a buffer. What is not asked for is not read; a reward that is not there is zero.
+
+    Args:
+        path: of the data set, for messages.
+        arrays: by their names.
+        ends: number of the row after each episode; None for one episode, whose observations may have a row more.
+        request: what is wanted.
+
+    Raises:
+        UserError: there are no actions, or an observation that is asked for is not there.
+        InvalidEpisode: numbers of rows or ends do not fit.
+    """
+    numeric = {n: a for n, a in arrays.items() if a.dtype.kind in "fiub" and a.shape}
+    action_name = request.part("action", ACTION, numeric)
+    if action_name is None:
+        raise UserError(
+            f"{path} has no array 'action', but {', '.join(arrays) or 'none'}; "
+            "say which it is by data.rename={NAME: action}"
+        )
+    total = numeric[action_name].shape[0]
+    bounds = _bounds(ends, total)
+    parts = {
+        name: request.part(name, usual, numeric)
+        for name, usual in (
+            ("reward", REWARD),
+            ("success", SUCCESS),
+            ("terminated", TERMINATED),
+            ("truncated", TRUNCATED),
+        )
+    }
+    used = {action_name, *parts.values()}
+    lengths = (total, total + 1) if ends is None else (total,)
+    fields = {n: n for n, a in numeric.items() if n not in used and a.shape[0] in lengths}
+    wanted = request.observations(fields, [n for n in numeric if n not in fields])
+    action = as_float32(numeric[action_name].load()).reshape(total, -1)
+    columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
+    sources = {name: _source(path, inside, numeric[inside]) for name, inside in wanted.items()}
+    text = {
+        n: "; ".join(dict.fromkeys(str(entry) for entry in a.load().reshape(-1).tolist()))
+        for n, a in arrays.items()
+        if a.dtype.kind == "U"
+    }
+    for start, stop in itertools.pairwise(bounds):
+        yield Episode(
+            obs={name: source(start, stop) for name, source in sources.items()},
+            action=action[start:stop],
+            reward=as_float32(columns["reward"][start:stop]),
+            success=columns["success"][start:stop].astype(np.bool_),
+            terminated=bool(columns["terminated"][stop - 1]),
+            truncated=bool(columns["truncated"][stop - 1]),
+            text=text,
+        )
+
+
+def _bounds(ends: NDArray[Any] | None, total: int) -> list[int]:
+    if ends is None:
+        return [0, total]
+    bounds = [0, *(int(end) for end in ends.reshape(-1))]
+    if any(b <= a for a, b in itertools.pairwise(bounds)) or bounds[-1] != total:
+        raise InvalidEpisode(
+            f"its ends of episodes do not rise from 1 to the number of actions, {total}"
+        )
+    return bounds
+
+
+def _column(arrays: Mapping[str, ReplayArray], name: str | None, total: int) -> NDArray[Any]:
+    """One number a step; zeros where there is no such array."""
+    column = np.zeros(total) if name is None else arrays[name].load().reshape(-1)
+    if len(column) != total:
+        raise InvalidEpisode(f"'{name}' has {len(column)} numbers, expected one a step, {total}")
+    return column
+
+
+def _source(
+    path: Path, name: str, array: ReplayArray
+) -> Callable[[int, int], NDArray[Any] | Frames]:
+    """Gives an observation of the steps from one row to another, and the one after the last of them."""
+    if is_picture(name, array.shape[1:], array.dtype):
+        forward = Forward(array.rows)
+
+        def pictures(start: int, stop: int) -> Frames:
+            has_next = array.shape[0] == stop + 1 and start == 0
+            count = stop - start
+
+            def read() -> Iterable[NDArray[Any]]:
+                rows = forward.read(start, count + has_next)
+                return rows if has_next else with_last_again(rows)
+
+            return StreamedFrames(path, (count + 1, *array.shape[1:]), read)
+
+        return pictures
+    values = as_float32(array.load())
+
+    def vectors(start: int, stop: int) -> NDArray[Any]:
+        after = stop if len(values) == stop + 1 and start == 0 else stop - 1
+        return np.concatenate([values[start:stop], values[after : after + 1]])
+
+    return vectors

@@ -1,0 +1,141 @@
+"""Pictures that are read from the first to the last one: out of a video, compressed entries, slices of an array."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibc.data.damage import in_one_line
+from ibc.data.episode import Frames, InvalidEpisode
+from ibc.data.pictures import Fit, as_picture
+
+
+class StreamedFrames(Frames):
+    """Frames (N, H, W, C) uint8 of which one at a time is in memory. Reading them in order is what they are for.
+
+    Args:
+        path: of the data set, for messages.
+        shape: (N, H, W, C).
+        read: begins to read: an iterator over N pictures (H, W, C), uint8 or whole numbers as such.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], read: Callable[[], Iterable[NDArray[Any]]]
+    ) -> None:
+        self.path, self.shape, self._read = path, shape, read
+        self._fit = Fit()
+        self._steps = range(shape[0])
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self._steps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the frames would take in memory."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def fitted(self, name: str, fit: Fit) -> StreamedFrames:
+        """The same frames, each cut out and made smaller while it is read.
+
+        Raises:
+            UserError: the crop is not inside of them.
+        """
+        one = copy.copy(self)
+        one._fit = fit
+        one.shape = (len(self), *fit.shape(name, self.shape[1:]))
+        return one
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """One after another.
+
+        Raises:
+            UserError: one cannot be read, or there are fewer.
+        """
+        step = 0
+
+        def where() -> str:
+            return f"picture {step}"
+
+        with in_one_line(self.path, where):
+            wanted = iter(self._steps)
+            following = next(wanted, None)
+            for step, picture in enumerate(self._read()):
+                if step != following:
+                    continue
+                fitted = self._fit(as_picture(picture)) if picture.ndim == 3 else picture
+                if fitted.shape != self.shape[1:]:
+                    raise InvalidEpisode(f"it has shape {picture.shape}, others {self.shape[1:]}")
+                yield fitted
+                following = next(wanted, None)
+                if following is None:
+                    return
+            if following is not None:
+                raise InvalidEpisode(
+                    f"there are fewer than the {self._steps[-1] + 1} it should have"
+                )
+
+    def __getitem__(self, key: Any) -> Any:
+        """A frame, several of them, or for a slice a part that is still to be read; a frame takes long."""
+        if isinstance(key, slice):
+            part = copy.copy(self)
+            part._steps = self._steps[key]
+            part.shape = (len(part._steps), *self.shape[1:])
+            return part
+        return (
+            next(islice(self, int(key) % len(self), None))
+            if np.ndim(key) == 0
+            else self.__array__()[key]
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory."""
+        out = np.empty(self.shape, self.dtype)
+        for place, frame in zip(out, self, strict=True):
+            place[...] = frame
+        return out.astype(dtype or self.dtype, copy=False)
+
+
+class Forward:
+    """Pictures of a long file, for readers that each want some of them, in order.
+
+    A reader goes on where the one before it stopped; the file is begun anew only to go back.
+
+    Args:
+        begin: an iterator over all pictures of the file.
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[NDArray[Any]]]) -> None:
+        self._begin = begin
+        self._pictures: Iterator[NDArray[Any]] = iter(())
+        self._position: int | None = None
+
+    def read(self, first: int, count: int) -> Iterator[NDArray[Any]]:
+        """``count`` pictures from number ``first`` on, or as many as there are."""
+        for number in range(first, first + count):
+            if self._position is None or self._position > number:
+                self._pictures, self._position = self._begin(), 0
+            picture = next(islice(self._pictures, number - self._position, None), None)
+            if picture is None:
+                self._position = None
+                return
+            self._position = number + 1
+            yield picture
+
+
+def with_last_again(pictures: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The pictures, and the last one once more: no training window shows what is seen after the last action."""
+    picture: NDArray[Any] | None = None
+    for picture in pictures:
+        yield picture
+    if picture is not None:
+        yield picture

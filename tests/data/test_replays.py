@@ -1,0 +1,114 @@
+"""Replay buffers and RLDS data sets: files of the real layout, read back; what is missing is named."""
+
+import shutil
+
+import numpy as np
+import pytest
+from formats import ALL, LENGTHS, check
+from replays import (
+    WRITERS,
+    buffer,
+    write_npz,
+    write_npz_folder,
+    write_rlds,
+    write_zarr,
+    write_zarr_v3,
+)
+
+from ibc.data import read_episodes
+from ibc.data.request import Request
+from ibc.errors import UserError
+
+
+@pytest.mark.parametrize("write", [write_zarr, write_zarr_v3])
+class TestZarr:
+    def test_real_layout(self, tmp_path, write):
+        for episode, e in zip(
+            check(write(tmp_path), "zarr_replay", "state", has_last=False), ALL, strict=True
+        ):
+            np.testing.assert_array_equal(np.asarray(episode.obs["img"])[:-1], e["image"][:-1])
+            assert episode.obs["img"].dtype == np.uint8
+
+    def test_pieces_that_are_missing_are_not_zero(self, tmp_path, write):
+        path = write(tmp_path)
+        pieces = [p for p in (path / "data/state").rglob("*") if p.name in ("1.0", "0")]
+        (piece,) = [p for p in pieces if p.is_file()][:1]
+        piece.unlink()
+        with pytest.raises(UserError, match="1 of the 3 pieces of 'state' are missing"):
+            list(read_episodes(path))
+        assert len(list(read_episodes(path, Request(obs_names=["img"])))) == len(LENGTHS)
+
+    def test_pictures_of_other_numbers_are_refused(self, tmp_path, write):
+        import zarr
+
+        path = write(tmp_path)
+        images = buffer()["img"].astype(np.float32) / 255
+        zarr.open_group(path)["data"].create_array("img", data=images, overwrite=True)
+        with pytest.raises(UserError, match="pictures are float32 with other numbers"):
+            np.asarray(next(read_episodes(path)).obs["img"])
+
+
+def test_another_group_is_no_buffer(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    zarr.open_group(tmp_path / "x.zarr", mode="w").create_group("data")
+    with pytest.raises(UserError, match="is not a replay buffer"):
+        list(read_episodes(tmp_path / "x.zarr"))
+
+
+class TestNpz:
+    def test_one_file(self, tmp_path):
+        for episode, e in zip(
+            check(write_npz(tmp_path), "npz", "state", has_last=False), ALL, strict=True
+        ):
+            np.testing.assert_array_equal(np.asarray(episode.obs["img"])[:-1], e["image"][:-1])
+            assert episode.text == {"instruction": "go"}
+
+    def test_an_episode_a_file(self, tmp_path):
+        for episode, e in zip(check(write_npz_folder(tmp_path), "npz", "state"), ALL, strict=True):
+            np.testing.assert_array_equal(np.asarray(episode.obs["img"]), e["image"])
+
+    def test_refusals(self, tmp_path):
+        path = tmp_path / "x.npz"
+        np.savez(path, action=np.array([{"a": 1}], dtype=object))
+        with pytest.raises(UserError, match="a pickle, which may run any code and is never loaded"):
+            list(read_episodes(path))
+        np.savez(path, moves=np.zeros((3, 2)), state=np.zeros((3, 2)))
+        with pytest.raises(UserError, match="no array 'action', but moves, state"):
+            list(read_episodes(path))
+        (episode,) = read_episodes(path, Request(rename={"moves": "action"}))
+        assert set(episode.obs) == {"state"}
+        np.savez(path, action=np.zeros((3, 2)), state=np.zeros((3, 2)), episode_ends=[2])
+        with pytest.raises(UserError, match="do not rise from 1 to the number of actions, 3"):
+            list(read_episodes(path))
+
+
+class TestRlds:
+    @pytest.mark.parametrize("marked", [True, False])
+    def test_real_layout(self, tmp_path, marked):
+        episodes = check(write_rlds(tmp_path, marked), "rlds", "state", has_last=marked)
+        for episode in episodes:
+            assert np.asarray(episode.obs["rgb"]).shape == (len(episode) + 1, 8, 10, 3)
+            assert episode.terminated == marked
+            assert episode.text == {"language_instruction": "lift it"}
+
+    def test_one_shard(self, tmp_path):
+        shard = next((write_rlds(tmp_path) / "1.0.0").glob("*-00001-of-00002"))
+        assert [len(e) for e in read_episodes(shard)] == [LENGTHS[2]]
+
+    def test_a_missing_shard(self, tmp_path):
+        path = write_rlds(tmp_path)
+        next((path / "1.0.0").glob("*-00001-of-00002")).unlink()
+        with pytest.raises(UserError, match="has 1 of the 2 shards of arm-train"):
+            list(read_episodes(path))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_is_not_asked_for_is_not_read(kind, tmp_path):
+    """The pictures are gone, or damaged, and nobody asks for them."""
+    path = WRITERS[kind](tmp_path)
+    if kind.startswith("zarr"):
+        shutil.rmtree(path / "data/img/c", ignore_errors=True)
+        for piece in path.glob("data/img/[0-9]*"):
+            piece.unlink()
+    episodes = list(read_episodes(path, Request(obs_names=["pose"], rename={"state": "pose"})))
+    assert [set(e.obs) for e in episodes] == [{"pose"}] * len(LENGTHS)
