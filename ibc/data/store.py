@@ -186,8 +186,9 @@ def _nested(space: gym.spaces.Dict) -> gym.spaces.Dict:
         if inner:
             known = out.get(outer)
             group = dict(known.spaces) if isinstance(known, gym.spaces.Dict) else {}
-            child = gym.spaces.Dict({**group, inner: child})
-        out[outer] = child
+            out[outer] = gym.spaces.Dict({**group, inner: child})
+        else:
+            out[name] = child
     return gym.spaces.Dict(
         {n: _nested(c) if isinstance(c, gym.spaces.Dict) else c for n, c in out.items()}
     )
