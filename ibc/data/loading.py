@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ibc.data.dataset import WindowDataset
-from ibc.data.episode import Episode, Frames
+from ibc.data.episode import Episode
 from ibc.data.formats import read_episodes
-from ibc.data.kept_frames import CACHE, ByCamera, Cameras, KeptFrames, keep_frames
-from ibc.data.layouts import fit_layout, is_made
-from ibc.data.request import Request
+from ibc.data.kept_frames import keep_frames
+from ibc.data.layouts import fit_layout
+from ibc.data.manifest import manifest
+from ibc.data.selection import Selection
 from ibc.data.transforms import (
     keep_best,
     reweight_by_return,
@@ -32,50 +31,6 @@ from ibc.spec import ObsField, Spec
 ACTION_MARGIN = 0.1
 #: Part of all action numbers that may lie outside of the environment's limits; more means other units.
 MAX_OUTSIDE = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which part of a data set is learned from, and how.
-
-    Attributes:
-        obs_names: observations to use; None for all. Nothing else is read.
-        rename: ``{name in the data: wanted name}`` of observations, and of the action (:class:`Request`).
-        image_size: (H, W) that pictures are made into, for all cameras or ``{camera: (H, W)}``.
-        crop: part that is cut out of them before, (top, left, height, width), likewise.
-        cache: folder in which pictures are kept (:func:`ibc.data.kept_frames.keep_frames`).
-        episode_length: steps after which episodes ended, for D4RL files that do not tell.
-        keep_best: fraction of the episodes, those of highest return.
-        return_temperature: see :func:`ibc.data.transforms.reweight_by_return`.
-        frame_skip: recorded steps that become one (:func:`ibc.data.transforms.temporal_subsample`).
-    """
-
-    obs_names: Sequence[str] | None = None
-    rename: Mapping[str, str] | None = None
-    image_size: ByCamera | None = None
-    crop: ByCamera | None = None
-    cache: str | Path = CACHE
-    episode_length: int | None = None
-    keep_best: float | None = None
-    return_temperature: float | None = None
-    frame_skip: int = 1
-
-    def __post_init__(self) -> None:
-        if self.frame_skip < 1:
-            raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
-
-    def request(self, env: Environment | None = None) -> Request:
-        """What readers are told; all that a layout is made of, where the environment's is not the file's."""
-        made = env is not None and is_made(self.obs_names, env.obs_fields)
-        return Request(
-            obs_names=None if made else self.obs_names,
-            rename={} if self.rename is None else self.rename,
-            episode_length=self.episode_length,
-        )
-
-    def cameras(self) -> Cameras:
-        """What pictures are made into."""
-        return Cameras(crop=self.crop, image_size=self.image_size, cache=Path(self.cache))
 
 
 def load_dataset(
@@ -249,32 +204,6 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     raise NoDataError(
         f"no demonstrations at {path}; looked in {', '.join(str(p) for p in [Path(), *places])}"
     )
-
-
-def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:
-    """What a checkpoint says of its data: where from, how much, and a hash of every number used."""
-    digest = hashlib.sha256()
-    for episode in episodes:
-        for name in sorted(episode.obs):
-            _hash(digest, episode.obs[name])
-        digest.update(np.ascontiguousarray(episode.action).data)
-    return {
-        "path": path.name,
-        "num_episodes": len(episodes),
-        "num_steps": sum(len(episode) for episode in episodes),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def _hash(digest: Any, array: NDArray[Any] | Frames) -> None:
-    """Add the numbers; those of kept pictures by what they were made from, all others picture by picture."""
-    if isinstance(array, KeptFrames):
-        digest.update(f"{array.digest} {len(array)}".encode())
-    elif isinstance(array, Frames):
-        for frame in array:
-            digest.update(frame.data)
-    else:
-        digest.update(np.ascontiguousarray(array).data)
 
 
 def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list[Episode]:

@@ -73,14 +73,7 @@ def collect_demonstrations(
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
     try:
-        writer = DemonstrationWriter(
-            Path(path),
-            env_id=env_config.id,
-            observation_space=envs[0].observation_space,
-            action_space=envs[0].gym_env.action_space,
-            about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
-            wait=True,
-        )
+        writer = _writer(Path(path), env, envs[0], first_seed)
     except FinishedElsewhere:
         print(f"another process has collected {path}")
         return
@@ -109,6 +102,19 @@ def collect_demonstrations(
     for one in envs:
         one.close()
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+
+
+def _writer(
+    path: Path, env: Mapping[str, Any], made: Environment, first_seed: int
+) -> DemonstrationWriter:
+    return DemonstrationWriter(
+        path,
+        env_id=made.config.id,
+        observation_space=made.observation_space,
+        action_space=made.gym_env.action_space,
+        about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
+        wait=True,
+    )
 
 
 def _name(expert: object) -> object:
