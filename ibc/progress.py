@@ -16,9 +16,12 @@ QUIET_INTERVAL = 15.0
 
 
 class Progress:
-    """A bar with rate and remaining time on a terminal, and now and then a plain line elsewhere."""
+    """A bar with rate and remaining time on a terminal, and now and then a plain line elsewhere.
 
-    def __init__(self, what: str, total: int, unit: str, initial: int = 0) -> None:
+    Without a ``total`` it shows how much is done.
+    """
+
+    def __init__(self, what: str, total: int | None, unit: str, initial: int = 0) -> None:
         self.what = what
         self.total = total
         self.unit = unit
@@ -42,13 +45,14 @@ class Progress:
         if now - self._last >= QUIET_INTERVAL or self.done == self.total:
             self._last = now
             rate = (self.done - self._initial) / max(1e-9, now - self._start)
-            left = (self.total - self.done) / max(1e-9, rate)
-            tail = f", {note}" if note else ""
-            print(
-                f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f}/s, "
-                f"{left:.0f} s left{tail}",
-                flush=True,
-            )
+            line = f"{self.what}: {self.done} {self.unit}s, {rate:.1f}/s"
+            if self.total is not None:
+                left = (self.total - self.done) / max(1e-9, rate)
+                line = (
+                    f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f}/s, "
+                    f"{left:.0f} s left"
+                )
+            print(f"{line}, {note}" if note else line, flush=True)
 
     def close(self) -> None:
         """Leave the terminal in order."""
@@ -56,7 +60,7 @@ class Progress:
             self._bar.close()
 
 
-def track(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:
+def track(items: Iterable[T], what: str, total: int | None, unit: str) -> Iterator[T]:
     """The items, with progress."""
     progress = Progress(what, total, unit)
     try:

@@ -31,6 +31,14 @@ class Batch:
     obs: Obs
     action: Float[Tensor, "B A"]
 
+    def split(self, count: int) -> list[Batch]:
+        """Cut it into parts of nearly the same size."""
+        obs = {name: array.chunk(count) for name, array in self.obs.items()}
+        return [
+            Batch({name: parts[i] for name, parts in obs.items()}, action)
+            for i, action in enumerate(self.action.chunk(count))
+        ]
+
 
 @dataclass(frozen=True)
 class ObsField:

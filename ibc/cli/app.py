@@ -64,6 +64,11 @@ COMMANDS = {
         "checkpoint, ms, sampler, num_episodes, image, output",
         "act",
     ),
+    "convert": Command(
+        "Write a data set of any format that is read in Minari's layout.",
+        "source, output, obs_names, rename, image_size, crop",
+        positional=("source", "output"),
+    ),
     "inspect": Command("Print what is in a data set and draw its actions."),
 }
 

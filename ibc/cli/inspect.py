@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from ibc.d4rl.data import find_task_data
 from ibc.data import Episode, read_episodes
+from ibc.data.episode import Frames
 from ibc.data.formats import find_reader
 from ibc.data.loading import find_data
 from ibc.data.request import Request
@@ -21,6 +24,8 @@ from ibc.files import write_atomically
 #: Action dimensions and episodes that are drawn.
 MAX_PANELS, MAX_EPISODES = 32, 50
 COLUMNS = 6
+#: Letters of a text that are shown.
+LONGEST_TEXT = 60
 
 
 def inspect(arguments: Sequence[str]) -> None:
@@ -38,45 +43,59 @@ def inspect(arguments: Sequence[str]) -> None:
     search = ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
     if not path.exists():
         path = find_data(path, search) if path.suffix else find_task_data(given.path, search)
-    episodes = list(read_episodes(path, Request(episode_length=given.episode_length)))
-    print("\n".join([f"{path}: format {find_reader(path)[0]}", *describe(episodes)]))
+    actions: list[NDArray[np.float32]] = []
+
+    def noted() -> Iterator[Episode]:
+        for episode in read_episodes(path, Request(episode_length=given.episode_length)):
+            actions.append(episode.action)
+            yield episode
+
+    print("\n".join([f"{path}: format {find_reader(path)[0]}", *describe(noted())]))
     output = given.output or Path(f"{path.stem}_actions.png")
-    write_atomically(output, png(action_figure(episodes, path.name)))
+    write_atomically(output, png(action_figure(actions, path.name)))
     print(f"picture: {output}")
 
 
-def describe(episodes: Sequence[Episode]) -> list[str]:
-    """Lines for a person: lengths, ends, observations, actions, returns and success."""
-    lengths = np.array([len(episode) for episode in episodes])
-    returns = np.array([episode.episode_return for episode in episodes])
-    terminated = sum(episode.terminated for episode in episodes)
-    truncated = sum(episode.truncated and not episode.terminated for episode in episodes)
+def describe(episodes: Iterable[Episode]) -> list[str]:
+    """Lines for a person: lengths, ends, observations, texts, actions, returns and success.
+
+    Episodes are gone through once. Of pictures, which take long to decode, only the first episode's are looked at.
+    """
+    lengths, returns, actions, first = [], [], [], []
+    terminated = truncated = 0
+    seen: dict[str, _Range] = {}
+    texts: dict[str, dict[str, None]] = {}
+    for number, episode in enumerate(episodes):
+        lengths.append(len(episode))
+        returns.append(episode.episode_return)
+        actions.append(episode.action)
+        terminated += episode.terminated
+        truncated += episode.truncated and not episode.terminated
+        if episode.success.any():
+            first.append(int(np.argmax(episode.success)) + 1)
+        for name, array in episode.obs.items():
+            if number == 0 or not isinstance(array, Frames):
+                seen.setdefault(name, _Range(array)).add(array)
+        for name, text in episode.text.items():
+            texts.setdefault(name, {})[text] = None
+    action = np.concatenate(actions)
     lines = [
-        f"{len(episodes)} episodes, {lengths.sum()} steps; lengths {lengths.min()} to {lengths.max()}, "
+        f"{len(lengths)} episodes, {sum(lengths)} steps; lengths {min(lengths)} to {max(lengths)}, "
         f"median {np.median(lengths):g}",
         f"ends: {terminated} terminated, {truncated} truncated, "
-        f"{len(episodes) - terminated - truncated} just stop",
+        f"{len(lengths) - terminated - truncated} just stop",
+        *(f"observation {name}: {found}" for name, found in seen.items()),
+        *(f"text {name}: {_examples(list(entries))}" for name, entries in texts.items()),
+        f"action: {action.dtype} {action.shape[1:]}, {action.min():.4g} to {action.max():.4g}",
     ]
-    for name in episodes[0].obs:
-        arrays = [episode.obs[name] for episode in episodes]
-        ends = [(float(np.min(a)), float(np.max(a))) for a in map(np.asarray, arrays)]
-        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-        lines.append(
-            f"observation {name}: {arrays[0].dtype} {arrays[0].shape[1:]}, {low:.4g} to {high:.4g}"
-        )
-    action = np.concatenate([episode.action for episode in episodes])
-    lines.append(
-        f"action: {action.dtype} {action.shape[1:]}, {action.min():.4g} to {action.max():.4g}"
-    )
     for title, values in (("lowest", action.min(0)), ("highest", action.max(0))):
         lines.append(f"  {title}: {' '.join(f'{value:.3g}' for value in values)}")
     lines.append(
-        f"return: {returns.min():.4g} to {returns.max():.4g}, mean {returns.mean():.4g}, "
+        f"return: {min(returns):.4g} to {max(returns):.4g}, mean {np.mean(returns):.4g}, "
         f"median {np.median(returns):.4g}"
     )
-    first = [int(np.argmax(episode.success)) + 1 for episode in episodes if episode.success.any()]
     lines.append(
-        f"success: {len(first)} of {len(episodes)} episodes, "
+        f"success: {len(first)} of {len(lengths)} episodes, "
         f"first after {np.median(first):g} steps (median), {max(first)} at the latest"
         if first
         else "success: none recorded"
@@ -84,14 +103,37 @@ def describe(episodes: Sequence[Episode]) -> list[str]:
     return lines
 
 
-def action_figure(episodes: Sequence[Episode], title: str) -> Figure:
+class _Range:
+    """Smallest and largest number of an observation."""
+
+    def __init__(self, array: NDArray[Any] | Frames) -> None:
+        self.kind = f"{array.dtype} {array.shape[1:]}"
+        self.part = " in the first episode" if isinstance(array, Frames) else ""
+        self.low, self.high = np.inf, -np.inf
+
+    def add(self, array: NDArray[Any] | Frames) -> None:
+        for part in array if isinstance(array, Frames) else (array,):
+            self.low = min(self.low, float(part.min()))
+            self.high = max(self.high, float(part.max()))
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.low:.4g} to {self.high:.4g}{self.part}"
+
+
+def _examples(texts: Sequence[str]) -> str:
+    """One text, or how many and the first, cut off where it is long."""
+    one = texts[0] if len(texts[0]) <= LONGEST_TEXT else texts[0][:LONGEST_TEXT] + "..."
+    return f"'{one}'" if len(texts) == 1 else f"{len(texts)} different ones, '{one}' first"
+
+
+def action_figure(episodes: Sequence[NDArray[np.float32]], title: str) -> Figure:
     """Each action dimension over time, an episode a line, with the distribution of its values beside."""
-    dims = min(episodes[0].action.shape[1], MAX_PANELS)
+    dims = min(episodes[0].shape[1], MAX_PANELS)
     columns = min(COLUMNS, dims)
     rows = -(-dims // columns)
     figure = Figure(figsize=(2.6 * columns + 0.6, 1.9 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
-    action = np.concatenate([episode.action for episode in episodes])
+    action = np.concatenate(episodes)
     shown = episodes[:: -(-len(episodes) // MAX_EPISODES)]
     longest = max(len(episode) for episode in shown)
     for dim, axes in enumerate(panels):
@@ -99,7 +141,7 @@ def action_figure(episodes: Sequence[Episode], title: str) -> Figure:
             axes.set_axis_off()
             continue
         for episode in shown:
-            axes.plot(episode.action[:, dim], color="#2646c8", linewidth=0.5, alpha=0.35)
+            axes.plot(episode[:, dim], color="#2646c8", linewidth=0.5, alpha=0.35)
         count, edges = np.histogram(action[:, dim], bins=40)
         width = 0.22 * longest * count / count.max()
         axes.barh(edges[:-1], width, np.diff(edges), 1.03 * longest, align="edge", color="#e08a3c")

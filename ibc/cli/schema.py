@@ -179,9 +179,23 @@ class CompareSchema:
     output: str | None
 
 
+@dataclass
+class ConvertSchema:
+    """Keys of ``convert.yaml``."""
+
+    source: str
+    output: str
+    obs_names: list[str] | None
+    rename: Any
+    image_size: Any
+    crop: Any
+    episode_length: int | None
+
+
 SCHEMAS = {
     "train": TrainSchema,
     "collect": CollectSchema,
+    "convert": ConvertSchema,
     "evaluate_expert": EvaluateExpertSchema,
     "evaluate": EvaluateSchema,
     "record": RecordSchema,

@@ -30,6 +30,8 @@ DAMAGE = (
 
 #: How a file begins that Git LFS has left in place of the one it stands for.
 LFS = b"version https://git-lfs.github.com/spec/"
+#: How pickles of any protocol in use begin.
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 #: Smaller files are looked at for that.
 LFS_SIZE = 1024
 
@@ -51,13 +53,25 @@ def in_one_line(path: Path, where: Callable[[], str]) -> Iterator[None]:
 
 
 def _why(path: Path, otherwise: str) -> str:
-    pointer = lfs_pointer(path)
-    if pointer is None:
-        return otherwise
-    return f"{pointer} is a pointer of Git LFS, not the file itself; get it by 'git lfs pull'"
+    return what_it_is(path) or otherwise
 
 
-def lfs_pointer(path: Path) -> Path | None:
+def what_it_is(path: Path) -> str | None:
+    """What is at ``path`` in place of data, in words, where that can be told."""
+    pointer = _lfs_pointer(path)
+    if pointer is not None:
+        return f"{pointer} is a pointer of Git LFS, not the file itself; get it by 'git lfs pull'"
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(2) in PICKLES:
+                return (
+                    f"{path} is a pickle, which may run any code and is never loaded; "
+                    "store its arrays as .npz"
+                )
+    return None
+
+
+def _lfs_pointer(path: Path) -> Path | None:
     """The first file at or below ``path`` that is not there itself, but as a pointer."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:

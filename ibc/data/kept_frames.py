@@ -25,9 +25,10 @@ from ibc.data.episode import Episode, Frames
 from ibc.data.pictures import Fit, make_fit
 from ibc.data.request import Request
 from ibc.data.stored_frames import StoredFrames
-from ibc.data.streamed_frames import StreamedFrames
+from ibc.data.streamed_frames import StreamedFrames, fitted
 from ibc.errors import UserError
 from ibc.lock import hold
+from ibc.progress import track
 
 #: Where pictures are kept.
 CACHE = Path("data/.frames")
@@ -187,10 +188,12 @@ class _Keeper:
         light: list[Episode] = []
         try:
             files = [(partial / f"{number}.raw").open("wb") for number in range(len(self.fits))]
-            print(f"reading the pictures of {path} into {self.folder}", flush=True)
-            for episode in episodes:
+            print(f"the pictures of {path} are put into {self.folder}", flush=True)
+            for episode in track(episodes, "reading pictures", None, "episode"):
                 for file, (name, fit) in zip(files, self.fits.items(), strict=True):
-                    self._append(file, name, episode.obs[name], fit)
+                    frames = episode.obs[name]
+                    assert isinstance(frames, Frames)
+                    self._append(file, fitted(path, frames, name, fit))
                 light.append(_without(episode, self.fits))
             for file in files:
                 file.close()
@@ -200,21 +203,18 @@ class _Keeper:
             raise
         return _find(self.folder, self.fits, self.digest, light)
 
-    def _append(self, file: IO[bytes], name: str, frames: Any, fit: Fit) -> None:
-        shape = (len(frames), *fit.shape(name, frames.shape[1:]))
-        size, free = int(np.prod(shape)), shutil.disk_usage(self.folder.parent).free
-        if free < size + RESERVE:
+    def _append(self, file: IO[bytes], frames: StreamedFrames) -> None:
+        free = shutil.disk_usage(self.folder.parent).free
+        if free < frames.nbytes + RESERVE:
             raise UserError(
-                f"the disk of {self.folder.parent} is full, where pictures of {shape[1:]} are kept; make them smaller "
-                "by data.image_size=[HEIGHT,WIDTH], or choose another folder by data.cache"
+                f"the disk of {self.folder.parent} is full, where pictures of {frames.shape[1:]} are kept; make them "
+                "smaller by data.image_size=[HEIGHT,WIDTH], or choose another folder by data.cache"
             )
-        if isinstance(frames, StreamedFrames):
-            frames, fit = frames.fitted(name, fit), Fit()
-        try:
-            for frame in frames:
-                file.write(fit(frame).data)
-        except OSError as error:
-            raise UserError(f"cannot write {file.name}: {error.strerror}") from error
+        for frame in frames:
+            try:
+                file.write(frame.data)
+            except OSError as error:
+                raise UserError(f"cannot write {file.name}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

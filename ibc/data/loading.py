@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ibc.data.dataset import WindowDataset
-from ibc.data.episode import Episode, Frames
+from ibc.data.episode import Episode
 from ibc.data.formats import read_episodes
-from ibc.data.kept_frames import CACHE, ByCamera, Cameras, KeptFrames, keep_frames
-from ibc.data.layouts import fit_layout, is_made
-from ibc.data.matching import check_matches, fields_of, find_limits
-from ibc.data.request import Request
+from ibc.data.kept_frames import keep_frames
+from ibc.data.layouts import fit_layout
+from ibc.data.manifest import manifest
+from ibc.data.selection import Selection
 from ibc.data.transforms import (
     keep_best,
     reweight_by_return,
@@ -27,51 +25,12 @@ from ibc.data.transforms import (
 )
 from ibc.environment import Environment
 from ibc.errors import NoDataError, UserError
-from ibc.spec import Spec
+from ibc.spec import ObsField, Spec
 
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which part of a data set is learned from, and how.
-
-    Attributes:
-        obs_names: observations to use; None for all. Nothing else is read.
-        rename: ``{name in the data: wanted name}`` of observations, and of the action (:class:`Request`).
-        image_size: (H, W) that pictures are made into, for all cameras or ``{camera: (H, W)}``.
-        crop: part that is cut out of them before, (top, left, height, width), likewise.
-        cache: folder in which pictures are kept (:func:`ibc.data.kept_frames.keep_frames`).
-        episode_length: steps after which episodes ended, for D4RL files that do not tell.
-        keep_best: fraction of the episodes, those of highest return.
-        return_temperature: see :func:`ibc.data.transforms.reweight_by_return`.
-        frame_skip: recorded steps that become one (:func:`ibc.data.transforms.temporal_subsample`).
-    """
-
-    obs_names: Sequence[str] | None = None
-    rename: Mapping[str, str] | None = None
-    image_size: ByCamera | None = None
-    crop: ByCamera | None = None
-    cache: str | Path = CACHE
-    episode_length: int | None = None
-    keep_best: float | None = None
-    return_temperature: float | None = None
-    frame_skip: int = 1
-
-    def __post_init__(self) -> None:
-        if self.frame_skip < 1:
-            raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
-
-    def request(self, env: Environment | None = None) -> Request:
-        """What readers are told; all that a layout is made of, where the environment's is not the file's."""
-        made = env is not None and is_made(self.obs_names, env.obs_fields)
-        return Request(
-            obs_names=None if made else self.obs_names,
-            rename={} if self.rename is None else self.rename,
-            episode_length=self.episode_length,
-        )
-
-    def cameras(self) -> Cameras:
-        """What pictures are made into."""
-        return Cameras(crop=self.crop, image_size=self.image_size, cache=Path(self.cache))
+#: Without an environment, the limits of actions are their range in the data and this part of it on either side.
+ACTION_MARGIN = 0.1
+#: Part of all action numbers that may lie outside of the environment's limits; more means other units.
+MAX_OUTSIDE = 0.5
 
 
 def load_dataset(
@@ -141,9 +100,9 @@ def load_split(
     episodes = transformed(shown, selection)
     if not episodes:
         raise UserError(f"data.frame_skip={selection.frame_skip} leaves no step of {path}")
-    low, high = find_limits(everything, env, action_limits)
+    low, high = _limits(everything, env, action_limits)
     spec = Spec(
-        obs=fields_of(episodes[0]),
+        obs=_fields(episodes[0]),
         obs_horizon=obs_horizon,
         action_dim=episodes[0].action.shape[1],
         action_horizon=action_horizon,
@@ -193,6 +152,42 @@ def transformed(episodes: Sequence[Episode], selection: Selection) -> list[Episo
     return [one for e in episodes for one in temporal_subsample(e, selection.frame_skip)]
 
 
+def check_matches(episodes: Sequence[Episode], env: Environment) -> None:
+    """Hold the data against the environment.
+
+    Single numbers beyond the action space are clipped later; where most are, the units are others. Human demonstrations
+    of the door leave it in four steps of five, by a third of its range at most.
+
+    Raises:
+        UserError: naming the observation or the action dimension in which they differ.
+    """
+    for name, field in _fields(episodes[0]).items():
+        expected = env.obs_fields.get(name)
+        if expected is None:
+            raise UserError(
+                f"the data has an observation '{name}', {env.config.id} has "
+                f"{', '.join(env.obs_fields)}; choose with data.obs_names"
+            )
+        if field != expected:
+            raise UserError(
+                f"observation '{name}' is {field.dtype} {field.shape} in the data and "
+                f"{expected.dtype} {expected.shape} in {env.config.id}"
+            )
+    action_dim = episodes[0].action.shape[1]
+    if action_dim != len(env.action_low):
+        raise UserError(
+            f"the data has {action_dim}-D actions, {env.config.id} takes {len(env.action_low)}-D"
+        )
+    action = np.concatenate([episode.action for episode in episodes])
+    margin = 1e-3 * np.maximum(1.0, np.abs(action))  # rounding
+    outside = (action < env.action_low - margin) | (action > env.action_high + margin)
+    if outside.mean() > MAX_OUTSIDE:
+        raise UserError(
+            f"{outside.mean():.0%} of the data's actions, from {action.min():.3g} to {action.max():.3g}, are outside "
+            f"{env.config.id}'s {env.action_low.min():.3g} to {env.action_high.max():.3g}: other units?"
+        )
+
+
 def find_data(path: Path, search: Sequence[str]) -> Path:
     """The path itself, or where it is found below one of the ``search`` folders.
 
@@ -211,32 +206,6 @@ def find_data(path: Path, search: Sequence[str]) -> Path:
     )
 
 
-def manifest(path: Path, episodes: Sequence[Episode]) -> dict[str, Any]:
-    """What a checkpoint says of its data: where from, how much, and a hash of every number used."""
-    digest = hashlib.sha256()
-    for episode in episodes:
-        for name in sorted(episode.obs):
-            _hash(digest, episode.obs[name])
-        digest.update(np.ascontiguousarray(episode.action).data)
-    return {
-        "path": path.name,
-        "num_episodes": len(episodes),
-        "num_steps": sum(len(episode) for episode in episodes),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def _hash(digest: Any, array: NDArray[Any] | Frames) -> None:
-    """Add the numbers; those of kept pictures by what they were made from, all others picture by picture."""
-    if isinstance(array, KeptFrames):
-        digest.update(f"{array.digest} {len(array)}".encode())
-    elif isinstance(array, Frames):
-        for frame in array:
-            digest.update(frame.data)
-    else:
-        digest.update(np.ascontiguousarray(array).data)
-
-
 def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list[Episode]:
     have = episodes[0].obs
     if not names:
@@ -245,6 +214,30 @@ def _with_obs(episodes: list[Episode], names: Sequence[str], path: Path) -> list
     if unknown:
         raise UserError(f"{path} has no observation {', '.join(unknown)}; it has {', '.join(have)}")
     return [replace(e, obs={name: e.obs[name] for name in names}) for e in episodes]
+
+
+def _limits(
+    episodes: Sequence[Episode],
+    env: Environment | None,
+    given: tuple[Sequence[float], Sequence[float]] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The limits of actions: given, of the environment, or their range in the data with a margin."""
+    size = episodes[0].action.shape[1]
+    if given is not None:
+        low, high = (np.broadcast_to(np.asarray(side, np.float32), (size,)) for side in given)
+        if not (low < high).all():
+            raise UserError(f"data.action_limits={given}; the lower must be below the upper")
+        return low, high
+    if env is not None:
+        return env.action_low, env.action_high
+    action = np.concatenate([episode.action for episode in episodes])
+    low, high = action.min(0), action.max(0)
+    margin = ACTION_MARGIN * (high - low)
+    return low - margin, high + margin
+
+
+def _fields(episode: Episode) -> dict[str, ObsField]:
+    return {n: ObsField(array.shape[1:], str(array.dtype)) for n, array in episode.obs.items()}
 
 
 def _shapes(episode: Episode) -> dict[str, tuple[int, ...]]:

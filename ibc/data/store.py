@@ -18,7 +18,7 @@ import numpy as np
 from minari.serialization import serialize_space
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, Frames
 from ibc.errors import UserError
 from ibc.files import write_atomically
 from ibc.lock import Busy, hold
@@ -63,7 +63,7 @@ class DemonstrationWriter:
         self._metadata = {
             "data_format": "hdf5",
             "jpeg_encoding": False,
-            "observation_space": serialize_space(observation_space),
+            "observation_space": serialize_space(_nested(observation_space)),
             "action_space": serialize_space(action_space),
             "dataset_id": f"{path.name}-v0",
             "minari_version": "0.5.4",
@@ -138,7 +138,10 @@ class DemonstrationWriter:
             if episode.seed is not None:
                 group.attrs["seed"] = episode.seed
             for name, array in episode.obs.items():
-                _write_array(group, f"observations/{name}", np.asarray(array))
+                if isinstance(array, Frames):
+                    _write_frames(group, f"observations/{name}", array)
+                else:
+                    _write_array(group, f"observations/{name}", array)
             ends = np.zeros((2, len(episode)), dtype=np.bool_)
             ends[:, -1] = episode.terminated, episode.truncated
             _write_array(group, "actions", episode.action)
@@ -146,6 +149,8 @@ class DemonstrationWriter:
             _write_array(group, "terminations", ends[0])
             _write_array(group, "truncations", ends[1])
             _write_array(group, "infos/success", episode.success)
+            if episode.text:
+                group.attrs["text"] = json.dumps(dict(episode.text))
             group.attrs["whole"] = True
         self._num_episodes += 1
         self.last_seed = episode.seed
@@ -173,10 +178,37 @@ class DemonstrationWriter:
         self.release()
 
 
+def _nested(space: gym.spaces.Dict) -> gym.spaces.Dict:
+    """The spaces as the file groups them, where names are joined by ``/``."""
+    out: dict[str, gym.Space[Any]] = {}
+    for name, child in space.spaces.items():
+        outer, _, inner = name.partition("/")
+        if inner:
+            known = out.get(outer)
+            group = dict(known.spaces) if isinstance(known, gym.spaces.Dict) else {}
+            out[outer] = gym.spaces.Dict({**group, inner: child})
+        else:
+            out[name] = child
+    return gym.spaces.Dict(
+        {n: _nested(c) if isinstance(c, gym.spaces.Dict) else c for n, c in out.items()}
+    )
+
+
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
     """Write with a checksum, so that damage is noticed; images compressed, one frame a chunk."""
-    if array.dtype == np.uint8:  # a window is then read without its neighbors
-        layout = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1}
-    else:
-        layout = {"chunks": array.shape}
-    group.create_dataset(name, data=array, fletcher32=True, **layout)
+    group.create_dataset(name, data=array, **_layout(array.shape, array.dtype))
+
+
+def _write_frames(group: h5py.Group, name: str, frames: Frames) -> None:
+    """The same of pictures of which one at a time is in memory."""
+    layout = _layout(frames.shape, frames.dtype)
+    node = group.create_dataset(name, frames.shape, frames.dtype, **layout)
+    for step, frame in enumerate(frames):
+        node[step] = frame
+
+
+def _layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+    if dtype == np.uint8:  # a window is then read without its neighbors
+        chunks = (1, *shape[1:])
+        return {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
+    return {"chunks": shape, "fletcher32": True}

@@ -32,7 +32,6 @@ class StreamedFrames(Frames):
         self, path: Path, shape: tuple[int, ...], read: Callable[[], Iterable[NDArray[Any]]]
     ) -> None:
         self.path, self.shape, self._read = path, shape, read
-        self._fit = Fit()
         self._steps = range(shape[0])
 
     def __len__(self) -> int:
@@ -43,17 +42,6 @@ class StreamedFrames(Frames):
     def nbytes(self) -> int:
         """Bytes that the frames would take in memory."""
         return int(np.prod(self.shape, dtype=np.int64))
-
-    def fitted(self, name: str, fit: Fit) -> StreamedFrames:
-        """The same frames, each cut out and made smaller while it is read.
-
-        Raises:
-            UserError: the crop is not inside of them.
-        """
-        one = copy.copy(self)
-        one._fit = fit
-        one.shape = (len(self), *fit.shape(name, self.shape[1:]))
-        return one
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """One after another.
@@ -72,10 +60,9 @@ class StreamedFrames(Frames):
             for step, picture in enumerate(self._read()):
                 if step != following:
                     continue
-                fitted = self._fit(as_picture(picture)) if picture.ndim == 3 else picture
-                if fitted.shape != self.shape[1:]:
+                if picture.shape != self.shape[1:]:
                     raise InvalidEpisode(f"it has shape {picture.shape}, others {self.shape[1:]}")
-                yield fitted
+                yield as_picture(picture)
                 following = next(wanted, None)
                 if following is None:
                     return
@@ -103,6 +90,22 @@ class StreamedFrames(Frames):
         for place, frame in zip(out, self, strict=True):
             place[...] = frame
         return out.astype(dtype or self.dtype, copy=False)
+
+
+def fitted(path: Path, frames: Frames, name: str, fit: Fit) -> StreamedFrames:
+    """The same frames, each cut out and made smaller while it is read.
+
+    Args:
+        path: of the data set, for messages.
+        frames: to change.
+        name: of the camera, for messages.
+        fit: the change.
+
+    Raises:
+        UserError: the crop is not inside of them.
+    """
+    shape = (len(frames), *fit.shape(name, frames.shape[1:]))
+    return StreamedFrames(path, shape, lambda: map(fit, frames))
 
 
 class Forward:

@@ -96,6 +96,7 @@ def temporal_subsample(episode: Episode, factor: int) -> list[Episode]:
                 terminated=episode.terminated and complete,
                 truncated=episode.truncated and complete,
                 seed=episode.seed,
+                text=episode.text,
             )
         )
     return episodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,34 +73,11 @@ def collect_demonstrations(
     envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
     try:
-        writer = DemonstrationWriter(
-            Path(path),
-            env_id=env_config.id,
-            observation_space=envs[0].observation_space,
-            action_space=envs[0].gym_env.action_space,
-            about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
-            wait=True,
-        )
+        writer = _writer(Path(path), env, envs[0], first_seed)
     except FinishedElsewhere:
         print(f"another process has collected {path}")
         return
     writer.keep_first(num_episodes)
-    failures = _append_successes(writer, envs, env_config, expert, num_episodes, first_seed)
-    writer.close()
-    for one in envs:
-        one.close()
-    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
-
-
-def _append_successes(
-    writer: DemonstrationWriter,
-    envs: Sequence[Environment],
-    env_config: EnvConfig,
-    expert: Actor,
-    num_episodes: int,
-    first_seed: int,
-) -> int:
-    """Write what is missing of the episodes; returns how many the expert has failed."""
     failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     wanted = num_episodes - len(writer)
@@ -121,7 +98,23 @@ def _append_successes(
             writer.append(episode)
     if len(writer) < num_episodes:
         raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
-    return failures
+    writer.close()
+    for one in envs:
+        one.close()
+    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+
+
+def _writer(
+    path: Path, env: Mapping[str, Any], made: Environment, first_seed: int
+) -> DemonstrationWriter:
+    return DemonstrationWriter(
+        path,
+        env_id=made.config.id,
+        observation_space=made.observation_space,
+        action_space=made.gym_env.action_space,
+        about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
+        wait=True,
+    )
 
 
 def _name(expert: object) -> object:

@@ -119,12 +119,9 @@ class Trainer:
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         self._diverged = torch.zeros((), device=self.device)
         self.recorded: RecordedStep | None = None
-        if self.device.type == "cuda" and dataset.is_on_device and self.is_fusible():
+        is_fusible = all("fused" in group for group in self.optimizer.param_groups)
+        if self.device.type == "cuda" and dataset.is_on_device and is_fusible:
             self.record(RecordedStep(self._take_recorded_step, [self.generator]))
-
-    def is_fusible(self) -> bool:
-        """Whether the optimizer has a form that decides on the device whether it steps."""
-        return all("fused" in group for group in self.optimizer.param_groups)
 
     def record(self, step: RecordedStep) -> None:
         """Replay steps from now on; the learning rate becomes a number in the device's memory."""
@@ -137,7 +134,7 @@ class Trainer:
 
     @property
     def trained(self) -> Policy:
-        """The policy as it would act now: with the weights of the last step, or their moving average."""
+        """The policy as it acts: with the weights of the last step, or their moving average."""
         return self.policy if self.average is None else self.average
 
     def weights(self) -> dict[str, Tensor]:
@@ -234,7 +231,7 @@ class Trainer:
         """All that a step does on the device."""
         self.optimizer.zero_grad(set_to_none=True)
         parts: list[Metrics] = []
-        for part in split_batch(batch, self.accumulate):
+        for part in batch.split(self.accumulate):
             loss, metrics = self.loss(self.policy, part, BatchRandom(self.generator))
             share = len(part.action) / len(batch.action)
             torch.autograd.backward(loss * share if self.accumulate > 1 else loss)
@@ -309,14 +306,3 @@ class Trainer:
             self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])
-
-
-def split_batch(batch: Batch, count: int) -> list[Batch]:
-    """Cut a batch into parts."""
-    if count == 1:
-        return [batch]
-    obs = {name: array.chunk(count) for name, array in batch.obs.items()}
-    return [
-        Batch({name: parts[i] for name, parts in obs.items()}, action)
-        for i, action in enumerate(batch.action.chunk(count))
-    ]

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks.runs import MAX_PRETRAINED
+from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import compose
 from ibc.cli.evaluate import evaluate
 from ibc.cli.record import record

@@ -56,7 +56,10 @@ class TestTrain:
             ((*QUICK, "trainer.num_step=3"), "did you mean trainer.num_steps?"),
             ((*QUICK, "logger=wandb", "wandb.mode=loud"), "allowed: offline, online, disabled"),
             ((*QUICK, "evaluation.num_episodes=0"), "num_episodes=0; it must be at least 1"),
-            ((*QUICK, "data.obs_names=[smell]"), "has no observation smell; it has pos_agent"),
+            (
+                (*QUICK, "data.obs_names=[smell]"),
+                "there is no observation smell; there are pos_agent",
+            ),
         ],
     )
     def test_refusals(self, cli, arguments, message):

@@ -1,5 +1,6 @@
 """Damaged files of every format: an error of one line, or numbers that can be data; never a crash."""
 
+import pickle
 import random
 import signal
 
@@ -48,6 +49,10 @@ def plausible(episodes, checked):
         assert all(e.action.tobytes() in actions for e in episodes)
 
 
+class TooLong(BaseException):
+    """Reading does not end; no reader may take it for damage."""
+
+
 def fuzz(kind, root, count, seed):
     good = WRITERS[kind](root)
     files = [good] if good.is_file() else sorted(p for p in good.rglob("*") if p.is_file())
@@ -56,7 +61,7 @@ def fuzz(kind, root, count, seed):
     errors = 0
 
     def too_long(*_):
-        raise AssertionError("reading does not end")
+        raise TooLong
 
     before = signal.signal(signal.SIGALRM, too_long)
     try:
@@ -89,3 +94,34 @@ class TestDamage:
     @pytest.mark.slow
     def test_a_thousand(self, kind, tmp_path):
         assert fuzz(kind, tmp_path, 1000, seed=1) > 100
+
+
+class TestWhatItIsInstead:
+    LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+    @pytest.mark.parametrize(
+        ("kind", "file"),
+        [
+            ("lerobot_v3", "*.mp4"),
+            ("lerobot_v2", "*.parquet"),
+            ("d4rl", ""),
+            ("rlds", "*-of-00002"),
+        ],
+    )
+    def test_a_pointer_of_git_lfs(self, kind, file, tmp_path):
+        path = WRITERS[kind](tmp_path)
+        found = sorted(path.rglob(file))[0] if file else path
+        found.write_bytes(self.LFS)
+        with pytest.raises(UserError, match=f"{found.name} is a pointer of Git LFS"):
+            plausible(list(read_episodes(path)), checked=False)
+
+    @pytest.mark.parametrize("name", ["x.pkl", "x.npz", "x.hdf5"])
+    def test_a_pickle(self, name, tmp_path):
+        (tmp_path / name).write_bytes(pickle.dumps({"action": [1, 2]}))
+        with pytest.raises(UserError, match="is a pickle, which may run any code"):
+            list(read_episodes(tmp_path / name))
+
+    def test_an_empty_meta(self, tmp_path):
+        (tmp_path / "meta").mkdir()
+        with pytest.raises(UserError, match=r"meta has no info.json"):
+            list(read_episodes(tmp_path))

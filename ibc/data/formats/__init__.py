@@ -14,15 +14,13 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from ibc.data.damage import in_one_line, lfs_pointer
+from ibc.data.damage import in_one_line, what_it_is
 from ibc.data.episode import Episode, InvalidEpisode
 from ibc.data.request import Request
 from ibc.errors import UserError
 
 #: Larger numbers are not data in any unit, but a damaged exponent.
 LARGEST = 1e12
-#: How pickles of any protocol in use begin.
-PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 @runtime_checkable
@@ -93,11 +91,8 @@ def _cut(episode: Episode, request: Request) -> Episode:
 
 def _unknown(path: Path) -> str:
     """Why nothing reads it, where that can be told."""
-    pointer = lfs_pointer(path)
-    if pointer is not None:
-        return f"{pointer} is a pointer of Git LFS, not the file itself; get it by 'git lfs pull'"
-    if path.is_file() and path.read_bytes()[:2] in PICKLES:
-        return f"{path} is a pickle, which may run any code and is never loaded; store its arrays as .npz"
+    if known := what_it_is(path):
+        return known
     if (path / "meta").is_dir():
         return f"{path / 'meta'} has no info.json, which LeRobot's layout begins with"
     return f"{path} is in none of the formats known: {', '.join(readers())}"

@@ -64,13 +64,20 @@ class _Array(ReplayArray):
 
     def load(self) -> NDArray[Any]:
         self._check()
-        return np.asarray(self._array[...])
+        return self._part(slice(None))
 
     def rows(self) -> Iterator[NDArray[Any]]:
         self._check()
         step = self._array.chunks[0]
         for start in range(0, self.shape[0], step):
-            yield from np.asarray(self._array[start : start + step])
+            yield from self._part(slice(start, start + step))
+
+    def _part(self, rows: slice) -> NDArray[Any]:
+        try:
+            return np.asarray(self._array[rows])
+        except Exception as error:  # each kind of compression fails with types of its own
+            reason = " ".join(str(error).split())
+            raise InvalidEpisode(f"'{self.name}' cannot be decoded ({reason})") from error
 
     def _check(self) -> None:
         there, announced = self._array.nchunks_initialized, self._array.nchunks

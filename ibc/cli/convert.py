@@ -1,0 +1,26 @@
+"""Write a data set of any format that is read in Minari's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibc.cli.config import Config
+from ibc.data.convert import convert_demonstrations
+from ibc.data.kept_frames import Cameras
+from ibc.data.request import Request
+
+
+def convert(config: Config) -> None:
+    """Write what is wanted of ``source`` to ``output``."""
+    output = Path(config["output"]).expanduser()
+    count = convert_demonstrations(
+        Path(config["source"]).expanduser(),
+        output,
+        Request(
+            obs_names=config["obs_names"],
+            rename=config["rename"] or {},
+            episode_length=config["episode_length"],
+        ),
+        Cameras(crop=config["crop"], image_size=config["image_size"]),
+    )
+    print(f"{count} episodes: {output}")

@@ -1,0 +1,99 @@
+"""Data sets of any format that is read, written again in Minari's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ibc.data.episode import Episode, Frames
+from ibc.data.formats import read_episodes
+from ibc.data.kept_frames import Cameras, content_digest
+from ibc.data.pictures import Fit
+from ibc.data.request import Request
+from ibc.data.store import DemonstrationWriter
+from ibc.data.streamed_frames import fitted
+from ibc.errors import UserError
+from ibc.progress import track
+
+
+def convert_demonstrations(
+    path: Path, output: Path, request: Request | None = None, cameras: Cameras | None = None
+) -> int:
+    """Write what is wanted of a data set to ``output``; returns the number of episodes.
+
+    One episode, and of its pictures one, is in memory at a time. What is interrupted goes on where it stopped, if the
+    data and what is wanted of it are the same.
+
+    Args:
+        path: of the data set.
+        output: folder, which does not exist yet.
+        request: what is wanted; everything if None.
+        cameras: what is made of pictures; they stay as they are if None.
+
+    Raises:
+        UserError: the data cannot be read, differs in shape between episodes, or ``output`` cannot be written.
+    """
+    request, cameras = request or Request(), cameras or Cameras()
+    episodes = _fitted(path, read_episodes(path, request), cameras)
+    first = next(episodes)
+    boxes: dict[str, gym.Space[Any]] = {
+        name: gym.spaces.Box(0, 255, array.shape[1:], np.uint8)
+        if isinstance(array, Frames)
+        else gym.spaces.Box(-np.inf, np.inf, array.shape[1:], np.float32)
+        for name, array in first.obs.items()
+    }
+    writer = DemonstrationWriter(
+        output,
+        env_id="",
+        observation_space=gym.spaces.Dict(boxes),
+        action_space=gym.spaces.Box(-np.inf, np.inf, first.action.shape[1:], np.float32),
+        about={
+            "source": path.name,
+            "sha256": content_digest(path),
+            "rename": dict(request.rename),
+            "episode_length": request.episode_length,
+            "crop": _plain(cameras.crop),
+            "image_size": _plain(cameras.image_size),
+        },
+    )
+    try:
+        for number, episode in enumerate(
+            track(_all(first, episodes), "converting", None, "episode")
+        ):
+            if {n: a.shape[1:] for n, a in episode.obs.items()} != {
+                n: b.shape for n, b in boxes.items()
+            }:
+                raise UserError(
+                    f"{path}, episode {number}: its observations differ in shape from the first's"
+                )
+            if number >= len(writer):
+                writer.append(episode)
+        writer.close()
+    finally:
+        writer.release()
+    return len(writer)
+
+
+def _all(first: Episode, rest: Iterator[Episode]) -> Iterator[Episode]:
+    yield first
+    yield from rest
+
+
+def _fitted(path: Path, episodes: Iterator[Episode], cameras: Cameras) -> Iterator[Episode]:
+    for episode in episodes:
+        frames = {name: a for name, a in episode.obs.items() if isinstance(a, Frames)}
+        changed = {
+            name: fitted(path, frames[name], name, fit)
+            for name, fit in cameras.fits(list(frames)).items()
+            if fit != Fit()
+        }
+        yield replace(episode, obs={**episode.obs, **changed})
+
+
+def _plain(given: object) -> object:
+    return dict(given) if isinstance(given, Mapping) else given

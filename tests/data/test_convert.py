@@ -1,0 +1,67 @@
+"""Data sets written again in Minari's layout: the same numbers, and an interruption loses nothing."""
+
+import minari
+import numpy as np
+import pytest
+from formats import ALL, LENGTHS, write_lerobot, write_robomimic
+from replays import write_rlds
+
+from ibc.data import read_episodes
+from ibc.data.convert import convert_demonstrations
+from ibc.data.kept_frames import Cameras
+from ibc.data.request import Request
+from ibc.data.store import DemonstrationWriter
+from ibc.errors import UserError
+
+
+def test_numbers_pictures_and_texts(tmp_path):
+    out = tmp_path / "out"
+    request = Request(rename={"observation/rgb": "front"})
+    assert convert_demonstrations(write_rlds(tmp_path), out, request) == len(LENGTHS)
+    first = read_episodes(tmp_path / "arm", request)
+    for one, other, e in zip(first, read_episodes(out), ALL, strict=True):
+        np.testing.assert_array_equal(other.action, e["action"])
+        np.testing.assert_array_equal(other.obs["state"], e["obs"])
+        np.testing.assert_array_equal(np.asarray(other.obs["front"]), np.asarray(one.obs["front"]))
+        assert other.text == {"language_instruction": "lift it"}
+        assert other.terminated
+
+
+def test_minari_opens_it_with_smaller_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    cameras = Cameras(image_size={"images/top": (4, 8)}, crop={"images/wrist": (0, 0, 6, 6)})
+    convert_demonstrations(write_lerobot(tmp_path), tmp_path / "out-v0", cameras=cameras)
+    dataset = minari.load_dataset("out-v0")
+    assert dataset.total_steps == sum(LENGTHS)
+    for one, e in zip(dataset.iterate_episodes(), ALL, strict=True):
+        np.testing.assert_array_equal(one.actions, e["action"])
+        assert one.observations["images"]["top"].shape[1:] == (4, 8, 3)
+        wrist = one.observations["images"]["wrist"][:-1]
+        np.testing.assert_array_equal(wrist, e["image"][:-1, :6, :6])
+
+
+def test_an_interrupted_one_goes_on(tmp_path, monkeypatch):
+    path, out = write_robomimic(tmp_path), tmp_path / "out"
+    append, written = DemonstrationWriter.append, []
+
+    def once(self, episode):
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        written.append(episode)
+        append(self, episode)
+
+    monkeypatch.setattr(DemonstrationWriter, "append", once)
+    with pytest.raises(KeyboardInterrupt):
+        convert_demonstrations(path, out)
+    assert not out.exists()
+    monkeypatch.setattr(DemonstrationWriter, "append", append)
+    assert convert_demonstrations(path, out) == len(LENGTHS)
+    for one, e in zip(read_episodes(out), ALL, strict=True):
+        np.testing.assert_array_equal(one.action, e["action"])
+        np.testing.assert_array_equal(np.asarray(one.obs["agentview_image"]), e["image"])
+
+
+def test_a_path_in_use(tmp_path):
+    path = write_robomimic(tmp_path)
+    with pytest.raises(UserError, match="exists already"):
+        convert_demonstrations(path, path)
