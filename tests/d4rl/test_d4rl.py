@@ -22,7 +22,8 @@ from ibc.d4rl import find_task
 from ibc.d4rl.data import NoDataError, find_task_data
 from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
-from ibc.data.loading import Selection, check_matches, load_episodes
+from ibc.data.loading import check_matches, load_episodes
+from ibc.data.selection import Selection
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.spec import ObsField
