@@ -21,7 +21,8 @@ BATCHES = 20
 PROGRAM = """
 import json, resource, sys, time
 import torch
-from ibc.data.loading import Selection, load_dataset
+from ibc.data.loading import load_dataset
+from ibc.data.selection import Selection
 
 torch.set_num_threads(1)
 path, cache, size, batches = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])

@@ -14,7 +14,8 @@ from ibc.cli.evaluate import measure, origin
 from ibc.cli.train_loop import gradient_steps
 from ibc.component import call, construct, describe
 from ibc.d4rl.data import find_task_data
-from ibc.data.loading import Selection, find_data, load_split
+from ibc.data.loading import find_data, load_split
+from ibc.data.selection import Selection
 from ibc.device import configure_device, provenance
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError

@@ -15,9 +15,10 @@ from ibc.data import kept_frames
 from ibc.data.dataset import ShuffledIndices
 from ibc.data.frame_table import FrameTable
 from ibc.data.kept_frames import KeptFrames
-from ibc.data.loading import Selection, load_dataset, load_episodes
+from ibc.data.loading import load_dataset, load_episodes
 from ibc.data.pictures import fit_picture
 from ibc.data.prefetch import Prefetcher
+from ibc.data.selection import Selection
 from ibc.data.streamed_frames import Forward, StreamedFrames
 from ibc.errors import UserError
 
