@@ -10,11 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import cv2
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from ibc.errors import UserError
+from ibc.simulator import (
+    as_frame,
+    as_number,
+    as_success,
+    is_finite,
+    named_observation,
+    unpack,
+)
 from ibc.spec import NumpyObs, ObsField, as_float32
 
 SUCCESS_WHEN = ("last", "any")
@@ -97,6 +106,7 @@ class Environment:
     def __init__(self, config: EnvConfig, *, render: bool = False) -> None:
         """Raises UserError for an unknown id, wrong arguments, or spaces that cannot be handled."""
         self.config = config
+        self._frame_shape: tuple[int, ...] | None = None
         choose_renderer()
         kwargs = dict(config.kwargs)
         if config.max_episode_steps is not None:
@@ -134,25 +144,49 @@ class Environment:
     @property
     def fps(self) -> float:
         """Frames a second at which a recording shows real time."""
-        return float(self.gym_env.metadata.get("render_fps") or 20)
+        return float((self.gym_env.metadata or {}).get("render_fps") or 20)
 
     def reset(self, seed: int) -> NumpyObs:
         """Begin the episode that the seed determines."""
-        obs, _ = self.gym_env.reset(seed=seed)
+        result = self.gym_env.reset(seed=seed)
+        obs, _ = unpack("reset", result, 2, self.config.id)
+        self._seed, self._length = seed, 0
         self._return = 0.0
         self._info: Mapping[str, Any] = {}
         self._values: dict[str, list[float]] = defaultdict(list)
-        return self._named(obs)
+        self._last = self._named(obs)
+        if not is_finite(self._last, 0.0):
+            raise UserError(f"{self.config.id} begins with NaN or infinity, seed {seed}")
+        return self._last
 
     def step(self, action: NDArray[np.float32]) -> tuple[NumpyObs, float, bool, bool, bool]:
         """Apply a flat action, clipped to the action space.
 
+        A simulator that returns NaN or infinity ends the episode as a failure, with a line that names the seed; the
+        last observation stands for the broken one.
+
         Returns:
             Observation, reward, whether the task is solved now, terminated, truncated.
+
+        Raises:
+            UserError: the action is not finite, or what comes back is not Gymnasium's.
         """
+        if not np.isfinite(action).all():
+            raise UserError(f"an action for {self.config.id} is NaN or infinite, seed {self._seed}")
         action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)
-        obs, reward, terminated, truncated, info = self.gym_env.step(action)
-        self._return += float(reward)
+        result = self.gym_env.step(action)
+        raw, reward, terminated, truncated, info = unpack("step", result, 5, self.config.id)
+        reward = as_number("the reward", reward, self.config.id)
+        obs = self._named(raw)
+        self._length += 1
+        if not is_finite(obs, reward):
+            print(
+                f"{self.config.id}, seed {self._seed}: NaN or infinity after step {self._length}; "
+                "the episode counts as a failure"
+            )
+            obs, reward, terminated, info = self._last, 0.0, True, {**self._info, **self._failure()}
+        self._last = obs
+        self._return += reward
         self._info = info
         for _, key in self.config.reported().values():
             value = float(reward) if key == "reward" else info.get(key)
@@ -162,7 +196,9 @@ class Environment:
         if self.config.success_return is not None:
             success = over and self._return >= self.config.success_return
         elif self.config.success_key in info:
-            success = bool(np.all(info[self.config.success_key]))
+            success = as_success(
+                info[self.config.success_key], self.config.success_key, self.config.id
+            )
         elif not over:  # some environments tell at the end only
             success = False
         else:
@@ -170,7 +206,11 @@ class Environment:
                 f"{self.config.id} puts no '{self.config.success_key}' into info; it has "
                 f"{sorted(info)}: choose env.success_key or env.success_return"
             )
-        return self._named(obs), float(reward), success, bool(terminated), bool(truncated)
+        return obs, reward, success, bool(terminated), bool(truncated)
+
+    def _failure(self) -> dict[str, Any]:
+        """What ``info`` of an episode that has broken lacks."""
+        return {self.config.success_key: False}
 
     def report(self) -> dict[str, float]:
         """Return the numbers of ``env.report`` after the latest step.
@@ -199,21 +239,19 @@ class Environment:
                 f"cannot render {self.config.id}: {' '.join(str(error).split())}; without a display, "
                 "MuJoCo needs the system package libegl1 (with libopengl0) or libosmesa6"
             ) from error
-        if not isinstance(frame, np.ndarray):
-            raise UserError(f"{self.config.id} offers no rgb_array rendering")
-        return frame.astype(np.uint8)
+        picture = as_frame(frame, self.config.id)
+        self._frame_shape = self._frame_shape or picture.shape[:2]
+        if picture.shape[:2] != self._frame_shape:  # a film has one size
+            size = self._frame_shape[::-1]
+            return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return picture
 
     def close(self) -> None:
         """Release renderers and simulators."""
         self.gym_env.close()
 
     def _named(self, obs: Any) -> NumpyObs:
-        flat = _flatten(obs)
-        # Copies: an environment may hand out a buffer that it goes on writing to.
-        return {
-            name: np.array(flat[name], dtype=field.dtype, copy=True)
-            for name, field in self.obs_fields.items()
-        }
+        return named_observation(_flatten(obs), self.obs_fields, self.config.id)
 
 
 def choose_renderer() -> None:
