@@ -9,6 +9,9 @@ from benchmarks.results import Row, column_table
 PAIR: dict[str, Callable[[Row], str]] = {
     "work": lambda row: row["name"],
     "plain": lambda row: f"{row['plain_ms']:.1f} ms",
+    "plain, one graph": lambda row: (
+        f"{row['plain_graph_ms']:.1f} ms" if "plain_graph_ms" in row else "(GPU only)"
+    ),
     "this project": lambda row: f"{row['ms']:.1f} ms",
     "ratio": lambda row: "{:.1f} ({:.1f} to {:.1f})".format(row["ratio"], *row["ratio_range"]),
     "of the product rate": lambda row: f"{row['fraction_of_matmul']:.0%}",
@@ -30,7 +33,7 @@ def timing_table(result: dict[str, Any]) -> list[str]:
         "",
         *(f"- {describe(row)}" for row in others),
         "",
-        f"`{result['command']}`: matrix products {rates}; {about['threads']} threads, {about['processor']}. "
+        f"`{result['command']}`: matrix products {rates}; {about['threads']} threads, {about['gpu'] or about['processor']}. "
         "Ratios are medians of alternating pairs with their range.",
         "",
     ]
