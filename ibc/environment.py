@@ -212,6 +212,15 @@ class Environment:
         """What ``info`` of an episode that has broken lacks."""
         return {self.config.success_key: False}
 
+    def tells_everything(self) -> bool:
+        """Whether success and all numbers of ``env.report`` are known after the latest step."""
+        config = self.config
+        knows = config.success_return is not None or config.success_key in self._info
+        return knows and all(
+            self._values[key] and (statistic != "last" or key in {"reward", *self._info})
+            for statistic, key in config.reported().values()
+        )
+
     def report(self) -> dict[str, float]:
         """Return the numbers of ``env.report`` after the latest step.
 

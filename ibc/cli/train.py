@@ -195,7 +195,11 @@ def try_environment(config: Config) -> Environment:
     except UserError as error:
         raise UserError(f"{error}{' (video=false needs no images)' * config['video']}") from error
     env.reset(config["evaluation"]["first_seed"])
-    env.step((env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2)
+    action = (env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2
+    *_, terminated, truncated = env.step(action)
+    while not (terminated or truncated or env.tells_everything()):  # some tell at the end only
+        *_, terminated, truncated = env.step(action)
+    env.report()
     if config["video"]:
         env.render()
     return env

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ibc.control import Controller, FunctionExpert
+from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
 from ibc.simulator import as_frame, as_number, as_success, named_observation, unpack
@@ -92,3 +93,24 @@ def test_a_simulator_that_breaks_costs_its_episode_alone(capsys):
     out = capsys.readouterr().out
     assert "Breaks-v0, seed 1: NaN or infinity after step 2" in out
     assert "seed 3" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, True),
+        ({"success_key": "solved"}, False),
+        ({"success_key": "solved", "success_return": 3.0}, True),
+        ({"report": ["coverage"]}, False),
+        ({"report": {"max": ["reward"]}}, True),
+    ],
+)
+def test_whether_an_evaluation_will_find_what_it_reads(options, told, monkeypatch):
+    """This is asked before the first gradient step."""
+    monkeypatch.setitem(
+        gym.registry, "Breaks-v0", gym.envs.registration.EnvSpec("Breaks-v0", Breaks)
+    )
+    env = Environment(EnvConfig(id="Breaks-v0", **options))
+    env.reset(0)
+    env.step(np.zeros(1, np.float32))
+    assert env.tells_everything() == told
