@@ -10,9 +10,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from ibc.data.content import content_digest
 from ibc.data.episode import Episode, Frames
 from ibc.data.formats import read_episodes
-from ibc.data.kept_frames import Cameras, content_digest
+from ibc.data.kept_frames import Cameras
 from ibc.data.pictures import Fit
 from ibc.data.request import Request
 from ibc.data.store import DemonstrationWriter

@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ibc.data.content import content_digest
 from ibc.data.episode import Episode, Frames
 from ibc.data.pictures import Fit, make_fit
 from ibc.data.request import Request
@@ -58,8 +59,11 @@ class Cameras:
         """What happens to each camera.
 
         Raises:
-            UserError: a camera is named that is none, or the numbers are no crop or size.
+            UserError: there are no cameras, one is named that is none, or the numbers are no crop or size.
         """
+        if not names and not (self.crop is None and self.image_size is None):
+            key = "image_size" if self.crop is None else "crop"
+            raise UserError(f"data.{key} is given, and no observation that is read is a picture")
         out = {}
         crop, size = (_by_camera(v, names) for v in (self.crop, self.image_size))
         for key, given in (("crop", crop), ("image_size", size)):
@@ -188,12 +192,17 @@ class _Keeper:
         light: list[Episode] = []
         try:
             files = [(partial / f"{number}.raw").open("wb") for number in range(len(self.fits))]
+            shapes: dict[str, tuple[int, ...]] = {}
             print(f"the pictures of {path} are put into {self.folder}", flush=True)
             for episode in track(episodes, "reading pictures", None, "episode"):
                 for file, (name, fit) in zip(files, self.fits.items(), strict=True):
                     frames = episode.obs[name]
                     assert isinstance(frames, Frames)
-                    self._append(file, fitted(path, frames, name, fit))
+                    changed = fitted(path, frames, name, fit)
+                    size = shapes.setdefault(name, changed.shape[1:])
+                    if changed.shape[1:] != size:
+                        raise UserError(several_sizes(path, len(light), name, changed.shape, size))
+                    self._append(file, changed)
                 light.append(_without(episode, self.fits))
             for file in files:
                 file.close()
@@ -267,20 +276,14 @@ def _find(
     return out
 
 
-def content_digest(path: Path) -> str:
-    """A hash of every byte of a file, or of the files of a folder with their names in it."""
-    total = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        name = "" if path.is_file() else file.relative_to(path).as_posix()
-        try:
-            with file.open("rb") as content:
-                total.update(
-                    f"{name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode()
-                )
-        except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from error
-    return total.hexdigest()
+def several_sizes(
+    path: Path, number: int, name: str, found: Sequence[int], others: Sequence[int]
+) -> str:
+    """What is said of an episode ``number`` whose pictures (N, H, W, C) are of another size than ``others``."""
+    return (
+        f"{path}, episode {number}: pictures of '{name}' are {tuple(found[1:])}, and {tuple(others)} before; "
+        "data.image_size=[HEIGHT,WIDTH] makes them of one size"
+    )
 
 
 def _by_camera(given: ByCamera | None, names: Sequence[str]) -> dict[str, Numbers]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from ibc.data.dataset import WindowDataset
-from ibc.data.episode import Episode
+from ibc.data.episode import Episode, Frames
 from ibc.data.formats import read_episodes
-from ibc.data.kept_frames import keep_frames
+from ibc.data.kept_frames import keep_frames, several_sizes
 from ibc.data.layouts import fit_layout
 from ibc.data.manifest import manifest
 from ibc.data.selection import Selection
@@ -126,13 +126,9 @@ def load_episodes(
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
     """
     request = selection.request(env)
-    episodes = keep_frames(path, read_episodes(path, request), request, selection.cameras())
-    first = _shapes(episodes[0])
-    for number, episode in enumerate(episodes):
-        if _shapes(episode) != first:
-            raise UserError(
-                f"{path}, episode {number}: shapes {_shapes(episode)} differ from {first} before"
-            )
+    found = alike(path, read_episodes(path, request))
+    episodes = keep_frames(path, found, request, selection.cameras())
+    _check_pictures(path, episodes)
     if env is not None:
         episodes = fit_layout(episodes, env.obs_fields, env.config.id)
     if selection.obs_names is not None:
@@ -140,6 +136,32 @@ def load_episodes(
     if env is not None:
         check_matches(episodes, env)
     return episodes
+
+
+def alike(path: Path, episodes: Iterable[Episode]) -> Iterator[Episode]:
+    """The episodes, of which each has what the first has; pictures may still be of several sizes.
+
+    Raises:
+        UserError: naming the first that has something else.
+    """
+    first: dict[str, object] = {}
+    for number, episode in enumerate(episodes):
+        kinds: dict[str, object] = {"action": episode.action.shape[1:]}
+        for name, array in sorted(episode.obs.items()):
+            kinds[name] = "pictures" if isinstance(array, Frames) else array.shape[1:]
+        first = first or kinds
+        if kinds != first:
+            raise UserError(f"{path}, episode {number}: {kinds} differ from {first} before")
+        yield episode
+
+
+def _check_pictures(path: Path, episodes: Sequence[Episode]) -> None:
+    """Raise UserError where pictures that are left as they are have several sizes."""
+    shapes = {name: array.shape[1:] for name, array in episodes[0].obs.items()}
+    for number, episode in enumerate(episodes):
+        for name, array in episode.obs.items():
+            if array.shape[1:] != shapes[name]:
+                raise UserError(several_sizes(path, number, name, array.shape, shapes[name]))
 
 
 def transformed(episodes: Sequence[Episode], selection: Selection) -> list[Episode]:
@@ -238,8 +260,3 @@ def _limits(
 
 def _fields(episode: Episode) -> dict[str, ObsField]:
     return {n: ObsField(array.shape[1:], str(array.dtype)) for n, array in episode.obs.items()}
-
-
-def _shapes(episode: Episode) -> dict[str, tuple[int, ...]]:
-    shapes = {name: array.shape[1:] for name, array in sorted(episode.obs.items())}
-    return {**shapes, "action": episode.action.shape[1:]}

@@ -142,4 +142,4 @@ def make_fit(crop: Sequence[int] | None, size: Sequence[int] | None) -> Fit:
 
 def _whole(values: object, count: int) -> bool:
     is_list = isinstance(values, Sequence) and len(values) == count
-    return is_list and all(isinstance(v, int) for v in values)  # type: ignore[attr-defined]
+    return is_list and all(type(v) is int for v in values)  # type: ignore[attr-defined]

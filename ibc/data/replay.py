@@ -20,6 +20,8 @@ from ibc.spec import as_float32
 
 #: Usual names of the parts of an episode.
 ACTION, REWARD, SUCCESS = ("action", "actions"), ("reward", "rewards"), ("success",)
+#: Kinds of arrays that observations may be; of Python objects as well, so that it is said why they are not loaded.
+NUMBERS = "fiubO"
 TERMINATED, TRUNCATED = ("terminated", "terminals"), ("truncated", "timeouts")
 
 
@@ -30,8 +32,8 @@ class ReplayArray(ABC):
     dtype: np.dtype[Any]
 
     @abstractmethod
-    def load(self) -> NDArray[Any]:
-        """All of it, in memory."""
+    def load(self, *, filled: bool = False) -> NDArray[Any]:
+        """All of it, in memory; parts that are not stored may be zeros where it is to be ``filled``."""
 
     @abstractmethod
     def rows(self) -> Iterator[NDArray[Any]]:
@@ -46,6 +48,8 @@ def read_replay(
 ) -> Iterator[Episode]:
     """The episodes of a buffer. What is not asked for is not read; a reward that is not there is zero.
 
+    Text with an entry a step, or an episode, is the text of that episode; all other text is that of every episode.
+
     Args:
         path: of the data set, for messages.
         arrays: by their names.
@@ -56,7 +60,7 @@ def read_replay(
         UserError: there are no actions, or an observation that is asked for is not there.
         InvalidEpisode: numbers of rows or ends do not fit.
     """
-    numeric = {n: a for n, a in arrays.items() if a.dtype.kind in "fiub" and a.shape}
+    numeric = {n: a for n, a in arrays.items() if a.dtype.kind in NUMBERS and a.shape}
     action_name = request.part("action", ACTION, numeric)
     if action_name is None:
         raise UserError(
@@ -64,9 +68,11 @@ def read_replay(
             "say which it is by data.rename={NAME: action}"
         )
     total = numeric[action_name].shape[0]
+    if total == 0:
+        raise InvalidEpisode("it has no steps")
     bounds = _bounds(ends, total)
     parts = {
-        name: request.part(name, usual, numeric)
+        name: request.part(name, usual, [n for n, a in numeric.items() if a.dtype.kind != "O"])
         for name, usual in (
             ("reward", REWARD),
             ("success", SUCCESS),
@@ -81,12 +87,9 @@ def read_replay(
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
     sources = {name: _source(path, inside, numeric[inside]) for name, inside in wanted.items()}
-    text = {
-        n: "; ".join(dict.fromkeys(str(entry) for entry in a.load().reshape(-1).tolist()))
-        for n, a in arrays.items()
-        if a.dtype.kind == "U"
-    }
-    for start, stop in itertools.pairwise(bounds):
+    texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "US"}
+    for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        rows = {total: slice(start, stop), len(bounds) - 1: slice(number, number + 1)}
         yield Episode(
             obs={name: source(start, stop) for name, source in sources.items()},
             action=action[start:stop],
@@ -94,24 +97,35 @@ def read_replay(
             success=columns["success"][start:stop].astype(np.bool_),
             terminated=bool(columns["terminated"][stop - 1]),
             truncated=bool(columns["truncated"][stop - 1]),
-            text=text,
+            text={
+                n: _text(array[rows[len(array)]] if array.ndim and len(array) in rows else array)
+                for n, array in texts.items()
+            },
         )
 
 
 def _bounds(ends: NDArray[Any] | None, total: int) -> list[int]:
     if ends is None:
         return [0, total]
-    bounds = [0, *(int(end) for end in ends.reshape(-1))]
-    if any(b <= a for a, b in itertools.pairwise(bounds)) or bounds[-1] != total:
+    bounds = [0, *ends.reshape(-1).tolist()]
+    whole = all(isinstance(end, int) for end in bounds)
+    if not whole or any(b <= a for a, b in itertools.pairwise(bounds)) or bounds[-1] != total:
         raise InvalidEpisode(
-            f"its ends of episodes do not rise from 1 to the number of actions, {total}"
+            f"its ends of episodes are no whole numbers that rise to the number of actions, {total}"
         )
     return bounds
 
 
+def _text(array: NDArray[Any]) -> str:
+    """The different entries of an array of text, in order."""
+    entries = array.reshape(-1).tolist()
+    words = (e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e) for e in entries)
+    return "; ".join(dict.fromkeys(words))
+
+
 def _column(arrays: Mapping[str, ReplayArray], name: str | None, total: int) -> NDArray[Any]:
     """One number a step; zeros where there is no such array."""
-    column = np.zeros(total) if name is None else arrays[name].load().reshape(-1)
+    column = np.zeros(total) if name is None else arrays[name].load(filled=True).reshape(-1)
     if len(column) != total:
         raise InvalidEpisode(f"'{name}' has {len(column)} numbers, expected one a step, {total}")
     return column

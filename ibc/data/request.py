@@ -30,7 +30,7 @@ class Request:
         entries: ``{wanted name: entries}`` that are taken of vectors, by ``rename``.
 
     Raises:
-        UserError: two names become one, or the length is no length.
+        UserError: two names become one, names are no list, or the length is no length.
     """
 
     obs_names: Sequence[str] | None = None
@@ -44,6 +44,8 @@ class Request:
             raise UserError(
                 f"data.rename={self.rename}; it is {{NAME IN THE DATA: NAME WANTED, ...}}"
             )
+        if isinstance(self.obs_names, str):
+            raise UserError(f"data.obs_names={self.obs_names}; it is [NAME, ...]")
         plain, entries = {}, {}
         for name, wanted in self.rename.items():
             part = ENTRIES.fullmatch(name)

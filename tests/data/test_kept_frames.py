@@ -5,6 +5,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -98,12 +99,43 @@ def test_two_at_once_write_once(tmp_path, monkeypatch):
         ({"crop": [0, 0, 9, 9]}, "is not inside of 'images/wrist', which has 8 rows"),
         ({"image_size": [3]}, "it is .height, width. in pixels"),
         ({"image_size": 96}, "it is .height, width. in pixels"),
+        ({"image_size": [True, True]}, "it is .height, width. in pixels"),
+        ({"image_size": [3, 4], "obs_names": ["state"]}, "no observation that is read is a pic"),
     ],
 )
 def test_what_cannot_be(wrong, message, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
     with pytest.raises(UserError, match=message):
         load_episodes(write_lerobot(tmp_path, camera=False), selection(tmp_path, **wrong))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda picture: None, "episode 1: .*differ from .*'agentview_image': 'pictures'"),
+        (lambda picture: picture[..., 0, 0], "episode 1: .*differ from "),
+        (lambda picture: picture[:, 1:], r"episode 1: .*are \(7, 10, 3\), and \(8, 10, 3\) before"),
+    ],
+    ids=["gone", "numbers", "smaller"],
+)
+def test_a_camera_that_becomes_another_is_named_and_nothing_is_kept(change, message, tmp_path):
+    path = write_robomimic(tmp_path, next_obs=False)
+    with h5py.File(path, "r+") as file:
+        obs = file["data/demo_10/obs"]
+        changed = change(obs["agentview_image"][:])
+        del obs["agentview_image"]
+        if changed is not None:
+            obs["agentview_image"] = changed
+    with pytest.raises(UserError, match=message):
+        load_episodes(path, selection(tmp_path))
+    assert [p.suffix for p in (tmp_path / "frames").iterdir()] == [".lock"]
+    if changed is not None and changed.ndim == 4:
+        sizes = {e.obs["agentview_image"].shape[1:] for e in load_resized(path, tmp_path)}
+        assert sizes == {(4, 4, 3)}
+
+
+def load_resized(path, tmp_path):
+    return load_episodes(path, selection(tmp_path, image_size=[4, 4]))
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):

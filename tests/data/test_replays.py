@@ -38,6 +38,17 @@ class TestZarr:
             list(read_episodes(path))
         assert len(list(read_episodes(path, Request(obs_names=["img"])))) == len(LENGTHS)
 
+    def test_pieces_of_rewards_that_zarr_leaves_out_are_zero(self, tmp_path, write):
+        import zarr
+
+        path = write(tmp_path)
+        data = zarr.open_group(path)["data"]
+        sparse = np.eye(sum(LENGTHS), dtype=np.float32)[-1]
+        data.create_array("reward", data=sparse, chunks=(2,), overwrite=True)
+        assert data["reward"].nchunks_initialized == 1
+        rewards = [e.reward for e in read_episodes(path)]
+        np.testing.assert_array_equal(np.concatenate(rewards), sparse)
+
     def test_pictures_of_other_numbers_are_refused(self, tmp_path, write):
         import zarr
 
@@ -78,8 +89,37 @@ class TestNpz:
         (episode,) = read_episodes(path, Request(rename={"moves": "action"}))
         assert set(episode.obs) == {"state"}
         np.savez(path, action=np.zeros((3, 2)), state=np.zeros((3, 2)), episode_ends=[2])
-        with pytest.raises(UserError, match="do not rise from 1 to the number of actions, 3"):
+        with pytest.raises(
+            UserError, match="are no whole numbers that rise to the number of actions, 3"
+        ):
             list(read_episodes(path))
+
+    def test_text_of_each_step_and_of_each_episode(self, tmp_path):
+        path = tmp_path / "x.npz"
+        arrays = {"action": np.zeros((5, 2)), "state": np.zeros((5, 2)), "episode_ends": [2, 5]}
+        steps, episodes = ["a", "a", "b", "c", "c"], np.array(["one", "two"], "S3")
+        np.savez(path, **arrays, words=steps, task=episodes, robot="arm")
+        assert [e.text for e in read_episodes(path)] == [
+            {"words": "a", "task": "one", "robot": "arm"},
+            {"words": "b; c", "task": "two", "robot": "arm"},
+        ]
+
+    def test_what_is_not_asked_for_may_be_of_any_kind(self, tmp_path):
+        path = tmp_path / "x.npz"
+        columns = np.asfortranarray(np.arange(6.0).reshape(3, 2))
+        info = np.array([{"a": 1}] * 3, dtype=object)
+        np.savez(path, action=columns, state=columns, info=info, other=np.asfortranarray(columns.T))
+        (episode,) = read_episodes(path, Request(obs_names=["state"]))
+        np.testing.assert_array_equal(episode.obs["state"][:3], columns)
+        with pytest.raises(UserError, match="'info' holds Python objects"):
+            list(read_episodes(path))
+
+    @pytest.mark.parametrize("ends", [[1.5, 3.0], [2, 2, 3], [4], [2]])
+    def test_ends_that_cannot_be(self, ends, tmp_path):
+        arrays = {"action": np.zeros((3, 2)), "state": np.zeros((3, 2))}
+        np.savez(tmp_path / "x.npz", **arrays, episode_ends=ends)
+        with pytest.raises(UserError, match="no whole numbers that rise to"):
+            list(read_episodes(tmp_path / "x.npz"))
 
 
 class TestRlds:

@@ -7,6 +7,7 @@ episode's text. ``episode_ends`` has the number of the row after each episode, a
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
     for file in _files(path):
         with zipfile.ZipFile(file) as opened:
             names = [n.removesuffix(".npy") for n in opened.namelist() if n.endswith(".npy")]
-            arrays = {name: _Member.of(file, opened, name) for name in names}
+            arrays = {name: _Member(file, opened, name) for name in names}
             ends = arrays.pop(ENDS).load() if ENDS in arrays else None
             yield from read_replay(path, arrays, ends, request)
 
@@ -52,33 +53,34 @@ def _files(path: Path) -> list[Path]:
 class _Member(ReplayArray):
     """An array of a file, which is read from its first row to its last."""
 
-    def __init__(self, file: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.file, self.name, self.shape, self.dtype = file, name, shape, dtype
-
-    @classmethod
-    def of(cls, file: Path, opened: zipfile.ZipFile, name: str) -> _Member:
+    def __init__(self, file: Path, opened: zipfile.ZipFile, name: str) -> None:
+        self.file, self.name = file, name
         with opened.open(f"{name}.npy") as content:
-            shape, fortran, dtype = _header(content)
-        if dtype.hasobject:
-            raise InvalidEpisode(
-                f"'{name}' holds Python objects, a pickle, which may run any code and is never loaded"
-            )
-        size = opened.getinfo(f"{name}.npy").file_size
-        if int(np.prod(shape, dtype=object)) * dtype.itemsize > size:
-            raise InvalidEpisode(
-                f"'{name}' is said to have shape {shape}, more than the file holds"
-            )
-        if fortran and len(shape) > 1:
-            raise InvalidEpisode(
-                f"'{name}' is stored column by column; store np.ascontiguousarray of it"
-            )
-        return cls(file, name, shape, dtype)
+            self.shape, self._is_by_columns, self.dtype = _header(content)
+        self._size = opened.getinfo(f"{name}.npy").file_size
 
-    def load(self) -> NDArray[Any]:
+    def _check(self) -> None:
+        if self.dtype.hasobject:
+            raise InvalidEpisode(
+                f"'{self.name}' holds Python objects, a pickle, which may run any code and is never loaded; "
+                "leave it out by data.obs_names"
+            )
+        if math.prod(self.shape) * self.dtype.itemsize > self._size:
+            raise InvalidEpisode(
+                f"'{self.name}' is said to have shape {self.shape}, more than the file holds"
+            )
+
+    def load(self, *, filled: bool = False) -> NDArray[Any]:
+        self._check()
         with np.load(self.file, allow_pickle=False) as arrays:
             return np.asarray(arrays[self.name])
 
     def rows(self) -> Iterator[NDArray[Any]]:
+        self._check()
+        if self._is_by_columns and len(self.shape) > 1:
+            raise InvalidEpisode(
+                f"'{self.name}' is stored column by column; store np.ascontiguousarray of it"
+            )
         size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
         with zipfile.ZipFile(self.file) as opened, opened.open(f"{self.name}.npy") as content:
             _header(content)

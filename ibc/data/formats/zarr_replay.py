@@ -55,15 +55,16 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
 class _Array(ReplayArray):
     """An array of a buffer. Pieces of it that are not there would be read as zeros, which is an error here.
 
-    One that has no pieces at all is left out by zarr because it is all the same.
+    zarr leaves out pieces that are all zero, as of rewards, where it is not told otherwise: these may be filled.
+    An array that has no pieces at all is all the same.
     """
 
     def __init__(self, name: str, array: Any) -> None:
         self.name, self._array = name, array
         self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
 
-    def load(self) -> NDArray[Any]:
-        self._check()
+    def load(self, *, filled: bool = False) -> NDArray[Any]:
+        self._check(filled)
         return self._part(slice(None))
 
     def rows(self) -> Iterator[NDArray[Any]]:
@@ -79,12 +80,12 @@ class _Array(ReplayArray):
             reason = " ".join(str(error).split())
             raise InvalidEpisode(f"'{self.name}' cannot be decoded ({reason})") from error
 
-    def _check(self) -> None:
+    def _check(self, filled: bool = False) -> None:
         there, announced = self._array.nchunks_initialized, self._array.nchunks
-        if there not in (0, announced):
+        if there not in (0, announced) and not filled:
             raise InvalidEpisode(
-                f"{announced - there} of the {announced} pieces of '{self.name}' are missing; "
-                "where it is not needed, leave it out by data.obs_names"
+                f"{announced - there} of the {announced} pieces of '{self.name}' are missing; leave it out by "
+                "data.obs_names, or, if they are zeros, write it with zarr's write_empty_chunks"
             )
         size = math.prod(self.shape) * self.dtype.itemsize
         if size > MAX_COMPRESSION * max(self._array.nbytes_stored(), 1):
