@@ -48,7 +48,8 @@ def in_one_line(path: Path, where: Callable[[], str]) -> Iterator[None]:
     except InvalidEpisode as error:
         raise UserError(_why(path, f"{path}, {where()}: {error}")) from error
     except DAMAGE as error:
-        reason = " ".join(str(error).split())
+        missing = type(error) is KeyError and len(error.args) == 1
+        reason = f"there is no {error}" if missing else " ".join(str(error).split())
         raise UserError(_why(path, f"{path}, {where()}: cannot be read ({reason})")) from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ibc.data.arrow import read_table
 from ibc.data.request import Request
 from ibc.errors import UserError
+from ibc.files import read_json_object
 
 PREFIX = "observation."
 #: Columns that count and mark; they are no observations.
@@ -43,6 +44,7 @@ class Layout:
         features: all of them, as described.
         places: of episodes, by number.
         tasks: their names, by number.
+        path: of the data set.
         data_path, video_path: patterns of files.
         fps: pictures a second.
     """
@@ -55,9 +57,22 @@ class Layout:
     features: Mapping[str, Any]
     places: Sequence[Place]
     tasks: Mapping[int, str]
+    path: Path
     data_path: str
     video_path: str
     fps: float
+
+    def file(self, pattern: str, **values: Any) -> Path:
+        """A file of the data set, by the pattern of its name.
+
+        Raises:
+            UserError: there is no pattern, or it leads out of the data set.
+        """
+        name = Path(pattern.format(**values))
+        if not name.parts or name.is_absolute() or ".." in name.parts:
+            info = self.path / "meta" / "info.json"
+            raise UserError(f"{info}: '{name}' is no file inside of the data set")
+        return self.path / name
 
     @property
     def columns(self) -> list[str]:
@@ -81,7 +96,7 @@ def read_layout(path: Path, request: Request) -> Layout:
     Raises:
         UserError: the data set is of another version, has no actions, or lacks an observation that is asked for.
     """
-    info = json.loads((path / "meta" / "info.json").read_text())
+    info = read_json_object(path / "meta" / "info.json")
     version = str(info["codebase_version"])
     if not version.startswith(("v2", "v3")):
         raise UserError(f"{path} is of LeRobot's version {version}; versions 2 and 3 are read")
@@ -107,8 +122,9 @@ def read_layout(path: Path, request: Request) -> Layout:
         features=features,
         places=_places_v3(path, info) if three else _places_v2(info),
         tasks=_tasks(path),
-        data_path=info["data_path"],
-        video_path=info.get("video_path") or "",
+        path=path,
+        data_path=str(info["data_path"]),
+        video_path=str(info.get("video_path") or ""),
         fps=float(info["fps"]),
     )
 
@@ -124,7 +140,10 @@ def _places_v3(path: Path, info: Mapping[str, Any]) -> list[Place]:
         for row in read_table(file).to_pylist():
             where = {key: row[f"data/{key}"] for key in ("chunk_index", "file_index")}
             places[row["episode_index"]] = Place(where, int(row["length"]), row)
-    return [places[number] for number in range(int(info["total_episodes"]))]
+    count = int(info["total_episodes"])
+    if missing := [number for number in range(count) if number not in places]:
+        raise UserError(f"{path / 'meta' / 'episodes'} does not say where episode {missing[0]} is")
+    return [places[number] for number in range(count)]
 
 
 def _tasks(path: Path) -> dict[int, str]:

@@ -1,5 +1,6 @@
 """Readers of other people's formats: files of the real layout, made here, read back and damaged."""
 
+import json
 import shutil
 import struct
 
@@ -187,6 +188,31 @@ class TestLeRobot:
         path = write_lerobot(tmp_path, version)
         next(path.glob("videos/**/*.mp4")).unlink()
         with pytest.raises(UserError, match=r"there is no .*mp4"):
+            list(read_episodes(path))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"data_path": "../data.parquet"}, "is no file inside of the data set"),
+            ({"video_path": "/dev/zero"}, "'/dev/zero' is no file inside of the data set"),
+            ({"video_path": None}, "is no file inside of the data set"),
+            ({"features": None}, "there is no 'features'"),
+            ({"total_episodes": 4}, "episode.*3"),
+        ],
+    )
+    def test_descriptions_that_cannot_be(self, tmp_path, version, change, message):
+        path = write_lerobot(tmp_path, version)
+        info = json.loads((path / "meta/info.json").read_text()) | change
+        kept = {name: value for name, value in info.items() if value is not None}
+        (path / "meta/info.json").write_text(json.dumps(kept))
+        with pytest.raises(UserError, match=message):
+            list(read_episodes(path))
+
+    @pytest.mark.parametrize("content", ["[]", "{"])
+    def test_descriptions_that_are_none(self, tmp_path, version, content):
+        path = write_lerobot(tmp_path, version, camera=False)
+        (path / "meta/info.json").write_text(content)
+        with pytest.raises(UserError, match=r"meta/info\.json(, line 1:| is not a JSON object)"):
             list(read_episodes(path))
 
     def test_another_version(self, tmp_path, version):

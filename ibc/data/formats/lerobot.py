@@ -44,7 +44,7 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
     videos: dict[str, tuple[Path, Forward]] = {}
     opened: _Table | None = None
     for number, place in enumerate(layout.places):
-        file = path / layout.data_path.format(**place.data)
+        file = layout.file(layout.data_path, **place.data)
         if opened is None or opened.file != file:
             opened = _Table(file, layout.columns)
         steps = opened.rows_of(number)
@@ -138,14 +138,14 @@ class _Source:
             for entry in entries:
                 content, file = entry["bytes"].as_py(), entry["path"].as_py()
                 if content is None and file is not None:
-                    content = (self.path / file).read_bytes()
+                    content = self.layout.file("{file}", file=file).read_bytes()
                 yield decode_image(content)
 
         return pictures
 
     def _video(self, name: str) -> Any:
         where, start = self.layout.video(self.number, name)
-        file = self.path / self.layout.video_path.format(video_key=name, **where)
+        file = self.layout.file(self.layout.video_path, video_key=name, **where)
         if not file.is_file():
             raise UserError(f"there is no {file}")
         known = self.videos.get(name)

@@ -20,6 +20,7 @@ from ibc.data.hdf5_observations import find_fields, read_jpegs, read_observation
 from ibc.data.request import Request
 from ibc.data.store import DATA_FILE, METADATA_FILE
 from ibc.errors import UserError
+from ibc.files import read_json_object
 from ibc.spec import as_float32
 
 
@@ -45,11 +46,8 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """What the data set says about itself; empty if it says nothing."""
-    metadata_path = path / "data" / METADATA_FILE
-    metadata = json.loads(metadata_path.read_text()) if metadata_path.is_file() else {}
-    if not isinstance(metadata, dict):
-        raise UserError(f"{metadata_path} is not a JSON object")
-    return metadata
+    file = path / "data" / METADATA_FILE
+    return read_json_object(file) if file.is_file() else {}
 
 
 def encoded_pictures(metadata: dict[str, Any]) -> dict[str, int]:

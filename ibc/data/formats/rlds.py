@@ -6,7 +6,6 @@ long one step's are says ``features.json`` (TFDS, ``core/features``). Nothing of
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from ibc.data.request import Request
 from ibc.data.streamed_frames import StreamedFrames, with_last_again
 from ibc.data.tfrecord import Feature, parse_example, records
 from ibc.errors import UserError
+from ibc.files import read_json_object
 from ibc.spec import as_float32
 
 SHARD = re.compile(r".+\.tfrecord-\d+-of-(\d+)")
@@ -49,7 +49,7 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
     """
     folder = _folder(path)
     assert folder is not None
-    description = json.loads((folder / "features.json").read_text())
+    description = read_json_object(folder / "features.json")
     layout = _Layout.of(path, description, request)
     for shard in _shards(path, folder):
         for record in records(shard):
