@@ -40,6 +40,8 @@ def convert_demonstrations(
         UserError: the data cannot be read, differs in shape between episodes, or ``output`` cannot be written.
     """
     request, cameras = request or Request(), cameras or Cameras()
+    if path.resolve() in output.resolve().parents:
+        raise UserError(f"{output} is inside of {path}; choose a folder beside it")
     episodes = _fitted(path, read_episodes(path, request), cameras)
     first = next(episodes)
     boxes: dict[str, gym.Space[Any]] = {
@@ -57,6 +59,7 @@ def convert_demonstrations(
             "source": path.name,
             "sha256": content_digest(path),
             "rename": dict(request.rename),
+            "entries": {name: str(entries) for name, entries in request.entries.items()},
             "episode_length": request.episode_length,
             "crop": _plain(cameras.crop),
             "image_size": _plain(cameras.image_size),

@@ -65,3 +65,31 @@ def test_a_path_in_use(tmp_path):
     path = write_robomimic(tmp_path)
     with pytest.raises(UserError, match="exists already"):
         convert_demonstrations(path, path)
+
+
+def test_a_folder_inside_of_the_data_would_change_it(tmp_path):
+    path = write_lerobot(tmp_path, camera=False)
+    with pytest.raises(UserError, match="is inside of .*; choose a folder beside it"):
+        convert_demonstrations(path, path / "converted")
+    assert not (path / "converted.partial").exists()
+
+
+def test_other_entries_of_a_vector_are_another_conversion(tmp_path, monkeypatch):
+    path, out = write_robomimic(tmp_path), tmp_path / "out"
+
+    def request(part):
+        return Request(obs_names=["x"], rename={f"robot0_eef_pos[{part}]": "x"})
+
+    append = DemonstrationWriter.append
+
+    def once(self, episode):
+        append(self, episode)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DemonstrationWriter, "append", once)
+    with pytest.raises(KeyboardInterrupt):
+        convert_demonstrations(path, out, request("0:2"))
+    monkeypatch.setattr(DemonstrationWriter, "append", append)
+    convert_demonstrations(path, out, request("1:3"))
+    for one, e in zip(read_episodes(out), ALL, strict=True):
+        np.testing.assert_array_equal(one.obs["x"], e["obs"][:, 1:3])
