@@ -147,9 +147,9 @@ def keep_frames(
     first = next(episodes)
     names = [n for n, a in first.obs.items() if isinstance(a, Frames)]
     fits = cameras.fits(names)
-    kept = {
+    kept = {  # in the order of their names, whatever order they are asked for in: files are numbered by it
         name: fits[name]
-        for name in names
+        for name in sorted(names)
         if fits[name] != Fit() or not isinstance(first.obs[name], StoredFrames)
     }
     if not kept:
@@ -163,12 +163,16 @@ def keep_frames(
         f"{content_digest(path)} {json.dumps(wanted, sort_keys=True)}".encode()
     ).hexdigest()
     folder = cameras.cache.expanduser() / digest[:20]
-    if not folder.is_dir():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            lock = hold(folder.with_suffix(".lock"), waiting_for=f"pictures of {path}")
-        except OSError as error:
-            raise UserError(f"cannot write {folder.parent}: {error.strerror}") from error
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (
+            None
+            if folder.is_dir()
+            else hold(folder.with_suffix(".lock"), waiting_for=f"pictures of {path}")
+        )
+    except OSError as error:
+        raise UserError(f"cannot write {folder.parent}: {error.strerror}") from error
+    if lock is not None:
         with lock:
             if not folder.is_dir():
                 return _Keeper(folder, kept, digest).write(path, chain([first], episodes))
@@ -258,7 +262,10 @@ def _find(
     folder: Path, fits: Mapping[str, Fit], digest: str, episodes: Sequence[Episode]
 ) -> list[Episode]:
     """The episodes with their pictures in a folder."""
-    files = {name: (folder / f"{number}.raw").open("rb") for number, name in enumerate(fits)}
+    try:
+        files = {name: (folder / f"{number}.raw").open("rb") for number, name in enumerate(fits)}
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read; delete {folder}") from error
     first = dict.fromkeys(fits, 0)
     out = []
     for episode in episodes:

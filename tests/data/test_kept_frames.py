@@ -76,6 +76,39 @@ def test_a_reader_that_fails_leaves_nothing(tmp_path):
     assert [p.suffix for p in (tmp_path / "frames").iterdir()] == [".lock"]
 
 
+def test_the_order_in_which_cameras_are_asked_for_does_not_matter(tmp_path):
+    path = write_robomimic(tmp_path)
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():
+            for group in ("obs", "next_obs"):
+                demo[f"{group}/front"] = 255 - demo[f"{group}/agentview_image"][:]
+    names = ["agentview_image", "front"]
+    for order in (names, names[::-1]):
+        for one, e in zip(
+            load_episodes(path, selection(tmp_path, obs_names=order)), ALL, strict=True
+        ):
+            assert list(one.obs) == order
+            np.testing.assert_array_equal(np.asarray(one.obs["agentview_image"]), e["image"])
+            np.testing.assert_array_equal(np.asarray(one.obs["front"]), 255 - e["image"])
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_file_of_pictures_is_named_with_what_to_do(damage, tmp_path):
+    path = write_robomimic(tmp_path)
+    load_episodes(path, selection(tmp_path))
+    (raw,) = (tmp_path / "frames").glob("*/0.raw")
+    raw.unlink() if damage == "gone" else raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"0\.raw (cannot be read|has not the size).*; delete "):
+        load_episodes(path, selection(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["file", "file/inside", "a" * 300])
+def test_a_folder_that_cannot_be_is_one_line(name, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write "):
+        load_episodes(write_robomimic(tmp_path), Selection(cache=tmp_path / name))
+
+
 def test_two_at_once_write_once(tmp_path, monkeypatch):
     path, begun = write_robomimic(tmp_path), []
     write = kept_frames._Keeper.write

@@ -40,10 +40,12 @@ def test_one_observation_by_another_name(write, tmp_path):
     ("wrong", "message"),
     [
         ({"obs_names": []}, "data.obs_names is empty; there are state"),
+        ({"obs_names": "state"}, "data.obs_names=state; it is .NAME, ...."),
         ({"obs_names": ["smell"]}, "there is no observation smell; there are state"),
         ({"rename": {"smell": "nose"}}, "data.rename: there is no smell; there are state"),
         ({"rename": {"state": "x", "action": "x"}}, "gives one name twice"),
         ({"rename": {"observation.state": "images/top"}}, "'images/top' to two observations"),
+        ({"rename": {"images/top[0:2]": "x"}}, "x has pictures, of which data.crop takes a part"),
         ({"rename": ["state"]}, "it is {NAME IN THE DATA: NAME WANTED"),
         ({"episode_length": 0}, "data.episode_length=0; it must be at least 1"),
     ],

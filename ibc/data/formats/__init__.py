@@ -15,7 +15,7 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 
 from ibc.data.damage import in_one_line, what_it_is
-from ibc.data.episode import Episode, InvalidEpisode
+from ibc.data.episode import Episode, Frames, InvalidEpisode
 from ibc.data.request import Request
 from ibc.errors import UserError
 
@@ -82,6 +82,9 @@ def _cut(episode: Episode, request: Request) -> Episode:
     """The episode with the entries of its vectors that are wanted."""
     if not request.entries:
         return episode
+    frames = [n for n, a in episode.obs.items() if n in request.entries and isinstance(a, Frames)]
+    if frames:
+        raise UserError(f"data.rename: {frames[0]} has pictures, of which data.crop takes a part")
     obs = {
         name: request.cut(name, array) if isinstance(array, np.ndarray) else array
         for name, array in episode.obs.items()
