@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
@@ -141,7 +143,8 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
         holdout=(HOLDOUT if env is None else 0.0) if holdout is None else holdout,
         action_limits=data["action_limits"],
     )
-    if env is not None:
+    if env is not None:  # after the data has been held against it
+        try_figures(env, config["evaluation"]["first_seed"])
         env.close()
     if dataset.num_clipped:
         print(f"{dataset.num_clipped} of {len(dataset)} actions clipped to the action space")
@@ -195,14 +198,30 @@ def try_environment(config: Config) -> Environment:
     except UserError as error:
         raise UserError(f"{error}{' (video=false needs no images)' * config['video']}") from error
     env.reset(config["evaluation"]["first_seed"])
-    action = (env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2
-    *_, terminated, truncated = env.step(action)
-    while not (terminated or truncated or env.tells_everything()):  # some tell at the end only
-        *_, terminated, truncated = env.step(action)
-    env.report()
+    env.step(middle_action(env))
     if config["video"]:
         env.render()
     return env
+
+
+def middle_action(env: Environment) -> NDArray[np.float32]:
+    """An action in the middle of the action space."""
+    action: NDArray[np.float32] = (env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2
+    return action
+
+
+def try_figures(env: Environment, seed: int) -> None:
+    """Look for success and ``env.report`` where an evaluation will read them, to an episode's end if need be.
+
+    Raises:
+        UserError: the environment does not tell them.
+    """
+    env.reset(seed)
+    over = False
+    while not over:
+        *_, terminated, truncated = env.step(middle_action(env))
+        over = terminated or truncated or env.tells_everything()  # some tell at the end only
+    env.report()
 
 
 def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
