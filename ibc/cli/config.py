@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
 from ibc.errors import Interrupted, UserError
 
+#: Seeds of 63 bits, which every generator takes; some are left for the episodes that follow the first.
+MAX_SEED = 2**62
 #: What a configuration looks like once Hydra has composed it.
 Config = dict[str, Any]
 
@@ -61,7 +64,7 @@ def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = 
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # a job has its own checkpoint or task
                 job(compose(config_name, overrides, config_dir=config_dir))
             else:
-                _refuse_unused(config, overrides)
+                _refuse_unused(config_name, config, overrides)
                 job(plain(config))
 
     with readable_errors(config_name, config_dir):
@@ -142,8 +145,12 @@ def _refuse_options(arguments: Sequence[str]) -> None:
             )
 
 
-def _refuse_unused(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse an override of a shared part, encoder or network, that the chosen policy does not take."""
+def _refuse_unused(config_name: str, config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse new keys of parts whose keys are all known, and a shared part that the chosen policy does not take."""
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key.startswith("+") and not (CONFIG_DIR / key.lstrip("+").partition("@")[0]).is_dir():
+            _refuse_unknown(key.lstrip("+"), schema.SCHEMAS.get(config_name))
     if "policy" not in config or "encoder" not in config:
         return
     taken = str(OmegaConf.to_container(config.policy, resolve=False))
@@ -151,6 +158,24 @@ def _refuse_unused(config: DictConfig, overrides: Sequence[str]) -> None:
         part = override.partition("=")[0].lstrip("+~").partition(".")[0]
         if part in ("encoder", "network") and f"${{{part}" not in taken:
             raise UserError(f"{override} has no effect: policy={config.policy_name} has no {part}")
+
+
+def _refuse_unknown(key: str, node: Any) -> None:
+    """Refuse a key that a part does not have, where ``node`` is the class of that part and lists its keys.
+
+    Raises:
+        UserError: naming the keys there are.
+    """
+    for i, part in enumerate(parts := key.split(".")):
+        if not is_dataclass(node):
+            return
+        known = {f.name: f.type for f in fields(node)}
+        if part not in known:
+            near = difflib.get_close_matches(part, known, 1)
+            place = ".".join(parts[:i]) or "the command"
+            hint = f"did you mean {near[0]}?" if near else f"{place} has {', '.join(known)}"
+            raise UserError(f"there is no key '{key}' here; {hint}")
+        node = known[part]
 
 
 def plain(config: DictConfig) -> Config:
@@ -170,7 +195,9 @@ def plain(config: DictConfig) -> Config:
 def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CONFIG_DIR) -> Config:
     """The configuration that a command line would give (for tests and for several runs in one process)."""
     _prepare(config_name, overrides)
-    return plain(_composed(config_name, overrides, config_dir))
+    config = _composed(config_name, overrides, config_dir)
+    _refuse_unused(config_name, config, overrides)
+    return plain(config)
 
 
 def _composed(config_name: str, overrides: Sequence[str], config_dir: Path) -> DictConfig:
@@ -204,14 +231,18 @@ def _prepare(config_name: str, overrides: Sequence[str]) -> None:
 
 
 def at_least(config: Mapping[str, Any], **minima: int) -> None:
-    """Check ranges of run-level numbers.
+    """Check ranges of run-level numbers, where they are given.
 
     Raises:
         UserError: naming the key and what is allowed.
     """
     for key, minimum in minima.items():
+        if config[key] is None:
+            continue
         if config[key] < minimum:
             raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
+        if key in ("seed", "first_seed") and config[key] > MAX_SEED:
+            raise UserError(f"{key}={config[key]}; it must be at most {MAX_SEED}")
 
 
 def seeds_of(config: Mapping[str, Any]) -> range:

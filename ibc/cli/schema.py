@@ -12,7 +12,7 @@ class DataSchema:
     """Where demonstrations are, and which of them are used."""
 
     path: str
-    num_episodes: int = 0
+    num_episodes: int | None = None
     obs_names: list[str] | None = None
     rename: Any = None
     image_size: Any = None

@@ -15,6 +15,7 @@ from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure, origin
 from ibc.cli.train_loop import gradient_steps
 from ibc.component import call, construct, describe
+from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
 from ibc.data.loading import find_data, load_split
 from ibc.data.selection import Selection
@@ -34,6 +35,8 @@ from ibc.training.validation import held_out_measures
 
 #: Part of the episodes that is held out where there is no environment to evaluate in.
 HOLDOUT = 0.1
+#: Demonstrations that an expert is asked for where nothing is said.
+NUM_DEMONSTRATIONS = 2000
 #: The parts of a configuration that a continued run must share with its beginning.
 IDENTITY = (
     "env",
@@ -129,6 +132,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
     data = config["data"]
     at_least(data, num_episodes=1, frame_skip=1)
+    check_task(config)
     path = demonstrations(config)
     env = try_environment(config) if has_environment(config) else None
     holdout = data["holdout"]
@@ -173,6 +177,21 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     return trainer, checkpoint
 
 
+def check_task(config: Config) -> None:
+    """Refuse a task of D4RL whose environment is not the run's: its score would be another task's.
+
+    Raises:
+        UserError: naming both.
+    """
+    if config["task"] is None:
+        return
+    of_task, chosen = find_task(config["task"]).env_id, config["env"].get("id")
+    if of_task != chosen:
+        raise UserError(
+            f"task={config['task']} is of {of_task}, and env.id={chosen}; give experiment=d4rl, or no task"
+        )
+
+
 def demonstrations(config: Config) -> Path:
     """Where the demonstrations are; they are collected if the environment has an expert and there are none."""
     data = config["data"]
@@ -183,7 +202,11 @@ def demonstrations(config: Config) -> Path:
         return find_data(path, data["search"])
     if not path.exists():
         collect_demonstrations(
-            config["env"], path, num_episodes=data["num_episodes"], first_seed=0, num_envs=16
+            config["env"],
+            path,
+            num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
+            first_seed=0,
+            num_envs=16,
         )
     return path
 
