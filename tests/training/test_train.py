@@ -161,7 +161,7 @@ class TestRunFolder:
     def test_resume_with_other_data(self, in_tmp):
         train(tiny("run_dir=run", "data.path=demos"))
         (in_tmp / "demos").rename(in_tmp / "old")
-        collect_demonstrations(tiny()["env"], in_tmp / "demos", num_episodes=21)
+        collect_demonstrations(tiny()["env"], in_tmp / "demos", num_episodes=19)
         with pytest.raises(UserError, match="other demonstrations"):
             train(tiny("run_dir=run", "data.path=demos", "resume=true"))
 
