@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -18,6 +19,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -46,13 +48,32 @@ _QUIET = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": "runs", "
 ConfigStore.instance().store("hydra_quiet", _QUIET, package="hydra")
 
 
-def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = CONFIG_DIR) -> None:
+class Runs(ABC):
+    """What takes the runs of a sweep."""
+
+    @abstractmethod
+    def run(self, config: Config, swept: Sequence[str]) -> None:
+        """Take one run, which differs from the others by the overrides ``swept``."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """What came out."""
+
+
+def main(
+    job: Callable[[Config], None],
+    config_name: str,
+    *,
+    config_dir: Path = CONFIG_DIR,
+    sweep: Runs | None = None,
+) -> None:
     """Run ``job`` as a command line program with Hydra's overrides; exits as :func:`readable_errors` says.
 
     Args:
         job: takes the resolved configuration.
         config_name: of a YAML file in ``config_dir``.
         config_dir: the primary folder of configurations; this package's are found beside it.
+        sweep: takes the runs of ``-m``; ``job`` if None.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
     sys.path.append(str(Path.cwd()))  # classes and environments of the user's own modules
@@ -62,7 +83,11 @@ def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = 
         with readable_errors(config_name, config_dir):  # Hydra prints lines of its own otherwise
             overrides = list(HydraConfig.get().overrides.task)
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # a job has its own checkpoint or task
-                job(compose(config_name, overrides, config_dir=config_dir))
+                own = compose(config_name, overrides, config_dir=config_dir)
+                if sweep is None:
+                    job(own)
+                else:
+                    sweep.run(own, [o for o in overrides if o.partition("=")[0] in swept])
             else:
                 _refuse_unused(config_name, config, overrides)
                 job(plain(config))
@@ -71,8 +96,11 @@ def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = 
         _refuse_options(sys.argv[1:])
         _prepare(config_name, sys.argv[1:])
         primary, search = _folders(config_name, config_dir)
+        swept = _swept(sys.argv[1:])
         sys.argv += search
         hydra.main(version_base="1.3", config_path=str(primary), config_name=config_name)(guarded)()
+        if sweep is not None and (summary := sweep.summary()):
+            print(summary)
 
 
 @contextmanager
@@ -132,6 +160,13 @@ def _dotted(node: object, prefix: str = "") -> list[str]:
     for key, value in node.items():
         keys += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
     return keys
+
+
+def _swept(arguments: Sequence[str]) -> set[str]:
+    """The keys to which several values are given."""
+    given = [a for a in arguments if "=" in a and not a.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(given)
+    return {str(o.input_line).partition("=")[0] for o in parsed if o.is_sweep_override()}
 
 
 def _refuse_options(arguments: Sequence[str]) -> None:

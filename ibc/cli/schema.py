@@ -79,6 +79,7 @@ class TrainSchema:
     precision: str
     trust: list[str]
     resume: bool
+    init_from: str | None
     run_dir: str
     video: bool
     obs_horizon: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
+from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
 from ibc.cli.train_loop import gradient_steps
 from ibc.component import call, construct, describe
@@ -37,19 +38,6 @@ from ibc.training.validation import held_out_measures
 HOLDOUT = 0.1
 #: Demonstrations that an expert is asked for where nothing is said.
 NUM_DEMONSTRATIONS = 2000
-#: The parts of a configuration that a continued run must share with its beginning.
-IDENTITY = (
-    "env",
-    "data",
-    "policy",
-    "loss",
-    "optimizer",
-    "trainer",
-    "seed",
-    "precision",
-    "obs_horizon",
-    "action_horizon",
-)
 
 
 def train(config: Config) -> None:
@@ -68,7 +56,7 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
-    final = load_checkpoint(run_dir / CHECKPOINT)
+    final = replace(load_checkpoint(run_dir / CHECKPOINT), config=config)
     policy = build_policy(final, device, description=final.policy, trust=None)
     metrics, video = assess(policy, final, trainer, config)
     paths = [path for path in (run_dir / CHECKPOINT, run_dir / BEST) if path.exists()]
@@ -174,6 +162,8 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     )
     if config["resume"] and (run_dir / CHECKPOINT).exists():
         restore(trainer, load_checkpoint(run_dir / CHECKPOINT), checkpoint)
+    elif config["init_from"] is not None:
+        begin_with(trainer, Path(config["init_from"]))
     return trainer, checkpoint
 
 
@@ -245,36 +235,3 @@ def try_figures(env: Environment, seed: int) -> None:
         *_, terminated, truncated = env.step(middle_action(env))
         over = terminated or truncated or env.tells_everything()  # some tell at the end only
     env.report()
-
-
-def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
-    """Put a trainer where an interrupted run stopped.
-
-    Raises:
-        UserError: the run was begun with another configuration or other data.
-    """
-    changed = differences(saved.config, current.config)
-    if changed:
-        raise UserError(
-            f"this run was begun with other settings of {', '.join(changed)}; "
-            "continue it with the same, or choose another run_dir=..."
-        )
-    if saved.about["data"]["sha256"] != current.about["data"]["sha256"]:
-        raise UserError("this run was begun with other demonstrations; choose another run_dir=...")
-    if saved.trainer is None:
-        raise UserError("this checkpoint has no training state to continue from")
-    trainer.policy.load_state_dict(saved.weights)
-    trainer.load_state_dict(saved.trainer)
-
-
-def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The keys in which two configurations describe different training runs."""
-
-    def part(config: Mapping[str, Any], key: str) -> Any:
-        value = config.get(key)
-        if key == "data" and isinstance(value, dict):  # where it was found does not matter
-            places = ("search", "cache")
-            return {k: v for k, v in value.items() if k not in places and v is not None}
-        return value
-
-    return [key for key in IDENTITY if part(first, key) != part(second, key)]
