@@ -14,7 +14,7 @@ from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
-from ibc.cli.train_loop import gradient_steps
+from ibc.cli.train_loop import gradient_steps, log_result
 from ibc.component import call, construct, describe
 from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
@@ -63,6 +63,7 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     write_json(run_dir / EVALUATION, metrics)
     if video is not None:
         write_atomically(run_dir / VIDEO, video)
+    log_result(run_dir, config, trainer.step, metrics, None if video is None else run_dir / VIDEO)
     paths += [run_dir / name for name in (EVALUATION, VIDEO, REPORT) if name != VIDEO or video]
     shown = trainer.dataset if trainer.held_out is None else trainer.held_out
     write_report(run_dir / REPORT, run_dir, policy, final, metrics, video, shown)
