@@ -14,7 +14,8 @@ from benchmarks.config import compose
 from benchmarks.results import Row, remembered
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.cli.config import Config
-from ibc.cli.train import differences, prepare, train_in
+from ibc.cli.continuing import differences
+from ibc.cli.train import prepare, train_in
 from ibc.device import configure_device
 from ibc.errors import UserError
 from ibc.evaluation.metrics import mean_interval, wilson_interval
@@ -59,7 +60,7 @@ def is_finished(run_dir: Path, config: Config) -> bool:
         return False
     checkpoint = load_checkpoint(run_dir / CHECKPOINT)
     same = not differences(checkpoint.config, config)
-    evaluated = checkpoint.config["evaluation"] == config["evaluation"]
+    evaluated = all(checkpoint.config[key] == config[key] for key in ("env", "evaluation"))
     return same and evaluated and checkpoint.about["step"] == config["trainer"]["num_steps"]
 
 

@@ -115,6 +115,15 @@ def random_episode(spec: Spec, length: int, seed: int) -> Episode:
     )
 
 
+@pytest.fixture
+def torchvision(monkeypatch):
+    """A stand-in for torchvision, which cannot be installed beside every torch."""
+    from stand_ins import torchvision_modules
+
+    for name, module in torchvision_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
 @pytest.fixture(autouse=True)
 def precision_of_the_library():
     """A command that a test runs sets the precision of this process; the next test starts from the default."""

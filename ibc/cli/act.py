@@ -37,7 +37,11 @@ def prepare(overrides: Sequence[str]) -> None:
     sampler = policy.pop("sampler", None)
     offer("policy", "checkpoint", policy, "policy")
     offer("sampler", "checkpoint", sampler or {}, "policy.sampler" if sampler else "policy")
-    offer("env", "checkpoint", env, "env")
+    named = [
+        text.partition("=")[2].strip("\"'") for text in overrides if text.startswith("env.id=")
+    ]
+    trust = [i.partition(":")[0] for i in named[-1:] if ":" in i]  # the user's word, not the file's
+    offer("env", "checkpoint", {"env": env, "trust": trust}, "_global_")
 
 
 def load_for_command(config: Config, device: torch.device) -> tuple[Checkpoint, Policy]:

@@ -121,7 +121,9 @@ def run(name: str) -> None:
         with config.readable_errors():
             job(sys.argv[1:])
     else:
-        config.main(job, name)
+        from ibc.cli.sweep import Sweep
+
+        config.main(job, name, sweep=Sweep(job) if name == "train" else None)
 
 
 def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:

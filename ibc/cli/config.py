@@ -8,8 +8,10 @@ import os
 import re
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -27,6 +30,8 @@ from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
 from ibc.errors import Interrupted, UserError
 
+#: Seeds of 63 bits, which every generator takes; some are left for the episodes that follow the first.
+MAX_SEED = 2**62
 #: What a configuration looks like once Hydra has composed it.
 Config = dict[str, Any]
 
@@ -43,13 +48,32 @@ _QUIET = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": "runs", "
 ConfigStore.instance().store("hydra_quiet", _QUIET, package="hydra")
 
 
-def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = CONFIG_DIR) -> None:
+class Runs(ABC):
+    """What takes the runs of a sweep."""
+
+    @abstractmethod
+    def run(self, config: Config, swept: Sequence[str]) -> None:
+        """Take one run, which differs from the others by the overrides ``swept``."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """What came out."""
+
+
+def main(
+    job: Callable[[Config], None],
+    config_name: str,
+    *,
+    config_dir: Path = CONFIG_DIR,
+    sweep: Runs | None = None,
+) -> None:
     """Run ``job`` as a command line program with Hydra's overrides; exits as :func:`readable_errors` says.
 
     Args:
         job: takes the resolved configuration.
         config_name: of a YAML file in ``config_dir``.
         config_dir: the primary folder of configurations; this package's are found beside it.
+        sweep: takes the runs of ``-m``; ``job`` if None.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
     sys.path.append(str(Path.cwd()))  # classes and environments of the user's own modules
@@ -59,17 +83,24 @@ def main(job: Callable[[Config], None], config_name: str, *, config_dir: Path = 
         with readable_errors(config_name, config_dir):  # Hydra prints lines of its own otherwise
             overrides = list(HydraConfig.get().overrides.task)
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # a job has its own checkpoint or task
-                job(compose(config_name, overrides, config_dir=config_dir))
+                own = compose(config_name, overrides, config_dir=config_dir)
+                if sweep is None:
+                    job(own)
+                else:
+                    sweep.run(own, [o for o in overrides if o.partition("=")[0] in swept])
             else:
-                _refuse_unused(config, overrides)
+                _refuse_unused(config_name, config, overrides)
                 job(plain(config))
 
     with readable_errors(config_name, config_dir):
         _refuse_options(sys.argv[1:])
         _prepare(config_name, sys.argv[1:])
         primary, search = _folders(config_name, config_dir)
+        swept = _swept(sys.argv[1:])
         sys.argv += search
         hydra.main(version_base="1.3", config_path=str(primary), config_name=config_name)(guarded)()
+        if sweep is not None and (summary := sweep.summary()):
+            print(summary)
 
 
 @contextmanager
@@ -131,6 +162,13 @@ def _dotted(node: object, prefix: str = "") -> list[str]:
     return keys
 
 
+def _swept(arguments: Sequence[str]) -> set[str]:
+    """The keys to which several values are given."""
+    given = [a for a in arguments if "=" in a and not a.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(given)
+    return {str(o.input_line).partition("=")[0] for o in parsed if o.is_sweep_override()}
+
+
 def _refuse_options(arguments: Sequence[str]) -> None:
     for position, argument in enumerate(arguments):
         option = argument.partition("=")[0]
@@ -142,8 +180,12 @@ def _refuse_options(arguments: Sequence[str]) -> None:
             )
 
 
-def _refuse_unused(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse an override of a shared part, encoder or network, that the chosen policy does not take."""
+def _refuse_unused(config_name: str, config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse new keys of parts whose keys are all known, and a shared part that the chosen policy does not take."""
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key.startswith("+") and not (CONFIG_DIR / key.lstrip("+").partition("@")[0]).is_dir():
+            _refuse_unknown(key.lstrip("+"), schema.SCHEMAS.get(config_name))
     if "policy" not in config or "encoder" not in config:
         return
     taken = str(OmegaConf.to_container(config.policy, resolve=False))
@@ -151,6 +193,24 @@ def _refuse_unused(config: DictConfig, overrides: Sequence[str]) -> None:
         part = override.partition("=")[0].lstrip("+~").partition(".")[0]
         if part in ("encoder", "network") and f"${{{part}" not in taken:
             raise UserError(f"{override} has no effect: policy={config.policy_name} has no {part}")
+
+
+def _refuse_unknown(key: str, node: Any) -> None:
+    """Refuse a key that a part does not have, where ``node`` is the class of that part and lists its keys.
+
+    Raises:
+        UserError: naming the keys there are.
+    """
+    for i, part in enumerate(parts := key.split(".")):
+        if not is_dataclass(node):
+            return
+        known = {f.name: f.type for f in fields(node)}
+        if part not in known:
+            near = difflib.get_close_matches(part, known, 1)
+            place = ".".join(parts[:i]) or "the command"
+            hint = f"did you mean {near[0]}?" if near else f"{place} has {', '.join(known)}"
+            raise UserError(f"there is no key '{key}' here; {hint}")
+        node = known[part]
 
 
 def plain(config: DictConfig) -> Config:
@@ -170,7 +230,9 @@ def plain(config: DictConfig) -> Config:
 def compose(config_name: str, overrides: Sequence[str], *, config_dir: Path = CONFIG_DIR) -> Config:
     """The configuration that a command line would give (for tests and for several runs in one process)."""
     _prepare(config_name, overrides)
-    return plain(_composed(config_name, overrides, config_dir))
+    config = _composed(config_name, overrides, config_dir)
+    _refuse_unused(config_name, config, overrides)
+    return plain(config)
 
 
 def _composed(config_name: str, overrides: Sequence[str], config_dir: Path) -> DictConfig:
@@ -204,14 +266,18 @@ def _prepare(config_name: str, overrides: Sequence[str]) -> None:
 
 
 def at_least(config: Mapping[str, Any], **minima: int) -> None:
-    """Check ranges of run-level numbers.
+    """Check ranges of run-level numbers, where they are given.
 
     Raises:
         UserError: naming the key and what is allowed.
     """
     for key, minimum in minima.items():
+        if config[key] is None:
+            continue
         if config[key] < minimum:
             raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
+        if key in ("seed", "first_seed") and config[key] > MAX_SEED:
+            raise UserError(f"{key}={config[key]}; it must be at most {MAX_SEED}")
 
 
 def seeds_of(config: Mapping[str, Any]) -> range:

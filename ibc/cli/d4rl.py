@@ -29,6 +29,6 @@ def prepare(overrides: Sequence[str]) -> None:
                 "success_return": None,
                 "success_when": task.success_when,
             },
-            "data": {"path": task.asked, "episode_length": task.horizon},
+            "data": {"path": task.asked, "episode_length": task.horizon, "num_episodes": None},
         }
     offer("env", "d4rl", node, "_global_")

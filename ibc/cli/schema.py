@@ -12,7 +12,7 @@ class DataSchema:
     """Where demonstrations are, and which of them are used."""
 
     path: str
-    num_episodes: int = 0
+    num_episodes: int | None = None
     obs_names: list[str] | None = None
     rename: Any = None
     image_size: Any = None
@@ -79,6 +79,7 @@ class TrainSchema:
     precision: str
     trust: list[str]
     resume: bool
+    init_from: str | None
     run_dir: str
     video: bool
     obs_horizon: int

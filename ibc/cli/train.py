@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
+from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
-from ibc.cli.train_loop import gradient_steps
+from ibc.cli.train_loop import gradient_steps, log_result
 from ibc.component import call, construct, describe
+from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
 from ibc.data.loading import find_data, load_split
 from ibc.data.selection import Selection
@@ -34,19 +36,8 @@ from ibc.training.validation import held_out_measures
 
 #: Part of the episodes that is held out where there is no environment to evaluate in.
 HOLDOUT = 0.1
-#: The parts of a configuration that a continued run must share with its beginning.
-IDENTITY = (
-    "env",
-    "data",
-    "policy",
-    "loss",
-    "optimizer",
-    "trainer",
-    "seed",
-    "precision",
-    "obs_horizon",
-    "action_horizon",
-)
+#: Demonstrations that an expert is asked for where nothing is said.
+NUM_DEMONSTRATIONS = 2000
 
 
 def train(config: Config) -> None:
@@ -65,13 +56,14 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
-    final = load_checkpoint(run_dir / CHECKPOINT)
+    final = replace(load_checkpoint(run_dir / CHECKPOINT), config=config)
     policy = build_policy(final, device, description=final.policy, trust=None)
     metrics, video = assess(policy, final, trainer, config)
     paths = [path for path in (run_dir / CHECKPOINT, run_dir / BEST) if path.exists()]
     write_json(run_dir / EVALUATION, metrics)
     if video is not None:
         write_atomically(run_dir / VIDEO, video)
+    log_result(run_dir, config, trainer.step, metrics, None if video is None else run_dir / VIDEO)
     paths += [run_dir / name for name in (EVALUATION, VIDEO, REPORT) if name != VIDEO or video]
     shown = trainer.dataset if trainer.held_out is None else trainer.held_out
     write_report(run_dir / REPORT, run_dir, policy, final, metrics, video, shown)
@@ -129,6 +121,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
     data = config["data"]
     at_least(data, num_episodes=1, frame_skip=1)
+    check_task(config)
     path = demonstrations(config)
     env = try_environment(config) if has_environment(config) else None
     holdout = data["holdout"]
@@ -170,7 +163,24 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     )
     if config["resume"] and (run_dir / CHECKPOINT).exists():
         restore(trainer, load_checkpoint(run_dir / CHECKPOINT), checkpoint)
+    elif config["init_from"] is not None:
+        begin_with(trainer, Path(config["init_from"]))
     return trainer, checkpoint
+
+
+def check_task(config: Config) -> None:
+    """Refuse a task of D4RL whose environment is not the run's: its score would be another task's.
+
+    Raises:
+        UserError: naming both.
+    """
+    if config["task"] is None:
+        return
+    of_task, chosen = find_task(config["task"]).env_id, config["env"].get("id")
+    if of_task != chosen:
+        raise UserError(
+            f"task={config['task']} is of {of_task}, and env.id={chosen}; give experiment=d4rl, or no task"
+        )
 
 
 def demonstrations(config: Config) -> Path:
@@ -183,7 +193,11 @@ def demonstrations(config: Config) -> Path:
         return find_data(path, data["search"])
     if not path.exists():
         collect_demonstrations(
-            config["env"], path, num_episodes=data["num_episodes"], first_seed=0, num_envs=16
+            config["env"],
+            path,
+            num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
+            first_seed=0,
+            num_envs=16,
         )
     return path
 
@@ -222,36 +236,3 @@ def try_figures(env: Environment, seed: int) -> None:
         *_, terminated, truncated = env.step(middle_action(env))
         over = terminated or truncated or env.tells_everything()  # some tell at the end only
     env.report()
-
-
-def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
-    """Put a trainer where an interrupted run stopped.
-
-    Raises:
-        UserError: the run was begun with another configuration or other data.
-    """
-    changed = differences(saved.config, current.config)
-    if changed:
-        raise UserError(
-            f"this run was begun with other settings of {', '.join(changed)}; "
-            "continue it with the same, or choose another run_dir=..."
-        )
-    if saved.about["data"]["sha256"] != current.about["data"]["sha256"]:
-        raise UserError("this run was begun with other demonstrations; choose another run_dir=...")
-    if saved.trainer is None:
-        raise UserError("this checkpoint has no training state to continue from")
-    trainer.policy.load_state_dict(saved.weights)
-    trainer.load_state_dict(saved.trainer)
-
-
-def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The keys in which two configurations describe different training runs."""
-
-    def part(config: Mapping[str, Any], key: str) -> Any:
-        value = config.get(key)
-        if key == "data" and isinstance(value, dict):  # where it was found does not matter
-            places = ("search", "cache")
-            return {k: v for k, v in value.items() if k not in places and v is not None}
-        return value
-
-    return [key for key in IDENTITY if part(first, key) != part(second, key)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ibc.checkpoint import Checkpoint, save_checkpoint
 from ibc.cli.config import Config
@@ -15,6 +17,7 @@ from ibc.progress import Progress
 from ibc.training import Trainer
 from ibc.training.loggers import JsonlLogger, Logger, WandbLogger
 from ibc.training.run_folder import BEST, CHECKPOINT, StopRequest
+from ibc.training.tensorboard import TensorboardLogger
 from ibc.training.trainer import LOG_EVERY
 from ibc.training.validation import Best
 
@@ -24,7 +27,7 @@ SAVE_INTERVAL = 60.0
 FIRST_SEED = 300_000
 
 #: What ``logger=`` may be.
-LOGGERS = ("jsonl", "wandb")
+LOGGERS = ("jsonl", "wandb", "tensorboard")
 
 
 def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -133,7 +136,30 @@ def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
     """The local record always, and what ``logger=`` adds."""
     if config["logger"] not in LOGGERS:
         raise UserError(f"logger={config['logger']}; allowed: {', '.join(LOGGERS)}")
-    loggers: list[Logger] = [JsonlLogger(run_dir, step)]
+    return [JsonlLogger(run_dir, step), *_others(run_dir, config)]
+
+
+def log_result(
+    run_dir: Path, config: Config, step: int, metrics: Mapping[str, Any], video: Path | None
+) -> None:
+    """Tell what ``logger=`` adds what the trained policy is worth: ``closed_loop/...``, ``held_out/...``, a film."""
+    result = {
+        f"closed_loop/{name}": metrics[key]
+        for name, key in (("success_rate", "success_rate"), ("return", "return_mean"))
+        if key in metrics
+    }
+    held_out = metrics.get("held_out", {})
+    result |= {f"held_out/{k}": v for k, v in held_out.items() if isinstance(v, int | float)}
+    for logger in _others(run_dir, config):
+        logger.log(step, result)
+        if video is not None:
+            logger.film(step, video)
+        logger.close()
+
+
+def _others(run_dir: Path, config: Config) -> list[Logger]:
     if config["logger"] == "wandb":
-        loggers.append(WandbLogger(run_dir, config, **config["wandb"]))
-    return loggers
+        return [WandbLogger(run_dir, config, **config["wandb"])]
+    if config["logger"] == "tensorboard":
+        return [TensorboardLogger(run_dir, config)]
+    return []

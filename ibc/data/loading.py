@@ -95,7 +95,9 @@ def load_split(
         UserError: as :func:`load_dataset`; or too few episodes are left, or limits do not fit the actions.
     """
     selection = Selection() if selection is None else selection
-    everything = load_episodes(Path(path), selection, env)
+    everything = load_episodes(Path(path), selection, env)[: selection.num_episodes]
+    if selection.num_episodes is not None and len(everything) < selection.num_episodes:
+        print(f"{path} has {len(everything)} episodes; data.num_episodes={selection.num_episodes}")
     shown, held_out = split_episodes(everything, holdout)
     episodes = transformed(shown, selection)
     if not episodes:

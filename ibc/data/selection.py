@@ -23,6 +23,7 @@ class Selection:
         image_size: (H, W) that pictures are made into, for all cameras or ``{camera: (H, W)}``.
         crop: part that is cut out of them before, (top, left, height, width), likewise.
         cache: folder in which pictures are kept (:func:`ibc.data.kept_frames.keep_frames`).
+        num_episodes: as many, from the first on; None for all.
         episode_length: steps after which episodes ended, for D4RL files that do not tell.
         keep_best: fraction of the episodes, those of highest return.
         return_temperature: see :func:`ibc.data.transforms.reweight_by_return`.
@@ -34,6 +35,7 @@ class Selection:
     image_size: ByCamera | None = None
     crop: ByCamera | None = None
     cache: str | Path = CACHE
+    num_episodes: int | None = None
     episode_length: int | None = None
     keep_best: float | None = None
     return_temperature: float | None = None

@@ -11,8 +11,11 @@ from ibc.nn.encoders import ObsEncoder as ObsEncoder
 from ibc.nn.energy_head import EnergyHead as EnergyHead
 from ibc.nn.flow import FlowDensity as FlowDensity
 from ibc.nn.mlp import ResidualMLP as ResidualMLP
+from ibc.nn.module import Module as Module
 from ibc.nn.normalizer import Normalizer as Normalizer
 from ibc.nn.recurrent import RecurrentEncoder as RecurrentEncoder
+from ibc.nn.vision.backbone import BackboneEncoder as BackboneEncoder
+from ibc.nn.vision.backbone import TorchvisionBackbone as TorchvisionBackbone
 from ibc.nn.vision.conv import ConvMaxPool as ConvMaxPool
 from ibc.nn.vision.conv import ConvSpatialSoftmax as ConvSpatialSoftmax
 from ibc.nn.vision.conv import EquivariantSpatialSoftmax as EquivariantSpatialSoftmax

@@ -10,15 +10,17 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ibc.device import reduced_precision
 from ibc.errors import UserError
 from ibc.nn.mlp import initialize
 from ibc.nn.module import Module
-from ibc.nn.normalizer import BackgroundNormalizer, Normalizer
-from ibc.nn.vision.conv import ConvMaxPool, ImageEncoder, random_shift, stack_frames
+from ibc.nn.normalizer import Normalizer
+from ibc.nn.vision.augment import center_crop, color_jitter, random_crop, random_shift
+from ibc.nn.vision.conv import ConvMaxPool, ImageEncoder, stack_frames
+from ibc.nn.vision.normalization import image_normalizer
 from ibc.spec import Obs, Spec
 
 #: Numbers in a learned vector.
@@ -31,14 +33,20 @@ NEGLIGIBLE = 1e-4
 class ObsEncoder(Module):
     """All of an observation as one feature vector.
 
-    Vector observations are standardized and flattened over time; each image, less the background of the data, goes
-    through an image encoder of its own. Names are taken in sorted order. :meth:`build` makes the networks.
+    Vector observations are standardized and flattened over time; each image, normalized, goes through an image encoder.
+    Names are taken in sorted order. :meth:`build` makes the networks.
 
     Args:
         image_encoder: encodes the images of one camera; copied for each camera. :class:`ConvMaxPool` by default.
+        share_cameras: all cameras go through one image encoder.
+        image_normalization: ``background``, less the background of the data; ``none``, ``standard`` or ``imagenet``
+            (:class:`ibc.nn.vision.normalization.ChannelNormalizer`).
         sqrt_std: divide vectors by the square root of their standard deviation (the official code's choice for D4RL).
         noise_std: standard deviation of Gaussian noise on standardized vectors, in training mode.
         random_shift_pixels: images are moved by up to that many pixels, in training mode, all frames of a window alike.
+        random_crop: (h, w) of a part that is cut out of images: anywhere in training mode, and the middle otherwise.
+        color_jitter: brightness, contrast and saturation are changed by up to that part, in training mode, all frames
+            of a window alike.
         num_gates: :class:`GatedFeatures` of vectors and image features, in addition to these.
         num_distance_features: learned vectors whose lengths and angles the gates see.
         angles: the entries of flat vectors that are angles (rad), by name of the observation; they are seen as cosine
@@ -48,14 +56,18 @@ class ObsEncoder(Module):
         feature_size: F, known once it is built.
 
     Raises:
-        ValueError: distance features without gates.
+        ValueError: distance features without gates, or a jitter that is no part.
     """
 
     image_encoder: ImageEncoder = field(default_factory=ConvMaxPool)
     _: KW_ONLY
     sqrt_std: bool = False
     noise_std: float = 0.0
+    share_cameras: bool = False
+    image_normalization: str = "background"
     random_shift_pixels: int = 0
+    random_crop: Sequence[int] | None = None
+    color_jitter: float = 0.0
     num_gates: int = 128
     num_distance_features: int = 0
     angles: Mapping[str, Sequence[int]] | None = None
@@ -64,6 +76,8 @@ class ObsEncoder(Module):
     def __post_init__(self) -> None:
         if self.num_distance_features and not self.num_gates:
             raise ValueError("num_distance_features needs num_gates of at least 1, which see them")
+        if not 0 <= self.color_jitter < 1:
+            raise ValueError(f"color_jitter={self.color_jitter}; allowed: 0 to below 1")
         # A template, copied in build: no part of this module, whose weights it does not hold.
         self.__dict__["image_encoder"] = self._modules.pop("image_encoder")
 
@@ -90,15 +104,12 @@ class ObsEncoder(Module):
                     f"and {name} has {size} entries"
                 )
         self.pictures = nn.ModuleList(
-            BackgroundNormalizer(spec.obs[name].shape) for name in self.image_names
+            image_normalizer(self.image_normalization, spec.obs[name].shape)
+            for name in self.image_names
         )
         self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes)
-        encoders = [copy.deepcopy(self.image_encoder) for _ in self.image_names]
-        size = spec.obs_horizon * sum(sizes)
-        for name, encoder in zip(self.image_names, encoders, strict=True):
-            encoder.build(spec.obs_horizon * spec.obs[name].shape[-1])
-            size += encoder.feature_size
-        self.image_encoders = nn.ModuleList(encoders)
+        self.image_encoders, image_size = self._build_image_encoders(spec)
+        size = spec.obs_horizon * sum(sizes) + image_size
         self.gated = (
             GatedFeatures(size, self.num_gates, self.num_distance_features)
             if self.num_gates
@@ -106,14 +117,37 @@ class ObsEncoder(Module):
         )
         self.feature_size = size + self.num_gates
 
+    def _build_image_encoders(self, spec: Spec) -> tuple[nn.ModuleList, int]:
+        """An image encoder for each camera, which may be the same, and the size of all their features."""
+        shapes = [spec.obs[name].shape for name in self.image_names]
+        for name, shape in zip(self.image_names, shapes, strict=True):
+            crop = shape[:2] if self.random_crop is None else tuple(self.random_crop)
+            if len(crop) != 2 or not all(0 < c <= s for c, s in zip(crop, shape[:2], strict=True)):
+                raise UserError(
+                    f"encoder.random_crop={list(crop)}; {name} is {list(shape[:2])}, height and width"
+                )
+        if self.share_cameras and len({shape[-1] for shape in shapes}) > 1:
+            raise UserError("encoder.share_cameras=true, and cameras differ in their channels")
+        by_frame = self.image_encoder.by_frame
+        encoders: list[ImageEncoder] = []
+        for shape in shapes:
+            if not self.share_cameras or not encoders:
+                encoder = copy.deepcopy(self.image_encoder)
+                encoder.build(shape[-1] * (1 if by_frame else spec.obs_horizon))
+            encoders.append(encoder)
+        total = sum(encoder.feature_size for encoder in encoders)
+        return nn.ModuleList(encoders), total * (spec.obs_horizon if by_frame else 1)
+
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalizers from a data set's vectors ``{name: (M, *shape)}`` and some of its pictures."""
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             assert isinstance(normalizer, Normalizer)
             normalizer.fit(self._with_angles(name, obs[name].reshape(len(obs[name]), -1)))
         for name, camera in zip(self.image_names, self.pictures, strict=True):
-            assert isinstance(camera, BackgroundNormalizer)
-            camera.fit(obs[name])
+            camera.fit(obs[name])  # type: ignore[operator]
+        for encoder in dict.fromkeys(self.image_encoders):
+            assert isinstance(encoder, ImageEncoder)
+            encoder.fit()
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
@@ -128,7 +162,8 @@ class ObsEncoder(Module):
         for name, camera, encoder in zip(
             self.image_names, self.pictures, self.image_encoders, strict=True
         ):
-            parts.append(self._image_features(camera, encoder, stack_frames(obs[name])))
+            image, channels = stack_frames(obs[name]), obs[name].shape[-1]
+            parts.append(self._image_features(camera, encoder, image, channels))
         features = torch.cat(parts, dim=-1)
         return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
 
@@ -147,16 +182,28 @@ class ObsEncoder(Module):
         return torch.cat([vector, angle.sin()], -1)
 
     def _image_features(
-        self, camera: nn.Module, encoder: nn.Module, image: UInt8[Tensor, "B C H W"]
+        self,
+        camera: nn.Module,
+        encoder: nn.Module,
+        image: Shaped[Tensor, "B ToC H W"],
+        channels: int,
     ) -> Float[Tensor, "B F"]:
         """In training, convolutions are taken in reduced precision, like the products of the energy."""
+        assert isinstance(encoder, ImageEncoder)
+        if self.training and self.color_jitter > 0:
+            image = color_jitter(image, channels, self.color_jitter)
         picture: Tensor = camera(image)
+        if self.random_crop is not None:
+            height, width = self.random_crop
+            picture = (random_crop if self.training else center_crop)(picture, (height, width))
         if self.training and self.random_shift_pixels > 0:
             picture = random_shift(picture, self.random_shift_pixels)
+        if encoder.by_frame:
+            picture = picture.reshape(-1, channels, *picture.shape[2:])
         dtype = reduced_precision() if self.training else None
         with nullcontext() if dtype is None else torch.autocast(image.device.type, dtype):
             features: Tensor = encoder(picture)
-        return features.float()
+        return features.float().view(len(image), -1)
 
 
 class GatedFeatures(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 #: A dimension whose standard deviation is below this part of its magnitude carries no information in the data. It is
@@ -73,7 +73,7 @@ class BackgroundNormalizer(nn.Module):
         self.background.copy_(background.permute(2, 0, 1))
         self.scale.copy_((squares.mean() / len(pictures)).sqrt().clamp(min=1.0))
 
-    def forward(self, image: UInt8[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
+    def forward(self, image: Shaped[Tensor, "B ToC H W"]) -> Float[Tensor, "B ToC H W"]:
         """Stacked frames, each less the background."""
         frames = image.view(len(image), -1, *self.background.shape)
         standardized: Tensor = (

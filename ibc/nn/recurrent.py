@@ -21,13 +21,16 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        image_encoder, sqrt_std, noise_std, num_gates, num_distance_features, angles: of :class:`ObsEncoder`, per step.
+        image_encoder, share_cameras, image_normalization, sqrt_std, noise_std, num_gates, num_distance_features,
+            angles: of :class:`ObsEncoder`, per step.
     """
 
     _: KW_ONLY
     hidden_size: int = 128
     num_gates: int = 0
     random_shift_pixels: int = field(init=False, default=0)
+    color_jitter: float = field(init=False, default=0.0)
+    random_crop: None = field(init=False, default=None)
 
     def build(self, spec: Spec) -> None:
         super().build(replace(spec, obs_horizon=1))

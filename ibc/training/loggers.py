@@ -1,4 +1,4 @@
-"""Training metrics: a file of the run folder, and Weights & Biases."""
+"""Metrics of a run: a file of its folder, and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class Logger(ABC):
     @abstractmethod
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Record the metrics of one step."""
+
+    @abstractmethod
+    def film(self, step: int, path: Path) -> None:
+        """Show a film (MP4) of the policy, where there is a place for it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -41,6 +45,9 @@ class JsonlLogger(Logger):
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror}") from error
 
+    def film(self, step: int, path: Path) -> None:
+        """See :class:`Logger`; it lies in the same folder."""
+
     def close(self) -> None:
         """See :class:`Logger`."""
         self._file.close()
@@ -57,18 +64,29 @@ class WandbLogger(Logger):
         allowed = ("offline", "online", "disabled")
         if mode not in allowed:
             raise UserError(f"wandb.mode={mode}; allowed: {', '.join(allowed)}")
+        name = run_dir / "wandb_run.txt"  # of this run there, where a continued one goes on
+        known = name.read_text(encoding="utf-8").strip() if name.is_file() else None
+        self._video = wandb.Video
         self._run = wandb.init(
             project=project,
+            id=known,
+            resume=None if known is None else "allow",
             dir=run_dir,
             config=config,
             mode=mode,  # type: ignore[arg-type]
             name="/".join(run_dir.parts[-3:]),
             settings=wandb.Settings(console="off", silent=True),
         )
+        if known is None:
+            write_atomically(name, f"{self._run.id}\n".encode())
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """See :class:`Logger`."""
         self._run.log(metrics, step=step)
+
+    def film(self, step: int, path: Path) -> None:
+        """See :class:`Logger`."""
+        self._run.log({"film": self._video(str(path), format="mp4")}, step=step)
 
     def close(self) -> None:
         """See :class:`Logger`."""

@@ -23,6 +23,7 @@ from ibc.progress import Progress
 from ibc.random import BatchRandom
 from ibc.spec import Batch
 from ibc.training.default_loss import default_loss
+from ibc.training.parameter_groups import parameter_groups
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.schedule import Schedule
 from ibc.training.validation import held_out_measures
@@ -96,9 +97,9 @@ class Trainer:
         self.schedule = Schedule(schedule, warmup_steps, num_steps)
         self.make_optimizer = partial(torch.optim.Adam, lr=2e-3) if optimizer is None else optimizer
         self.optimizer: torch.optim.Optimizer = call(
-            self.make_optimizer, "optimizer", policy.parameters()
+            self.make_optimizer, "optimizer", parameter_groups(policy)
         )
-        self.base_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self.base_lr = [group["lr"] * group["lr_scale"] for group in self.optimizer.param_groups]
         self.device = next(policy.parameters()).device
         self.indices = ShuffledIndices(
             len(dataset),

@@ -68,6 +68,7 @@ def test_every_experiment_with_every_policy(name, policy, small_spec):
     test_experiment(name, policy, small_spec)
 
 
+@pytest.mark.usefixtures("torchvision")
 @pytest.mark.parametrize("name", names("encoder"))
 def test_encoder(name, small_spec):
     policy = make_policy(train_config(f"encoder={name}")["policy"], small_spec)

@@ -42,6 +42,10 @@ class TestTrain:
             ((*QUICK, "policy=mse", "network.spectral_norm=true"), "there is no key"),
             ((*QUICK, "loss=denoising", "negatives=uniform"), "negatives=... has no effect"),
             ((*QUICK, "data.obs_names=[]"), "data.obs_names is empty"),
+            ((*QUICK, "+foo=1"), "there is no key 'foo' here"),
+            ((*QUICK, "+data.obs_name=[a]"), "did you mean obs_names?"),
+            ((*QUICK, "task=door-human"), "task=door-human is of ibc/AdroitHandDoor-v1"),
+            ((*QUICK, "evaluation.first_seed=99999999999999999999"), "it must be at most"),
             ((*QUICK, "seeed=3"), "there is no key 'seeed' here; did you mean seed?"),
             (
                 (*QUICK, "policy.sampler.num_candidate=3"),
@@ -80,5 +84,13 @@ class TestTrain:
         result = cli("train", *self.QUICK, data, "env.n_dim=3")
         assert_refused(result, "in the data and float32 (3,) in Particle-v0")
         names = "data.obs_names=[pos_agent]"
-        result = cli("train", *self.QUICK, data, names, "env.id=Pendulum-v1", "~env.n_dim")
+        result = cli(
+            "train",
+            *self.QUICK,
+            data,
+            names,
+            "env.id=Pendulum-v1",
+            "~env.n_dim",
+            "+env.success_return=0",
+        )
         assert_refused(result, "Pendulum-v1 has state")

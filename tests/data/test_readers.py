@@ -23,7 +23,9 @@ from formats import (
 )
 
 from ibc.data import read_episodes
+from ibc.data.loading import load_dataset
 from ibc.data.request import Request
+from ibc.data.selection import Selection
 from ibc.data.tfrecord import masked_crc32c
 from ibc.errors import UserError
 
@@ -53,9 +55,11 @@ class TestD4RL:
         ]
 
     def test_the_length_does_not_overrule_timeouts(self, tmp_path):
-        assert len(list(read_episodes(write_d4rl(tmp_path), Request(episode_length=2)))) == len(
+        assert len(list(read_episodes(write_d4rl(tmp_path), Request(episode_length=4)))) == len(
             LENGTHS
         )
+        with pytest.raises(UserError, match="has no effect"):
+            list(read_episodes(write_d4rl(tmp_path), Request(episode_length=2)))
 
     @pytest.mark.parametrize(
         ("name", "array", "message"),
@@ -91,6 +95,13 @@ class TestRobomimic:
             np.testing.assert_array_equal(episode.obs["agentview_image"], e["image"])
             assert episode.success.tolist() == (e["reward"] == 1.0).tolist()
             assert episode.terminated
+
+    def test_what_is_kept_for_validation_is_said(self, tmp_path, capsys):
+        path = write_robomimic(tmp_path)
+        with h5py.File(path, "r+") as file:
+            file["mask/valid"] = np.array([b"demo_10"])
+        assert len(list(read_episodes(path))) == len(LENGTHS)
+        assert "mask/valid keeps 1 demonstrations" in capsys.readouterr().out
 
     def test_without_next_obs(self, tmp_path):
         check(write_robomimic(tmp_path, next_obs=False), "robomimic", "robot0_eef_pos", False)
@@ -221,3 +232,12 @@ class TestLeRobot:
         info.write_text(info.read_text().replace(version, "v1.6"))
         with pytest.raises(UserError, match=r"version v1\.6"):
             list(read_episodes(path))
+
+
+def test_the_first_of_many(tmp_path, capsys):
+    """``data.num_episodes`` takes as many, and says where there are fewer."""
+    path = write_d4rl(tmp_path)
+    assert load_dataset(path, selection=Selection(num_episodes=1)).about["num_episodes"] == 1
+    assert not capsys.readouterr().out
+    assert load_dataset(path, selection=Selection(num_episodes=9)).about["num_episodes"] == 3
+    assert "has 3 episodes; data.num_episodes=9" in capsys.readouterr().out

@@ -7,7 +7,8 @@ from conftest import built
 
 from ibc.nn import ConvSpatialSoftmax, EquivariantSpatialSoftmax
 from ibc.nn.normalizer import BackgroundNormalizer
-from ibc.nn.vision.conv import random_shift
+from ibc.nn.vision.augment import center_crop, color_jitter, random_crop, random_shift
+from ibc.nn.vision.normalization import image_normalizer
 
 SHAPE = (6, 5, 3)
 
@@ -111,3 +112,44 @@ def test_what_moves_moves_all_its_peaks_as_much():
         cells = side + 12 - 1  # the map has a margin of six on each side
         share = moved[2] / (2 * places[2] / cells)  # the part of the weight that is on the thing
         torch.testing.assert_close(moved[1], share * 2 * places[1] / cells, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["none", "standard", "imagenet"])
+def test_channels_are_standardized(kind):
+    pictures = torch.randint(0, 256, (41, *SHAPE), dtype=torch.uint8)
+    pictures[..., 1] //= 4
+    normalizer = image_normalizer(kind, SHAPE)
+    normalizer.fit(pictures)
+    seen = normalizer(pictures.permute(0, 3, 1, 2))
+    channels = pictures.double().flatten(0, 2)
+    expected = {
+        "none": channels / 255,
+        "standard": (channels - channels.mean(0)) / channels.std(0, correction=0),
+        "imagenet": (channels / 255 - torch.tensor([0.485, 0.456, 0.406]))
+        / torch.tensor([0.229, 0.224, 0.225]),
+    }[kind]
+    torch.testing.assert_close(seen.permute(0, 2, 3, 1).flatten(0, 2), expected.float())
+
+
+def test_colors_change_alike_in_all_frames_and_stay_colors():
+    frames = torch.randint(60, 190, (16, 1, 3, 5, 4), dtype=torch.uint8).expand(-1, 2, -1, -1, -1)
+    seen = color_jitter(frames.flatten(1, 2), 3, 0.3)
+    older, newer = seen.chunk(2, 1)
+    assert torch.equal(older, newer)
+    assert seen.min() >= 0
+    assert seen.max() <= 255
+    ratio = older.mean((1, 2, 3)) / frames[:, 0].float().mean((1, 2, 3))
+    assert (ratio - 1).abs().max() <= 0.3 + 1e-5
+    assert ratio.std() > 0.05
+    torch.testing.assert_close(
+        color_jitter(frames.flatten(1, 2), 3, 0.0), frames.flatten(1, 2).float()
+    )
+
+
+def test_a_crop_is_anywhere_in_training_and_the_middle_otherwise():
+    picture = torch.arange(30.0).view(1, 1, 5, 6)
+    assert torch.equal(center_crop(picture, (3, 2))[0, 0], picture[0, 0, 1:4, 2:4])
+    corners = random_crop(picture.expand(200, -1, -1, -1), (3, 2))[:, 0, 0, 0]
+    assert sorted(set(corners.tolist())) == [
+        6.0 * row + column for row in range(3) for column in range(5)
+    ]

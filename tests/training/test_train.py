@@ -161,7 +161,7 @@ class TestRunFolder:
     def test_resume_with_other_data(self, in_tmp):
         train(tiny("run_dir=run", "data.path=demos"))
         (in_tmp / "demos").rename(in_tmp / "old")
-        collect_demonstrations(tiny()["env"], in_tmp / "demos", num_episodes=21)
+        collect_demonstrations(tiny()["env"], in_tmp / "demos", num_episodes=19)
         with pytest.raises(UserError, match="other demonstrations"):
             train(tiny("run_dir=run", "data.path=demos", "resume=true"))
 
@@ -189,7 +189,10 @@ def test_divergence_is_reported_and_weights_are_kept(in_tmp):
 def test_wandb_offline_asks_for_nothing(in_tmp, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "")
     train(tiny("run_dir=run", "logger=wandb"))
-    assert list((in_tmp / "run/wandb").glob("offline-run-*"))
+    parts = list((in_tmp / "run/wandb").glob("offline-run-*"))  # of training, and of the result
+    known = (in_tmp / "run/wandb_run.txt").read_text().strip()
+    assert len(parts) == 2
+    assert {part.name.rpartition("-")[2] for part in parts} == {known}
     assert read_metrics(in_tmp / "run"), "the local record is kept beside it"
 
 

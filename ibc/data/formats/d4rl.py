@@ -88,6 +88,12 @@ def _bounds(
 ) -> NDArray[np.int64]:
     """Where episodes begin and end, 0 and the number of steps included."""
     total = len(terminals)
+    lengths = np.diff(np.flatnonzero(timeouts), prepend=-1)
+    if episode_length is not None and lengths.size and lengths.min() > episode_length:
+        raise UserError(
+            f"data.episode_length={episode_length} has no effect: {path} marks the ends of its episodes, of "
+            f"{lengths.min()} steps and more"
+        )
     ends = {int(t) + 1 for t in np.flatnonzero(terminals | timeouts)}
     if not timeouts.any() and episode_length is not None:
         for start, stop in itertools.pairwise(sorted(ends | {0, total})):

@@ -39,6 +39,10 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
     """
     with h5py.File(path, "r") as file:
         data = file["data"]
+        if kept := _names(file, "mask/valid"):
+            print(
+                f"{path}: mask/valid keeps {len(kept)} demonstrations for validation; all are read"
+            )
         numbers = sorted(int(m[1]) for name in data if (m := DEMO.fullmatch(name)))
         for number in numbers:
             group = data[f"demo_{number}"]
@@ -47,6 +51,12 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
                     f"{path} has no observations; extract them with robomimic's dataset_states_to_obs.py"
                 )
             yield _episode(path, group, request)
+
+
+def _names(file: h5py.File, key: str) -> list[str]:
+    """What a list of demonstrations holds, if the file has it."""
+    found = file.get(key)
+    return [str(name) for name in found.asstr()[:]] if isinstance(found, h5py.Dataset) else []
 
 
 def _episode(path: Path, group: h5py.Group, request: Request) -> Episode:

@@ -6,6 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +27,16 @@ def stack_frames(frames: Shaped[Tensor, "B To H W C"]) -> Shaped[Tensor, "B ToC 
 class ImageEncoder(Module, ABC):
     """Base of the image encoders: maps standardized images (B, C, H, W) to (B, ``feature_size``)."""
 
+    #: Whether it sees each frame of a window by itself, and not all of them side by side.
+    by_frame: ClassVar[bool] = False
     feature_size: int
 
     @abstractmethod
     def build(self, channels: int) -> None:
-        """Make the networks, and set ``feature_size``; ``channels`` is C, of all frames of a window together."""
+        """Make the networks, and set ``feature_size``; ``channels`` is C, of all that it sees at once."""
+
+    def fit(self) -> None:
+        """Get ready for training: weights that are trained elsewhere are fetched here."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -164,13 +170,3 @@ class EquivariantSpatialSoftmax(ImageEncoder):
             h = conv(F.relu(h) if i > 0 else h)
         features: Tensor = self.where(h.float())
         return features
-
-
-def random_shift(image: Float[Tensor, "B C H W"], most: int) -> Float[Tensor, "B C H W"]:
-    """Each picture moved by up to ``most`` pixels along both axes, its border repeated (Kostrikov et al. 2021)."""
-    batch, _, height, width = image.shape
-    padded = F.pad(image, (most,) * 4, mode="replicate")
-    top, left = torch.randint(0, 2 * most + 1, (2, batch), device=image.device)
-    # A view of all positions, of which each picture's is copied as one block: much less than an index for each pixel.
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-    return windows[torch.arange(batch, device=image.device), :, top, left]

@@ -1,0 +1,62 @@
+"""Runs that go on: for more steps, with moved data, judged otherwise, or from another run's policy."""
+
+import shutil
+
+import pytest
+import torch
+from small import tiny
+
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.train import train
+from ibc.errors import UserError
+from ibc.files import read_json
+from ibc.training.loggers import read_metrics
+
+pytestmark = pytest.mark.unchecked
+
+
+@pytest.fixture
+def begun(trained, tmp_path, monkeypatch):
+    """A copy of a short run and its data, in the current folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_more_steps_moved_data_and_another_measure_of_success(begun):
+    (begun / "data/particle_2d_20").rename(begun / "moved")
+    more = ["data.path=moved", "trainer.num_steps=80", "env.success_when=any"]
+    train(tiny("run_dir=run", "resume=true", *more))
+    assert load_checkpoint(begun / "run/checkpoint.pt").about["step"] == 80
+    assert [row["step"] for row in read_metrics(begun / "run")] == [0, 20, 40, 60]
+    assert read_json(begun / "run/evaluation.json")["num_episodes"] == 4
+    with pytest.raises(UserError, match=r"num_steps=10; this run has taken 80 steps of 80"):
+        train(tiny("run_dir=run", "resume=true", "data.path=moved", "trainer.num_steps=10"))
+
+
+def test_what_differs_is_named_with_both_values(begun):
+    other = ["optimizer.lr=0.5", "trainer.batch_size=16"]
+    with pytest.raises(
+        UserError, match=r"lr \(was 0.00\d+, is 0.5\); trainer.batch_size \(was 32, is 16\)"
+    ):
+        train(tiny("run_dir=run", "resume=true", *other))
+
+
+def test_a_policy_begins_with_another_ones_weights(begun):
+    run = [
+        "init_from=run/checkpoint.pt",
+        "run_dir=tuned",
+        "trainer.num_steps=1",
+        "optimizer.lr=1e-9",
+    ]
+    train(tiny(*run))
+    first, tuned = (
+        load_checkpoint(begun / f"{name}/checkpoint.pt").weights for name in ("run", "tuned")
+    )
+    for name, value in first.items():
+        torch.testing.assert_close(tuned[name], value, atol=1e-6, rtol=0)
+    with pytest.raises(
+        UserError, match=r"init_from=run/checkpoint.pt is of another architecture: .* here and"
+    ):
+        train(tiny(run[0], "run_dir=wider", "network.width=24"))
+    assert not (begun / "wider/checkpoint.pt").exists()
