@@ -15,7 +15,8 @@ SMALL = ["network.width=16", "env=particle"]
 
 def config_of(name, *overrides):
     """The configuration of a small network of a policy in configs/policy."""
-    return compose("train", [f"policy={name}", *SMALL, *overrides])
+    small = ["env=particle"] if name == "nearest" else SMALL  # the neighbors have no network
+    return compose("train", [f"policy={name}", *small, *overrides])
 
 
 def tiny(*overrides):
