@@ -289,7 +289,10 @@ def success_of_expert(task, seeds, *overrides):
 
 
 class TestExpert:
-    @pytest.mark.parametrize("task", [task for task in TASKS if config(task).get("expert")])
+    @pytest.mark.parametrize(
+        "task",  # test_block_sort.py has its own, of shares of long episodes
+        [task for task in TASKS if config(task).get("expert") and task != "block_sort"],
+    )
     def test_solves_the_task(self, task):
         assert success_of_expert(task, range(20)) >= 0.9
 
