@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow lint tables clean
+.PHONY: help install train test test-slow faults lint tables clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: $(STAMP) lint ## lint, types, import contracts and the tests
 
 test-slow: $(STAMP) ## the tests that train until something is learned
 	@$(RUN) -m pytest -n 2 -m slow
+
+faults: $(STAMP) ## hostile and damaged files, kills, races; at most an hour, ends with a table
+	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks.faults results/faults.json
 
 lint: $(STAMP) ## style, strict types and the direction of imports
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run $(VENV)/bin/ruff format ." >&2; exit 1; }

@@ -1,6 +1,5 @@
 """Result files: JSON with a head and a list of rows, written after each row, so that a command can be continued."""
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 from ibc.errors import UserError
 from ibc.evaluation.evaluate import write_json
+from ibc.files import read_json_object
+from ibc.lock import hold
 
 #: One line of a result file.
 Row = dict[str, Any]
@@ -17,18 +18,21 @@ def read_result(path: Path) -> dict[str, Any]:
     """A result file.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it holds something else.
     """
     if not path.is_file():
         raise UserError(f"no result at {path}")
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    result = read_json_object(path)
+    rows = result.get("rows", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} is not a result: its rows are no list of objects")
     return result
 
 
 def remembered(path: Path, wanted: Mapping[str, Any], measure: Callable[[], Row]) -> Row:
     """The content of a file that was measured with the settings ``wanted``; measured and written if it was not."""
     if path.exists():
-        found: Row = json.loads(path.read_text())
+        found = read_json_object(path)
         if found.get("wanted") == wanted:
             return found
     row = {**measure(), "wanted": dict(wanted)}
@@ -73,8 +77,10 @@ class ResultTable:
         """Put rows into the file, in place of those with the same key."""
         self.made |= {self.key_of(row): row for row in rows}
         if self.path is not None:
-            every = self.rows
-            write_json(self.path, {**self.head(every), "rows": every})
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with hold(self.path.with_name(f".{self.path.name}.lock"), waiting_for=str(self.path)):
+                every = self.rows
+                write_json(self.path, {**self.head(every), "rows": every})
 
     def fill(self, wanted: Row, measure: Callable[[], Row]) -> Row:
         """The row with all entries of ``wanted``: kept where there is one, else measured and added."""

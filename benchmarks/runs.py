@@ -1,6 +1,5 @@
 """Training runs that are done once: trained and evaluated in a run folder, and read from there ever after."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ibc.cli.train import prepare, train_in
 from ibc.device import configure_device
 from ibc.errors import UserError
 from ibc.evaluation.metrics import mean_interval, wilson_interval
+from ibc.files import read_json_object
 from ibc.training.run_folder import CHECKPOINT, EVALUATION, run_folder
 from ibc.training.trainer import Trainer
 
@@ -50,7 +50,7 @@ def run(overrides: Sequence[str], seconds: float | None = None) -> tuple[Path, R
             config = compose("train", [*overrides, f"trainer.num_steps={steps['steps']}"])
         if is_finished(run_dir, config):
             print(f"{run_dir}: finished, read")
-            return run_dir, json.loads((run_dir / EVALUATION).read_text())
+            return run_dir, read_json_object(run_dir / EVALUATION)
         return run_dir, train_in(run_dir, config)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,23 @@ class Checkpoint:
     trainer: Mapping[str, Any] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def environment(self, trust: Collection[str] = ()) -> dict[str, Any]:
+        """The configuration of the environment that it was trained for; empty if there was none.
+
+        Args:
+            trust: modules that its id may import.
+
+        Raises:
+            UserError: the id would import another module; a file is a boundary, its text comes from somebody else.
+        """
+        env = dict(self.config.get("env", {}))
+        module, colon, _ = str(env.get("id", "")).partition(":")
+        if colon and module not in trust:
+            raise UserError(
+                f"the checkpoint's environment would import '{module}'; if you trust it: trust=[{module}]"
+            )
+        return env
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all.
@@ -56,6 +73,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "digest": digest(checkpoint.weights),
             "config": dict(checkpoint.config),
             "trainer": checkpoint.trainer,
+            "trainer_digest": digest(checkpoint.trainer),
             "about": dict(checkpoint.about),
         },
         buffer,
@@ -83,8 +101,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         if raw["digest"] != digest(raw["policy" if version == 1 else "weights"]):
             raise UserError(f"{path} is damaged: its weights are not those that were written")
+        if raw.get("trainer_digest") not in (None, digest(raw["trainer"])):
+            raise UserError(f"{path} is damaged: its training state is not what was written")
         if version == 1:
             raw = upgrade(raw)
+        _check_parts(raw)
         return Checkpoint(
             policy=raw["policy"],
             spec=Spec.from_dict(raw["spec"]),
@@ -97,11 +118,37 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} lacks a part of a checkpoint: {error}") from error
 
 
-def digest(weights: Mapping[str, Any]) -> str:
-    """SHA-256 over names, shapes and numbers of weights."""
+def _check_parts(raw: Mapping[str, Any]) -> None:
+    """Raise TypeError where a part is no mapping, ValueError where a weight is not a finite dense tensor."""
+    for name in ("policy", "weights", "config", "about"):
+        if not isinstance(raw[name], Mapping):
+            raise TypeError(f"{name} is a {type(raw[name]).__name__}")
+    if not isinstance(raw["config"].get("env", {}), Mapping):
+        raise TypeError("config.env is not a mapping")
+    if not isinstance(raw["trainer"], Mapping | None):
+        raise TypeError("trainer is not a mapping")
+    for name, weight in raw["weights"].items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ValueError(f"weight {name!r} is not finite")
+
+
+def digest(state: Any) -> str:
+    """SHA-256 over the keys, shapes and numbers of tensors in plain containers."""
     sha = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
+    _update(sha, state, "")
+    return sha.hexdigest()
+
+
+def _update(sha: hashlib._Hash, node: Any, name: str) -> None:
+    if isinstance(node, torch.Tensor):
+        value = node.detach().cpu().contiguous()
         sha.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         sha.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
+    elif isinstance(node, Mapping):
+        for key in sorted(node, key=str):
+            _update(sha, node[key], f"{name}.{key}" if name else str(key))
+    elif isinstance(node, list | tuple):
+        for number, item in enumerate(node):
+            _update(sha, item, f"{name}.{number}")
+    else:
+        sha.update(f"{name}={node!r}".encode())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -34,6 +35,17 @@ TRUSTED = (
 
 #: Packages that announce an entry point of this group are trusted like this one.
 PLUGINS = "ibc.plugins"
+
+#: Largest numbers that a file may ask for: of widths of networks, of repetitions, and of everything else.
+MOST = {
+    "width": 8192,
+    "hidden_size": 8192,
+    "num_blocks": 256,
+    "num_iterations": 10_000,
+    "num_steps": 10_000,
+    "max_steps": 10_000,
+}
+MOST_OF_OTHERS = 2**20
 
 T = TypeVar("T", bound="Component")
 
@@ -224,7 +236,19 @@ def check_trusted(config: object, trusted: Collection[str]) -> None:
     for node in _nodes(config):
         if isinstance(node, Mapping) and "_target_" in node:
             _check_target(str(node["_target_"]), trusted)
+        if isinstance(node, Mapping):
+            for name, value in node.items():
+                _check_size(str(name), value)
     refuse_interpolations(config)
+
+
+def _check_size(name: str, value: object) -> None:
+    """Refuse a number of a file that would take all memory or time there is, or that is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"the file says {name}={value}; a finite number is needed")
+    most = MOST.get(name, MOST_OF_OTHERS)
+    if isinstance(value, int) and abs(value) > most:
+        raise UserError(f"the file says {name}={value}; at most {most} is possible")
 
 
 def refuse_interpolations(config: object) -> None:

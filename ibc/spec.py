@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ibc.errors import UserError
+
+#: Numbers of all observations that are seen at once, and of an action chunk: a limit on what a file may ask for.
+MAX_SIZE = 2**26
+DTYPES = ("float32", "uint8")
 
 #: Observations of a batch: ``{name: (B, To, *shape)}``, environment units, images as uint8 (H, W, C).
 Obs = dict[str, Tensor]
@@ -47,6 +53,13 @@ class ObsField:
     shape: tuple[int, ...]
     dtype: str
 
+    def __post_init__(self) -> None:
+        whole = all(isinstance(length, int) and length >= 0 for length in self.shape)
+        if not whole or self.dtype not in DTYPES:
+            raise ValueError(
+                f"an observation is {self.dtype} {self.shape}; allowed: {', '.join(DTYPES)} and whole lengths"
+            )
+
     @property
     def is_image(self) -> bool:
         """Whether this is a uint8 picture (H, W, C)."""
@@ -75,6 +88,16 @@ class Spec:
             )
         if not len(self.action_low) == len(self.action_high) == self.action_dim:
             raise ValueError(f"action limits must have {self.action_dim} entries each")
+        if not all(
+            low <= high for low, high in zip(self.action_low, self.action_high, strict=True)
+        ):
+            raise ValueError("action limits are crossed, or not numbers")
+        sizes = [math.prod(field.shape) for field in self.obs.values()]
+        if max(self.obs_horizon * sum(sizes), self.action_size) > MAX_SIZE:
+            raise UserError(
+                f"{self.obs_horizon} observations of {sum(sizes)} numbers, {self.action_size} numbers of actions; "
+                f"at most {MAX_SIZE} are possible"
+            )
 
     @property
     def action_size(self) -> int:
@@ -93,7 +116,14 @@ class Spec:
             for name, field in plain["obs"].items()
         }
         limits = {key: tuple(float(x) for x in plain[key]) for key in ("action_low", "action_high")}
-        return cls(**{**plain, "obs": obs, **limits})
+        return cls(
+            obs=obs,
+            obs_horizon=operator.index(plain["obs_horizon"]),
+            action_dim=operator.index(plain["action_dim"]),
+            action_horizon=operator.index(plain["action_horizon"]),
+            action_low=limits["action_low"],
+            action_high=limits["action_high"],
+        )
 
 
 def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ def committee(settings: Settings) -> list[Row]:
         runs = [run([*common, f"seed={seed}"])[0] for seed in TRAINING_SEEDS]
         checkpoints = [load_checkpoint(run_dir / CHECKPOINT) for run_dir in runs]
         members = [build_policy(checkpoint, settings.device) for checkpoint in checkpoints]
-        env = checkpoints[0].config["env"]
+        env = checkpoints[0].environment()
         variants = {f"{kind}, each alone": members, f"{kind}, together": [together(members)]}
         for variant, policies in variants.items():
             measured = [measure(variant, one, env, settings.seeds) for one in policies]

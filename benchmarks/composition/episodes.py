@@ -105,4 +105,4 @@ def load_trained(name: str, settings: Settings) -> tuple[ImplicitPolicy, dict[st
     policy = build_policy(checkpoint, settings.device)
     if not isinstance(policy, ImplicitPolicy):
         raise UserError(f"{path} holds a {type(policy).__name__}; an implicit policy is needed")
-    return policy, checkpoint.config["env"]
+    return policy, checkpoint.environment()

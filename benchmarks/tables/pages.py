@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.results import read_result
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
+from benchmarks.tables.faults import faults_table
 from benchmarks.tables.methods import methods_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
@@ -57,7 +58,9 @@ def table(path: Path) -> str:
     """
     result = read_result(path)
     columns = set(result["rows"][0]) if result.get("rows") else set()
-    if "rows" not in result:
+    if "part" in columns:
+        lines = faults_table(result)
+    elif "rows" not in result:
         lines = evaluation_table([result])
     elif "products_per_second" in result:
         lines = timing_table(result)

@@ -36,7 +36,7 @@ def accuracy(name: str, device: torch.device) -> Row:
     checkpoint = load_checkpoint(ACCURACIES[name])
     policy = build_policy(checkpoint, device).eval()
     assert isinstance(policy, ImplicitPolicy)
-    obs = visited(policy, EnvConfig.from_mapping(checkpoint.config["env"]), device)
+    obs = visited(policy, EnvConfig.from_mapping(checkpoint.environment()), device)
     count = len(next(iter(obs.values())))
     with torch.no_grad():
         space = UnitSpace(policy.energy.bind(obs), policy.bounds)

@@ -85,7 +85,7 @@ def time_rollout(name: str, device: torch.device) -> Row:
     """Milliseconds a step of closed loop, environment and policy together."""
     checkpoint = load_checkpoint(PARTICLE)
     policy = build_policy(checkpoint, device)
-    env_config = EnvConfig.from_mapping(checkpoint.config["env"])
+    env_config = EnvConfig.from_mapping(checkpoint.environment())
     envs = [Environment(env_config) for _ in range(ROLLOUTS[name])]
     seeds = range(100_000, 100_000 + max(3, len(envs)))
     start = time.perf_counter()
@@ -107,7 +107,7 @@ def measure_option(name: str, device: torch.device) -> Row:
     many, one = (
         evaluate(
             policy,
-            checkpoint.config["env"],
+            checkpoint.environment(),
             seeds=range(100_000, 100_000 + episodes),
             num_envs=envs,
         ).metrics

@@ -14,7 +14,6 @@ from ibc.cli.compose import composed
 from ibc.cli.config import Config, offer
 from ibc.component import refuse_interpolations
 from ibc.environment import EnvConfig
-from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.policies.loading import build_policy
 
@@ -55,24 +54,11 @@ def load_for_command(config: Config, device: torch.device) -> tuple[Checkpoint, 
     checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
     env = config["env"]
     if env["id"] == checkpoint.config.get("env", {}).get("id"):
-        check_environment(checkpoint, config["trust"])
+        checkpoint.environment(config["trust"])
     policy = build_policy(checkpoint, device, trust=config["trust"], description=config["policy"])
     if config["compose"] is not None:
         policy = composed(policy, config["compose"], device, trust=config["trust"])
     return replace(checkpoint, config={**checkpoint.config, "env": env}), policy
-
-
-def check_environment(checkpoint: Checkpoint, trust: Sequence[str]) -> None:
-    """Refuse an environment whose id would import a module that the user does not trust.
-
-    Raises:
-        UserError: naming the module.
-    """
-    module, colon, _ = str(checkpoint.config.get("env", {}).get("id", "")).partition(":")
-    if colon and module not in trust:
-        raise UserError(
-            f"the checkpoint's environment would import '{module}'; if you trust it: trust=[{module}]"
-        )
 
 
 def num_execute_steps(config: Config, checkpoint: Checkpoint) -> int | None:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from ibc.checkpoint import load_checkpoint
-from ibc.cli.act import check_environment
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure
 from ibc.device import configure_device, provenance
@@ -118,7 +117,7 @@ def _source(path: Path, config: Config, device: torch.device) -> Source:
             raise UserError(f"{path} is not an evaluation")
         return lambda _: metrics
     checkpoint = load_checkpoint(path)
-    check_environment(checkpoint, config["trust"])
+    checkpoint.environment(config["trust"])
     policy = build_policy(checkpoint, device, trust=config["trust"])
     steps = checkpoint.config.get("num_execute_steps")
 

@@ -107,9 +107,16 @@ def main(
 def readable_errors(
     config_name: str | None = None, config_dir: Path = CONFIG_DIR
 ) -> Iterator[None]:
-    """End the program in one line and code 2 on an error of the user's, with 130 on an interruption."""
+    """End the program in one line: code 2 on an error of the user's or the system's, 130 on an interruption.
+
+    A pipe that nobody reads any longer ends it quietly, with 141.
+    """
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except ValueError as error:
         if "Config group override" not in str(error):  # Hydra's, for GROUP=null
             raise
@@ -121,6 +128,12 @@ def readable_errors(
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("error: the memory is full", file=sys.stderr)
+        sys.exit(2)
 
 
 def _one_line(error: Exception, config_name: str | None, config_dir: Path) -> str:

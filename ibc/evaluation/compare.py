@@ -109,13 +109,16 @@ def outcomes(metrics: Mapping[str, Any], measure: str) -> dict[int, float]:
         UserError: the metrics have no rows of episodes, or the rows lack the measure.
     """
     rows = metrics.get("episodes")
-    if not rows:
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UserError("not an evaluation of one policy: it has no rows of episodes")
     numbers = [name for name, value in rows[0].items() if isinstance(value, int | float)]
     known = [name for name in numbers if name != "seed"]
     if measure not in known:
         raise UserError(f"measure={measure}; the episodes have {', '.join(sorted(known))}")
-    return {int(row["seed"]): float(row[measure]) for row in rows}
+    try:
+        return {int(row["seed"]): float(row[measure]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"an episode lacks its seed, or {measure}") from error
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.control import Controller
+from ibc.control import Controller, PolicyActor
 from ibc.data.episode import Episode
 from ibc.environment import Environment
-from ibc.spec import NumpyObs
+from ibc.errors import UserError
+from ibc.spec import NumpyObs, Spec
 
 
 @dataclass
@@ -56,7 +57,12 @@ def rollout(
         controller: chooses the actions.
         seeds: of the resets.
         on_step: called with the environment after each reset and step (a camera).
+
+    Raises:
+        UserError: the environment's observations or actions are not those that the policy was trained on.
     """
+    if envs and isinstance(controller.actor, PolicyActor):
+        check_fit(controller.actor.policy.spec, envs[0])
     waiting = deque(enumerate(seeds))
     running: dict[int, _Run] = {}
     order: dict[int, int] = {}
@@ -85,3 +91,26 @@ def rollout(
         while next_out in finished:
             yield finished.pop(next_out)
             next_out += 1
+
+
+def check_fit(spec: Spec, env: Environment) -> None:
+    """Hold what a policy sees and does against an environment.
+
+    Raises:
+        UserError: naming the observation, or the numbers of actions, that differ.
+    """
+    for name, expected in spec.obs.items():
+        found = env.obs_fields.get(name)
+        if found is None:
+            raise UserError(
+                f"the policy needs an observation '{name}'; {env.config.id} has {', '.join(env.obs_fields)}"
+            )
+        if found != expected:
+            raise UserError(
+                f"observation '{name}' of {env.config.id} is {found.dtype} {found.shape}; "
+                f"the policy was trained on {expected.dtype} {expected.shape}"
+            )
+    if len(env.action_low) != spec.action_dim:
+        raise UserError(
+            f"{env.config.id} takes actions of {len(env.action_low)} numbers; the policy gives {spec.action_dim}"
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.errors import UserError
-from ibc.files import write_atomically
+from ibc.files import read_json_lines, write_atomically
 
 
 class Logger(ABC):
@@ -94,14 +94,14 @@ class WandbLogger(Logger):
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, float]]:
-    """The rows of ``metrics.jsonl``; a last line cut short by a crash is left out."""
+    """The rows of ``metrics.jsonl``; a last line cut short by a crash is left out.
+
+    Raises:
+        UserError: the file holds something else, naming the line.
+    """
     path = run_dir / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    rows: list[dict[str, float]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+    rows = read_json_lines(path) if path.is_file() else []
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row.get("step"), int):
+            raise UserError(f"{path}, line {number}: no step")
     return rows

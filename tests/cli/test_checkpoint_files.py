@@ -103,6 +103,42 @@ class TestCheckpointFiles:
         self.change(path, weights=weights)
         assert_refused(self.evaluate(cli, path), "weights are not those that were written")
 
+    def test_changed_training_state(self, cli, path):
+        """One flipped bit of the optimizer would be resumed in silence."""
+        trainer = torch.load(path, weights_only=True)["trainer"]
+        next(iter(trainer["optimizer"]["state"].values()))["exp_avg"].flatten()[0] += 1e-6
+        self.change(path, trainer=trainer)
+        assert_refused(self.evaluate(cli, path), "its training state is not what was written")
+
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("num_iterations", 10**12, "num_iterations=1000000000000; at most 10000"),
+            ("num_candidates", 10**9, "num_candidates=1000000000; at most"),
+            ("noise_std", float("nan"), "noise_std=nan; a finite number"),
+        ],
+    )
+    def test_numbers_that_would_take_all_time_or_memory(self, cli, path, name, value, message):
+        policy = load_checkpoint(path).policy
+        policy["sampler"] = {"_target_": "ibc.samplers.DFO", name: value}
+        self.change(path, policy=policy)
+        assert_refused(self.evaluate(cli, path), message)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"obs_horizon": 10**9}, "at most 67108864 are possible"),
+            ({"action_low": (5.0, 5.0)}, "action limits are crossed"),
+            ({"action_low": (float("nan"),) * 2}, "action limits are crossed, or not numbers"),
+            ({"obs_horizon": 2.5}, "lacks a part"),
+            ({"obs": {"state": {"shape": (-1,), "dtype": "float32"}}}, "whole lengths"),
+        ],
+    )
+    def test_a_task_that_cannot_be(self, cli, path, changes, message):
+        spec = torch.load(path, weights_only=True)["spec"]
+        self.change(path, spec={**spec, **changes})
+        assert_refused(self.evaluate(cli, path), message)
+
     def test_random_damage_is_an_error_or_changes_nothing(self, path):
         content = path.read_bytes()
         good = load_checkpoint(path).weights

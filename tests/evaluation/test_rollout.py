@@ -1,5 +1,7 @@
 """The closed loop: every seed once, in order, whatever the number of environments; and its figures."""
 
+import dataclasses
+
 import imageio.v2 as imageio
 import numpy as np
 import pytest
@@ -9,11 +11,12 @@ from ibc.cli.config import compose
 from ibc.control import Controller
 from ibc.data import WindowDataset
 from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
 from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval
-from ibc.evaluation.rollout import rollout
+from ibc.evaluation.rollout import check_fit, rollout
 from ibc.evaluation.video import caption, encode_mp4
 from ibc.policies.loading import make_policy
-from ibc.spec import Spec
+from ibc.spec import ObsField, Spec
 
 pytestmark = pytest.mark.unchecked
 
@@ -157,3 +160,18 @@ def test_video_decodes(tmp_path):
     assert decoded[0].shape == frames[0].shape
     middle = [frame[frame.shape[0] // 3, frame.shape[1] // 2].mean() for frame in decoded]
     np.testing.assert_allclose(middle, 5 * np.arange(12), atol=6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"obs": {"state": ObsField((4,), "float32")}}, "needs an observation 'state'"),
+        ({"obs": {"pos_agent": ObsField((1,), "float32")}}, r"'pos_agent' of Particle-v0 is float32 \(2,\)"),
+        ({"action_dim": 3, "action_low": (0.0,) * 3, "action_high": (1.0,) * 3}, "takes actions of 2 numbers"),
+    ],
+)  # fmt: skip
+def test_a_policy_of_another_task_is_refused(particle, change, message):
+    """Shapes that broadcast would be evaluated in silence."""
+    spec = dataclasses.replace(random_policy(particle, 1).spec, **change)
+    with pytest.raises(UserError, match=message):
+        check_fit(spec, Environment(particle))

@@ -1,0 +1,25 @@
+"""The table of the campaign of faults."""
+
+from typing import Any
+
+from benchmarks.results import markdown
+
+
+def faults_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: what was tried, what survived, and how it ended."""
+    rows = [
+        [
+            row["part"],
+            str(row["tried"]),
+            str(row["survived"]),
+            ", ".join(f"{count} {kind}" for kind, count in sorted(row["kinds"].items())),
+            f"{row['slowest_seconds']:.0f} s",
+        ]
+        for row in result["rows"]
+    ]
+    return [
+        *markdown(["part", "tried", "survived", "how they ended", "slowest"], rows),
+        "",
+        f"`{result['command']}`",
+        "",
+    ]
