@@ -64,6 +64,7 @@ class Figures:
 class Benchmark:
     """Keys of ``benchmark.yaml``."""
 
+    beside: int
     repeats: int
     device: str
     precision: str

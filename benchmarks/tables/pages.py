@@ -10,6 +10,7 @@ from benchmarks.tables.methods import methods_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
+from benchmarks.timing.beside import beside_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -59,6 +60,8 @@ def table(path: Path) -> str:
     columns = set(result["rows"][0]) if result.get("rows") else set()
     if "rows" not in result:
         lines = evaluation_table([result])
+    elif "beside" in result:
+        lines = beside_table(result)
     elif "products_per_second" in result:
         lines = timing_table(result)
     elif "methods" in result:

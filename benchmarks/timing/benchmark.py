@@ -11,6 +11,7 @@ from benchmarks.config import main, select
 from benchmarks.results import ResultTable, Row
 from benchmarks.tables.timing import describe, timing_table
 from benchmarks.timing.accuracy import ACCURACIES, accuracy
+from benchmarks.timing.beside import measure_beside
 from benchmarks.timing.closed_loop import (
     ENVIRONMENTS,
     EXPERIMENTS,
@@ -43,7 +44,10 @@ ROWS = (*NAMES, *MEASURES)
 def benchmark(config: Config) -> None:
     """The command: time, print and write. Rows that are asked for by name replace those of an earlier result."""
     device = configure_device(config["device"], config["precision"])
-    at_least(config, repeats=1)
+    at_least(config, repeats=1, beside=0)
+    if config["beside"]:
+        measure_beside(config)
+        return
     wanted = select(dict.fromkeys(ROWS), config["rows"], "rows")
     rates = {str(t)[6:]: measure_product_rate(t, device) for t in (torch.float32, torch.bfloat16)}
     output = Path(config["output"])
