@@ -293,4 +293,5 @@ def seeds_of(config: Mapping[str, Any]) -> range:
         UserError: as :func:`at_least`.
     """
     at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    at_least({"processes": 1, **config}, processes=1)
     return range(config["first_seed"], config["first_seed"] + config["num_episodes"])

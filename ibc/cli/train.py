@@ -101,6 +101,7 @@ def assess(
             seeds=seeds,
             num_envs=config["evaluation"]["num_envs"],
             num_execute_steps=config["num_execute_steps"],
+            processes=config["evaluation"]["processes"],
         )
         if config["video"]:
             video = record_video(

@@ -13,7 +13,7 @@ from ibc.data.store import FinishedElsewhere
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
-from ibc.evaluation.rollout import rollout
+from ibc.evaluation.parallel import run_episodes
 from ibc.progress import track
 
 
@@ -46,6 +46,7 @@ def collect_demonstrations(
     num_episodes: int,
     first_seed: int = 0,
     num_envs: int = 16,
+    processes: int = 1,
 ) -> None:
     """Roll the expert out on consecutive seeds until ``num_episodes`` episodes have succeeded.
 
@@ -60,6 +61,7 @@ def collect_demonstrations(
         num_episodes: successful ones to store.
         first_seed: of the resets.
         num_envs: environments at once.
+        processes: that share the episodes; the data is the same.
 
     Raises:
         UserError: the environment has no expert, or ``path`` exists.
@@ -70,10 +72,11 @@ def collect_demonstrations(
         raise UserError(
             f"environment {env['id']} has no expert; give demonstrations by data.path=..."
         )
-    envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
+    made = Environment(env_config)
+    made.close()
     try:
-        writer = _writer(Path(path), env, envs[0], first_seed)
+        writer = _writer(Path(path), env, made, first_seed)
     except FinishedElsewhere:
         print(f"another process has collected {path}")
         return
@@ -82,10 +85,13 @@ def collect_demonstrations(
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     wanted = num_episodes - len(writer)
     seeds = range(next_seed, next_seed + 10 * wanted + 100)
+    running = run_episodes(
+        env_config, Controller(expert), seeds, num_envs=num_envs, processes=processes
+    )
 
     def successes() -> Iterator[Episode]:
         nonlocal failures
-        for episode in rollout(envs, Controller(expert), seeds):
+        for episode in running:
             if is_success(episode, env_config.success_when):
                 yield episode
             else:
@@ -99,8 +105,7 @@ def collect_demonstrations(
     if len(writer) < num_episodes:
         raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
     writer.close()
-    for one in envs:
-        one.close()
+    running.close()
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
 
 
