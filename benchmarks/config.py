@@ -65,6 +65,7 @@ class Benchmark:
     """Keys of ``benchmark.yaml``."""
 
     beside: int
+    processes: int
     repeats: int
     device: str
     precision: str

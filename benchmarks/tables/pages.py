@@ -11,6 +11,7 @@ from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
 from benchmarks.timing.beside import beside_table
+from benchmarks.timing.processes import processes_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -62,6 +63,8 @@ def table(path: Path) -> str:
         lines = evaluation_table([result])
     elif "beside" in result:
         lines = beside_table(result)
+    elif "processes" in result:
+        lines = processes_table(result)
     elif "products_per_second" in result:
         lines = timing_table(result)
     elif "methods" in result:

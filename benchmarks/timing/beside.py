@@ -1,11 +1,7 @@
 """Latency beside busy processes, which are started and ended here, and on a quiet machine."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import torch
 from benchmarks.config import select
 from benchmarks.results import ResultTable, Row, column_table
 from benchmarks.timing.pairs import load_plain
+from benchmarks.timing.quiet import measure_quietly
 from benchmarks.timing.workloads import NAMES, Pair, langevin, make_workload
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import Config
@@ -31,8 +28,8 @@ POLICIES = ("particle_2d", "particle_16d", "particle_16d_autoregressive", "block
             "block_push_pixels", "planar_sweep_image", "push_t_states", "door_human")  # fmt: skip
 #: Training steps have all threads; actions are decisions of a controller, as on a robot.
 ROWS = ("W1", "W2", "W2_all", "W3_2d", "W3_16d", "W4_2d", "W4_2d_all", "W4_16d", *POLICIES)
-#: A measure lasts so many seconds and calls at least, and is repeated where other processes took more of a core.
-SECONDS, CALLS, QUIET, TRIES = 2.0, 10, 0.05, 5
+#: A measure lasts so many seconds and calls at least.
+SECONDS, CALLS = 2.0, 10
 
 
 def measure_beside(config: Config) -> ResultTable:
@@ -55,9 +52,11 @@ def measure_beside(config: Config) -> ResultTable:
         work = make_work(name, config["plain"])
         for _ in range(2):
             work()
-        quiet, beside = quietest(work, 0), quietest(work, config["beside"])
-        row = {"name": name, "quiet": quiet, "beside": beside}
-        table.add({**row, "ratio_of_p95": beside["p95"] / quiet["p95"]})
+        row: Row = {"name": name}
+        for side, neighbors in (("quiet", 0), ("beside", config["beside"])):
+            found, cores = measure_quietly(lambda: latency(work), neighbors)  # noqa: B023  called at once
+            row[side] = {**found, "cores_of_others": cores}
+        table.add({**row, "ratio_of_p95": row["beside"]["p95"] / row["quiet"]["p95"]})
     print("\n".join(beside_table({**head, "rows": table.rows})))
     print(f"file: {output}")
     return table
@@ -96,22 +95,14 @@ def published(name: str, plain: str) -> Policy:
     return pair.policy
 
 
-def quietest(work: Callable[[], Any], neighbors: int) -> Row:
-    """Latency (ms) of the measure during which processes that are not ours took least."""
-    best: Row = {}
-    for _ in range(TRIES):
-        with busy(neighbors) as pids:
-            before, start = taken_by_others(pids), time.perf_counter()
-            times = [timed(work)]
-            while time.perf_counter() - start < SECONDS or len(times) < CALLS:
-                times.append(timed(work))
-            others = (taken_by_others(pids) - before) / (time.perf_counter() - start)
-        if not best or others < best["cores_of_others"]:
-            p50, p95 = np.percentile(times, [50, 95])
-            best = {"p50": p50, "p95": p95, "calls": len(times), "cores_of_others": max(0, others)}
-        if others < QUIET:
-            break
-    return best
+def latency(work: Callable[[], Any]) -> Row:
+    """Median and 95th percentile of calls (ms)."""
+    times = []
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end or len(times) < CALLS:
+        times.append(timed(work))
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"p50": p50, "p95": p95, "calls": len(times)}
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -119,31 +110,6 @@ def timed(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return 1e3 * (time.perf_counter() - start)
-
-
-@contextmanager
-def busy(count: int) -> Iterator[Sequence[int]]:
-    """So many processes that compute all the time, by their ids."""
-    command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(count)]
-    try:
-        time.sleep(0.2 * bool(count))
-        yield [process.pid for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def taken_by_others(neighbors: Sequence[int]) -> float:
-    """Seconds of processor time that neither this process nor the neighbors have taken, since the machine started."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
-    ours = sum(os.times()[:2])
-    for pid in neighbors:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ours += (int(fields[11]) + int(fields[12])) / ticks
-    return (user + nice + system + sum(rest)) / ticks - ours
 
 
 #: Columns of the table.

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.config import compose
 from benchmarks.tables.pages import table
-from benchmarks.timing import beside
+from benchmarks.timing import beside, processes, quiet
 from benchmarks.timing.benchmark import benchmark
 
 pytestmark = pytest.mark.unchecked
@@ -18,7 +18,7 @@ def test_neighbors_end_with_the_measure():
     found = []
 
     def failing():
-        with beside.busy(1) as pids:
+        with quiet.busy(1) as pids:
             found.extend(pids)
             assert Path(f"/proc/{pids[0]}").exists()
             raise ZeroDivisionError
@@ -31,7 +31,8 @@ def test_neighbors_end_with_the_measure():
 
 def test_a_row_is_measured_and_written(monkeypatch, tmp_path):
     monkeypatch.setattr(beside, "SECONDS", 0.01)
-    monkeypatch.setattr(beside, "TRIES", 1)
+    monkeypatch.setattr(quiet, "TRIES", 1)
+    monkeypatch.setattr(quiet, "PATIENCE", 0.0)
     output = tmp_path / "beside.json"
     plain = "tests/plain.py"
     benchmark(
@@ -57,3 +58,21 @@ def test_a_decision_of_a_controller_has_one_thread_or_all(monkeypatch):
     for name in ("W2", "W2_all"):
         beside.make_work(name, "tests/plain.py")()
     assert seen == [1, 2]
+
+
+def test_processes_are_measured_and_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(quiet, "TRIES", 1)
+    monkeypatch.setattr(quiet, "PATIENCE", 0.0)
+    monkeypatch.setitem(processes.MEASURES, "sweep", lambda name, count: 4.0 / count)
+    output = tmp_path / "processes.json"
+    benchmark(compose("benchmark", ["processes=2", "rows=[sweep]", f"output={output}"]))
+    assert "| sweep | 4.0 s | 2.0 s | 2.00 |" in table(output)
+
+
+def test_the_least_disturbed_measure_is_kept(monkeypatch):
+    monkeypatch.setattr(quiet, "PATIENCE", 0.0)
+    others = iter([0.0, 1e9, 0.0, 10.0, 0.0, 1e9, 0.0, 1e9])
+    monkeypatch.setattr(quiet, "taken_by_others", lambda _: next(others))
+    found, cores = quiet.measure_quietly(iter("abcd").__next__)
+    assert found == "b"
+    assert cores > 0
