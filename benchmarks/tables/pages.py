@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from benchmarks.results import read_result
+from benchmarks.scale import scale_table
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.methods import methods_table
@@ -63,6 +64,8 @@ def table(path: Path) -> str:
         lines = evaluation_table([result])
     elif "beside" in result:
         lines = beside_table(result)
+    elif "plan" in result:
+        lines = scale_table(result)
     elif "processes" in result:
         lines = processes_table(result)
     elif "products_per_second" in result:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 #: Cores taken by others below which the machine counts as quiet.
 QUIET = 0.05
 #: Measures that are tried, and seconds that each waits for a quiet machine.
-TRIES, PATIENCE = 4, 60.0
+TRIES, PATIENCE = 2, 15.0
 
 
 def measure_quietly(measure: Callable[[], T], neighbors: int = 0) -> tuple[T, float]:
