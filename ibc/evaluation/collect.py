@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ibc.component import construct, find
 from ibc.control import Actor, Controller, FunctionExpert
-from ibc.data import DemonstrationWriter, Episode
+from ibc.data import DemonstrationWriter
 from ibc.data.store import FinishedElsewhere
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.parallel import run_episodes
-from ibc.progress import track
+from ibc.progress import Progress
 
 
 def make_expert(description: object) -> Actor:
@@ -85,27 +86,23 @@ def collect_demonstrations(
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     wanted = num_episodes - len(writer)
     seeds = range(next_seed, next_seed + 10 * wanted + 100)
-    running = run_episodes(
-        env_config, Controller(expert), seeds, num_envs=num_envs, processes=processes
-    )
-
-    def successes() -> Iterator[Episode]:
-        nonlocal failures
-        for episode in running:
+    progress = Progress("collecting", wanted, "episode")
+    with closing(
+        run_episodes(env_config, Controller(expert), seeds, num_envs=num_envs, processes=processes)
+    ) as running:
+        while len(writer) < num_episodes:
+            episode = next(running, None)
+            if episode is None:
+                raise UserError(
+                    f"the expert of {env_config.id} fails too often: {failures} failures"
+                )
             if is_success(episode, env_config.success_when):
-                yield episode
+                writer.append(episode)
+                progress.advance()
             else:
                 failures += 1
-
-    if wanted > 0:
-        for episode, _ in zip(
-            track(successes(), "collecting", wanted, "episode"), range(wanted), strict=False
-        ):
-            writer.append(episode)
-    if len(writer) < num_episodes:
-        raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
+    progress.close()
     writer.close()
-    running.close()
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
 
 
