@@ -82,9 +82,8 @@ def collect_demonstrations(
         print(f"another process has collected {path}")
         return
     writer.keep_first(num_episodes)
-    failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
-    wanted = num_episodes - len(writer)
+    failures, wanted = 0, num_episodes - len(writer)
     seeds = range(next_seed, next_seed + 10 * wanted + 100)
     progress = Progress("collecting", wanted, "episode")
     with closing(
