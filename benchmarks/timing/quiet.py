@@ -14,18 +14,21 @@ T = TypeVar("T")
 #: Cores taken by others below which the machine counts as quiet.
 QUIET = 0.05
 #: Measures that are tried, and seconds that each waits for a quiet machine.
-TRIES, PATIENCE = 2, 15.0
+TRIES, PATIENCE = 3, 60.0
 
 
-def measure_quietly(measure: Callable[[], T], neighbors: int = 0) -> tuple[T, float]:
+def measure_quietly(
+    measure: Callable[[], T], neighbors: int = 0, tries: int = TRIES
+) -> tuple[T, float]:
     """The measure during which others took least of the processor, and the cores they took.
 
     Args:
         measure: is repeated where others were busy.
         neighbors: busy processes that are started and ended for it.
+        tries: measures at most.
     """
     best: tuple[T, float] | None = None
-    for _ in range(TRIES):
+    for _ in range(tries):
         wait_for_quiet()
         with busy(neighbors) as pids:
             before, start = taken_by_others(pids), time.perf_counter()
@@ -51,9 +54,12 @@ def wait_for_quiet() -> None:
 
 @contextmanager
 def busy(count: int) -> Iterator[Sequence[int]]:
-    """So many processes that compute all the time, by their ids."""
+    """So many processes that compute all the time, by their ids.
+
+    They have sessions of their own, as programs of others have: Linux shares the processor out to sessions first.
+    """
     command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(count)]
+    processes = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
     try:
         time.sleep(0.2 * bool(count))
         yield [process.pid for process in processes]

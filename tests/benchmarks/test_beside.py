@@ -31,7 +31,7 @@ def test_neighbors_end_with_the_measure():
 
 def test_a_row_is_measured_and_written(monkeypatch, tmp_path):
     monkeypatch.setattr(beside, "SECONDS", 0.01)
-    monkeypatch.setattr(quiet, "TRIES", 1)
+    monkeypatch.setattr(beside, "CALLS", 2)
     monkeypatch.setattr(quiet, "PATIENCE", 0.0)
     output = tmp_path / "beside.json"
     plain = "tests/plain.py"
@@ -61,7 +61,6 @@ def test_a_decision_of_a_controller_has_one_thread_or_all(monkeypatch):
 
 
 def test_processes_are_measured_and_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(quiet, "TRIES", 1)
     monkeypatch.setattr(quiet, "PATIENCE", 0.0)
     monkeypatch.setitem(processes.MEASURES, "sweep", lambda name, count: 4.0 / count)
     output = tmp_path / "processes.json"
@@ -73,6 +72,6 @@ def test_the_least_disturbed_measure_is_kept(monkeypatch):
     monkeypatch.setattr(quiet, "PATIENCE", 0.0)
     others = iter([0.0, 1e9, 0.0, 10.0, 0.0, 1e9, 0.0, 1e9])
     monkeypatch.setattr(quiet, "taken_by_others", lambda _: next(others))
-    found, cores = quiet.measure_quietly(iter("abcd").__next__)
+    found, cores = quiet.measure_quietly(iter("abcd").__next__, tries=4)
     assert found == "b"
     assert cores > 0
