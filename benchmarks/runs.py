@@ -84,9 +84,25 @@ def steps_within(trainer: Trainer, seconds: float) -> int:
     return count // unit * unit
 
 
+def pool_held_out(evaluations: Sequence[Row]) -> Row:
+    """Measures on held-out demonstrations, mean over training seeds, and of each."""
+    abouts = [e["about"] for e in evaluations]
+    by_seed = [e["held_out"] for e in evaluations]
+    return {
+        "held_out": {name: float(np.mean([each[name] for each in by_seed])) for name in by_seed[0]},
+        "held_out_by_seed": by_seed,
+        "num_episodes": abouts[0]["data"]["num_episodes"],
+        "held_out_episodes": abouts[0]["data"]["held_out_episodes"],
+        "training_seconds": [about["training_seconds"] for about in abouts],
+        "commits": sorted({str(about["commit"]) for about in abouts}),
+    }
+
+
 def pool(evaluations: Sequence[Row]) -> Row:
     """Metrics over training seeds: episodes pooled for success, mean and spread over seeds for the return."""
     first = evaluations[0]
+    if "env_id" not in first:
+        return pool_held_out(evaluations)
     episodes = [episode for e in evaluations for episode in e["episodes"]]
     successes = [episode["success"] for episode in episodes]
     returns = [e["return_mean"] for e in evaluations]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.results import Row, markdown
+from benchmarks.tables.held_out import error_text, held_out_table
 
 
 def methods_table(result: dict[str, Any]) -> list[str]:
@@ -11,6 +12,8 @@ def methods_table(result: dict[str, Any]) -> list[str]:
 
     Below it: which training seeds each method has had, and the methods and tasks of which nothing was run.
     """
+    if any("held_out" in row for row in result["rows"]):
+        return held_out_table(result)
     cells = {(row["method"], row["task"]): row for row in result["rows"]}
     tasks = [task for task in result["tasks"] if any(task == other for _, other in cells)]
     methods = [name for name in result["methods"] if any(name == other for other, _ in cells)]
@@ -40,6 +43,8 @@ def cell_text(row: Row | None) -> str:
     """One cell of the table."""
     if row is None:
         return "not run"
+    if "held_out" in row:
+        return error_text(row)
     if "success_rate" in row:
         low, high = row["success_rate_ci95"]
         success = f"{row['success_rate']:.1%} ({low:.0%} to {high:.0%})"

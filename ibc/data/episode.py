@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 class InvalidEpisode(ValueError):
@@ -95,6 +95,46 @@ class Episode:
                 f"success is {self.success.dtype} {self.success.shape}, expected bool ({steps},)"
             )
 
+    @classmethod
+    def recorded(
+        cls,
+        obs: Mapping[str, ArrayLike],
+        action: ArrayLike,
+        *,
+        success: bool = False,
+        text: Mapping[str, str] | None = None,
+    ) -> Episode:
+        """An episode of a robot that was recorded, where an observation and an action belong to each of T moments.
+
+        Args:
+            obs: ``{name: (T, *shape)}``: uint8 pictures (H, W, C), and numbers. The last observation is also taken for
+                the one after the last action.
+            action: (T, action_dim), as it was commanded.
+            success: whether the task is solved at the end.
+            text: what is said of the episode, by name.
+
+        Raises:
+            InvalidEpisode: naming what does not fit.
+        """
+        arrays = {name: _plain(values) for name, values in obs.items()}
+        commanded = np.asarray(action, np.float32)
+        for name, array in arrays.items():
+            if len(array) != len(commanded):
+                raise InvalidEpisode(
+                    f"observation '{name}' has {len(array)} entries, the action {len(commanded)}"
+                )
+        solved = np.zeros(len(commanded), np.bool_)
+        solved[-1:] = success
+        return cls(
+            obs={name: np.concatenate([array, array[-1:]]) for name, array in arrays.items()},
+            action=commanded,
+            reward=solved.astype(np.float32),
+            success=solved,
+            terminated=False,
+            truncated=True,
+            text=text or {},
+        )
+
     def __len__(self) -> int:
         """T, the number of actions."""
         return len(self.action)
@@ -103,6 +143,11 @@ class Episode:
     def episode_return(self) -> float:
         """Sum of rewards, undiscounted."""
         return float(self.reward.sum(dtype=np.float64))
+
+
+def _plain(values: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(values)
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
 
 
 def check_count(what: str, found: int, announced: Any) -> None:

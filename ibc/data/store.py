@@ -42,20 +42,30 @@ class DemonstrationWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         *,
-        env_id: str,
         observation_space: gym.spaces.Dict,
         action_space: gym.Space[Any],
-        about: dict[str, Any],
+        env_id: str = "",
+        about: dict[str, Any] | None = None,
         wait: bool = False,
     ) -> None:
-        """``about`` must be plain JSON; a partial collection with other contents is begun anew.
+        """Begin, or continue, a folder in Minari's layout.
+
+        Args:
+            path: of the folder.
+            observation_space: of the observations by name; of pictures (H, W, C) uint8.
+            action_space: of the actions.
+            env_id: of the environment, if there is one.
+            about: plain JSON that says how the episodes are made; a partial collection that says something else is
+                begun anew.
+            wait: for another process that is writing the same folder.
 
         Raises:
             UserError: ``path`` exists already, cannot be written, or another process is writing it.
             FinishedElsewhere: with ``wait``, where that process has finished it meanwhile.
         """
+        path = Path(path).expanduser()
         if path.exists():
             raise UserError(f"{path} exists already; choose another path or delete it")
         self.path = path
@@ -68,7 +78,7 @@ class DemonstrationWriter:
             "dataset_id": f"{path.name}-v0",
             "minari_version": "0.5.4",
             "env_id": env_id,
-            "about": about,
+            "about": about or {},
         }
         self._data = self.partial / "data"
         self._lock = self._hold(wait)

@@ -74,6 +74,20 @@ class TestEpisode:
     def test_good(self):
         assert len(Episode(**self.parts())) == 3
 
+    def test_recorded(self):
+        """An observation and an action a moment; pictures stay bytes, all else becomes float32."""
+        obs = {"joints": [[1.0, 2.0], [3.0, 4.0]], "front": np.full((2, 4, 4, 3), 9, np.uint8)}
+        episode = Episode.recorded(obs, [[0.5], [0.25]], success=True, text={"task": "reach"})
+        np.testing.assert_array_equal(episode.obs["joints"], [[1, 2], [3, 4], [3, 4]])
+        assert episode.obs["front"].shape == (3, 4, 4, 3)
+        assert (episode.obs["joints"].dtype, episode.obs["front"].dtype) == (np.float32, np.uint8)
+        assert episode.success.tolist() == [False, True]
+        assert episode.reward.tolist() == [0, 1]
+
+    def test_recorded_at_different_moments(self):
+        with pytest.raises(InvalidEpisode, match="'joints' has 3 entries, the action 2"):
+            Episode.recorded({"joints": np.zeros((3, 2))}, np.zeros((2, 1)))
+
     @pytest.mark.parametrize(
         ("changes", "message"),
         [

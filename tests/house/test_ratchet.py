@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19_580, 310, 63, 4_040, 14, 110
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19642, 310, 63, 4238, 14, 110
 
 
 def sources(folder):
