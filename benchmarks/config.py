@@ -64,6 +64,8 @@ class Figures:
 class Benchmark:
     """Keys of ``benchmark.yaml``."""
 
+    beside: int
+    processes: int
     repeats: int
     device: str
     precision: str

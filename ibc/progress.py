@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from ibc.distributed import is_first
+
 T = TypeVar("T")
 
 #: Seconds between lines of progress when the output is not a terminal.
@@ -30,7 +32,7 @@ class Progress:
         self._start = self._last = time.monotonic()
         self._bar = (
             tqdm(total=total, initial=initial, desc=what, unit=unit, dynamic_ncols=True)
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and is_first()
             else None
         )
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from benchmarks.results import read_result
+from benchmarks.scale import scale_table
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.faults import faults_table
@@ -11,6 +12,8 @@ from benchmarks.tables.methods import methods_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
+from benchmarks.timing.beside import beside_table
+from benchmarks.timing.processes import processes_table
 from ibc.errors import UserError
 from ibc.files import write_atomically
 
@@ -62,6 +65,12 @@ def table(path: Path) -> str:
         lines = faults_table(result)
     elif "rows" not in result:
         lines = evaluation_table([result])
+    elif "beside" in result:
+        lines = beside_table(result)
+    elif "plan" in result:
+        lines = scale_table(result)
+    elif "processes" in result:
+        lines = processes_table(result)
     elif "products_per_second" in result:
         lines = timing_table(result)
     elif "methods" in result:

@@ -11,6 +11,7 @@ from benchmarks.config import main, select
 from benchmarks.results import ResultTable, Row
 from benchmarks.tables.timing import describe, timing_table
 from benchmarks.timing.accuracy import ACCURACIES, accuracy
+from benchmarks.timing.beside import measure_beside
 from benchmarks.timing.closed_loop import (
     ENVIRONMENTS,
     EXPERIMENTS,
@@ -22,6 +23,7 @@ from benchmarks.timing.closed_loop import (
     time_to_success,
 )
 from benchmarks.timing.pairs import measure_product_rate, peak_memory_mb, time_pair
+from benchmarks.timing.processes import measure_processes
 from benchmarks.timing.workloads import NAMES
 from ibc.cli.config import Config, at_least
 from ibc.device import configure_device, provenance
@@ -43,7 +45,13 @@ ROWS = (*NAMES, *MEASURES)
 def benchmark(config: Config) -> None:
     """The command: time, print and write. Rows that are asked for by name replace those of an earlier result."""
     device = configure_device(config["device"], config["precision"])
-    at_least(config, repeats=1)
+    at_least(config, repeats=1, beside=0, processes=0)
+    if config["beside"]:
+        measure_beside(config)
+        return
+    if config["processes"]:
+        measure_processes(config)
+        return
     wanted = select(dict.fromkeys(ROWS), config["rows"], "rows")
     rates = {str(t)[6:]: measure_product_rate(t, device) for t in (torch.float32, torch.bfloat16)}
     output = Path(config["output"])

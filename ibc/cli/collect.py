@@ -10,7 +10,7 @@ from ibc.evaluation.collect import collect_demonstrations
 
 def collect(config: Config) -> None:
     """Store ``num_episodes`` successful episodes at ``data.path``."""
-    at_least(config, num_episodes=1, first_seed=0, num_envs=1)
+    at_least(config, num_episodes=1, first_seed=0, num_envs=1, processes=1)
     path = Path(config["data"]["path"]).expanduser()
     collect_demonstrations(
         config["env"],
@@ -18,5 +18,6 @@ def collect(config: Config) -> None:
         num_episodes=config["num_episodes"],
         first_seed=config["first_seed"],
         num_envs=config["num_envs"],
+        processes=config["processes"],
     )
     print(f"demonstrations: {path}")

@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,18 +30,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
+from ibc.cli.options import refuse_launcher, refuse_options
 from ibc.errors import Interrupted, UserError
 
 #: Seeds of 63 bits, which every generator takes; some are left for the episodes that follow the first.
 MAX_SEED = 2**62
 #: What a configuration looks like once Hydra has composed it.
 Config = dict[str, Any]
-
-#: Options that Hydra takes; everything else is given as key=value.
-OPTIONS = re.compile(
-    "-(m|c|r|p|sc|cp|cn|cd|i|-multirun|-cfg|-resolve|-package|-run|-shell-completion|-config-path"
-    "|-config-name|-config-dir|-experimental-rerun|-info|-hydra-help|-version)"
-)
 
 for _name, _node in schema.SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _node)
@@ -75,11 +72,10 @@ def main(
         config_dir: the primary folder of configurations; this package's are found beside it.
         sweep: takes the runs of ``-m``; ``job`` if None.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler below
-    sys.path.append(str(Path.cwd()))  # classes and environments of the user's own modules
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _begin_process()
 
     def guarded(config: DictConfig) -> None:
+        _begin_process()  # a launcher may have made a new one for this run
         with readable_errors(config_name, config_dir):  # Hydra prints lines of its own otherwise
             overrides = list(HydraConfig.get().overrides.task)
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # a job has its own checkpoint or task
@@ -93,14 +89,29 @@ def main(
                 job(plain(config))
 
     with readable_errors(config_name, config_dir):
-        _refuse_options(sys.argv[1:])
+        refuse_options(sys.argv[1:])
+        refuse_launcher(sys.argv[1:])
         _prepare(config_name, sys.argv[1:])
         primary, search = _folders(config_name, config_dir)
         swept = _swept(sys.argv[1:])
         sys.argv += search
-        hydra.main(version_base="1.3", config_path=str(primary), config_name=config_name)(guarded)()
-        if sweep is not None and (summary := sweep.summary()):
-            print(summary)
+        try:
+            hydra.main(version_base="1.3", config_path=str(primary), config_name=config_name)(
+                guarded
+            )()
+        finally:
+            if sweep is not None and (summary := sweep.summary()):
+                print(summary)
+
+
+def _begin_process() -> None:
+    """What every process of a command needs, once."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors through to the handler of main
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/.*validated against ConfigStore")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # classes and environments of the user's own modules
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextmanager
@@ -124,6 +135,12 @@ def readable_errors(
         sys.exit(2)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:  # of a launcher, with all that the run has printed
+        told = re.findall(r"^error: (.*)", str(error), re.MULTILINE)
+        if not told or not type(error).__module__.startswith("submitit"):
+            raise
+        print(f"error: {told[-1]}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
@@ -180,17 +197,6 @@ def _swept(arguments: Sequence[str]) -> set[str]:
     given = [a for a in arguments if "=" in a and not a.startswith("-")]
     parsed = OverridesParser.create().parse_overrides(given)
     return {str(o.input_line).partition("=")[0] for o in parsed if o.is_sweep_override()}
-
-
-def _refuse_options(arguments: Sequence[str]) -> None:
-    for position, argument in enumerate(arguments):
-        option = argument.partition("=")[0]
-        if option.startswith("-") and not OPTIONS.fullmatch(option):
-            following = [*arguments[position + 1 :], "VALUE"][0]
-            value = argument.partition("=")[2] or following
-            raise UserError(
-                f"there is no option {option}; values are given as {option.lstrip('-')}={value}"
-            )
 
 
 def _refuse_unused(config_name: str, config: DictConfig, overrides: Sequence[str]) -> None:
@@ -300,4 +306,5 @@ def seeds_of(config: Mapping[str, Any]) -> range:
         UserError: as :func:`at_least`.
     """
     at_least(config, num_episodes=1, num_envs=1, first_seed=0)
+    at_least({"processes": 1, **config}, processes=1)
     return range(config["first_seed"], config["first_seed"] + config["num_episodes"])

@@ -29,6 +29,7 @@ def evaluate(config: Config) -> None:
         seeds=seeds,
         num_envs=config["num_envs"],
         num_execute_steps=num_execute_steps(config, checkpoint),
+        processes=config["processes"],
     )
     run = checkpoint.config
     print(format_metrics(run.get("name", "policy"), run.get("policy_name", "saved"), metrics))
@@ -42,6 +43,7 @@ def measure(
     seeds: Sequence[int],
     num_envs: int,
     num_execute_steps: int | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """The metrics of one evaluation, with where they come from, ready to be written."""
     result = evaluate_policy(
@@ -50,6 +52,7 @@ def measure(
         seeds=seeds,
         num_envs=num_envs,
         num_execute_steps=num_execute_steps,
+        processes=processes,
     )
     return {
         **result.metrics,

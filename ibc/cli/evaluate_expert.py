@@ -29,6 +29,7 @@ def evaluate_expert(config: Config) -> None:
         env,
         seeds=seeds,
         num_envs=config["num_envs"],
+        processes=config["processes"],
     ).metrics
     print(format_metrics(env["id"], "expert", metrics))
     about = {**provenance(), "policy": "expert"}

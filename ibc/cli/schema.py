@@ -60,11 +60,12 @@ class ValidationSchema:
 
 @dataclass
 class EvaluationSchema:
-    """Episodes, their seeds, and how many environments at once."""
+    """Episodes, their seeds, and how many environments at once, in how many processes."""
 
     num_episodes: int
     first_seed: int
     num_envs: int
+    processes: int
 
 
 @dataclass
@@ -140,6 +141,7 @@ class EvaluateSchema(ActSchema):
 
     first_seed: int = 0
     num_envs: int = 1
+    processes: int = 1
     output: str | None = None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +23,15 @@ MAX_NAME = 120
 
 @dataclass
 class Sweep(Runs):
-    """The runs of one command.
+    """The runs of one command, in one process after another or in several at once.
 
     Args:
         job: takes the configuration of one run.
+        record: file to which every run adds a line, in whatever process it was taken.
     """
 
     job: Callable[[Config], None]
-    _rows: list[tuple[str, Path]] = field(default_factory=list)
+    record: Path = field(default_factory=lambda: Path.cwd() / f"runs/.sweep_{uuid.uuid4().hex}")
 
     def run(self, config: Config, swept: Sequence[str]) -> None:
         """Take one run: from nothing, from where it was interrupted, or not at all.
@@ -49,27 +52,38 @@ class Sweep(Runs):
             steps = [c["trainer"]["num_steps"] for c in (saved, config)]
             if changed := differences(saved, config):
                 raise UserError(f"{folder} holds a run of other settings: {'; '.join(changed)}")
-            judged = [(c["env"], c["evaluation"]) for c in (saved, config)]
+            judged = [(c["env"], {**c["evaluation"], "processes": 1}) for c in (saved, config)]
             begun = steps[0] < steps[1] or judged[0] != judged[1]
             if not begun:
                 print(f"{folder} is finished: skipped")
         if begun or not (path / EVALUATION).exists():
             self.job({**config, "resume": begun or config["resume"]})
-        self._rows.append((" ".join(swept), path))
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        with self.record.open("a") as file:
+            file.write(json.dumps([" ".join(swept), str(path)]) + "\n")
 
     def summary(self) -> str:
-        """A line for each run that is finished: what was swept, and what came out."""
+        """A line for each run that is finished: what was swept, and what came out; in the order of the values."""
+        if not self.record.exists():
+            return ""
+        rows = [json.loads(line) for line in self.record.read_text().splitlines()]
+        self.record.unlink()
         lines = []
-        for swept, path in self._rows:
-            figures = read_json(path / EVALUATION)
-            cells = [f"{swept:{max(len(row) for row, _ in self._rows)}}"]
+        for swept, path in sorted(rows, key=_by_numbers):
+            figures = read_json(Path(path) / EVALUATION)
+            cells = [f"{swept:{max(len(row) for row, _ in rows)}}"]
             if "success_rate" in figures:
                 cells += [f"success {figures['success_rate']:6.1%}"]
                 cells += [f"return {figures['return_mean']:9.3f}"]
             for name, value in figures.get("held_out", {}).items():
                 cells += [f"held-out {name} {value:.4g}"] if isinstance(value, float) else []
-            lines.append("  ".join([*cells, str(path)]))
+            lines.append("  ".join([*cells, path]))
         return "\n".join(lines)
+
+
+def _by_numbers(row: Sequence[str]) -> list[tuple[int, str]]:
+    """Sorts seed=2 before seed=10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", row[0])]
 
 
 def folder_of(run_dir: str, swept: Sequence[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ibc.d4rl.data import find_task_data
 from ibc.data.loading import find_data, load_split
 from ibc.data.selection import Selection
 from ibc.device import configure_device, provenance
+from ibc.distributed import first_then_others, is_first, join_processes, wait_for_all
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation import record_video
@@ -41,13 +43,21 @@ NUM_DEMONSTRATIONS = 2000
 
 
 def train(config: Config) -> None:
-    """Run from nothing, or from where an interrupted run stopped, to a report."""
-    with run_folder(Path(config["run_dir"]).expanduser(), resume=config["resume"]) as run_dir:
+    """Run from nothing, or from where an interrupted run stopped, to a report.
+
+    Of several processes (:mod:`ibc.distributed`), the first one holds the folder.
+    """
+    join_processes(on_gpu=config["device"] != "cpu" and torch.cuda.is_available())
+    path = Path(config["run_dir"]).expanduser()
+    held = run_folder(path, resume=config["resume"]) if is_first() else nullcontext(path)
+    with held as run_dir:
+        wait_for_all()
         train_in(run_dir, config)
+        wait_for_all()
 
 
 def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
-    """Train in a folder that is held by this process; returns the metrics of the evaluation."""
+    """Train in a folder that is held by this process; returns the metrics of the evaluation, in the first one."""
     at_least(config, seed=0)
     at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_oversampling=0)
     at_least(config["validation"], every=1, closed_loop=0)
@@ -56,6 +66,8 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
     trainer, checkpoint = prepare(run_dir, config, device)
     gradient_steps(run_dir, config, trainer, checkpoint)
+    if not is_first():
+        return {}
     final = replace(load_checkpoint(run_dir / CHECKPOINT), config=config)
     policy = build_policy(final, device, description=final.policy, trust=None)
     metrics, video = assess(policy, final, trainer, config)
@@ -89,6 +101,7 @@ def assess(
             seeds=seeds,
             num_envs=config["evaluation"]["num_envs"],
             num_execute_steps=config["num_execute_steps"],
+            processes=config["evaluation"]["processes"],
         )
         if config["video"]:
             video = record_video(
@@ -122,7 +135,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     data = config["data"]
     at_least(data, num_episodes=1, frame_skip=1)
     check_task(config)
-    path = demonstrations(config)
+    path = first_then_others(lambda: demonstrations(config))
     env = try_environment(config) if has_environment(config) else None
     holdout = data["holdout"]
     chosen = {name: data[name] for name in Selection.__dataclass_fields__}

@@ -10,6 +10,7 @@ from typing import Any
 
 from ibc.checkpoint import Checkpoint, save_checkpoint
 from ibc.cli.config import Config
+from ibc.distributed import any_process, from_first, is_first
 from ibc.errors import Interrupted, UserError
 from ibc.evaluation import evaluate
 from ibc.losses.base import Metrics
@@ -45,7 +46,9 @@ def gradient_steps(run_dir: Path, config: Config, trainer: Trainer, checkpoint: 
     progress = Progress("training", trainer.num_steps, "step", trainer.step)
     saved_at = time.monotonic()
     with StopRequest() as stop:
-        while trainer.step < trainer.num_steps and not stop.received and not run.best.is_over:
+        while trainer.step < trainer.num_steps and not run.best.is_over:
+            if any_process(stop.received):
+                break
             step = trainer.step
             row = run.look(step, trainer.train_step())
             for logger in loggers if row else ():
@@ -84,6 +87,8 @@ class _Run:
 
     def save(self, name: str = CHECKPOINT) -> None:
         """Write a checkpoint; the best one only acts, the other continues the run."""
+        if not is_first():
+            return
         trainer = self.trainer
         trainer.best = self.best.state_dict()
         progress = {"training_seconds": trainer.seconds, "step": trainer.step}
@@ -103,7 +108,7 @@ class _Run:
             self._loss = f"loss {row['loss']:.4f}"
         is_last = self.trainer.step == self.trainer.num_steps
         if is_last or self.trainer.step % self.config["validation"]["every"] == 0:
-            measures = validate(self.trainer, self.config)
+            measures = from_first(lambda: validate(self.trainer, self.config))
             row |= measures
             plain = {name.partition("/")[2]: value for name, value in measures.items()}
             if plain and self.best.update(self.trainer.step, plain):
@@ -136,7 +141,7 @@ def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
     """The local record always, and what ``logger=`` adds."""
     if config["logger"] not in LOGGERS:
         raise UserError(f"logger={config['logger']}; allowed: {', '.join(LOGGERS)}")
-    return [JsonlLogger(run_dir, step), *_others(run_dir, config)]
+    return [JsonlLogger(run_dir, step), *_others(run_dir, config)] if is_first() else []
 
 
 def log_result(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ibc.component import construct, find
 from ibc.control import Actor, Controller, FunctionExpert
-from ibc.data import DemonstrationWriter, Episode
+from ibc.data import DemonstrationWriter
 from ibc.data.store import FinishedElsewhere
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
-from ibc.evaluation.rollout import rollout
-from ibc.progress import track
+from ibc.evaluation.parallel import run_episodes
+from ibc.progress import Progress
 
 
 def make_expert(description: object) -> Actor:
@@ -46,6 +47,7 @@ def collect_demonstrations(
     num_episodes: int,
     first_seed: int = 0,
     num_envs: int = 16,
+    processes: int = 1,
 ) -> None:
     """Roll the expert out on consecutive seeds until ``num_episodes`` episodes have succeeded.
 
@@ -60,6 +62,7 @@ def collect_demonstrations(
         num_episodes: successful ones to store.
         first_seed: of the resets.
         num_envs: environments at once.
+        processes: that share the episodes; the data is the same.
 
     Raises:
         UserError: the environment has no expert, or ``path`` exists.
@@ -70,37 +73,35 @@ def collect_demonstrations(
         raise UserError(
             f"environment {env['id']} has no expert; give demonstrations by data.path=..."
         )
-    envs = [Environment(env_config) for _ in range(min(num_envs, num_episodes))]
     expert = make_expert(env["expert"])
+    made = Environment(env_config)
+    made.close()
     try:
-        writer = _writer(Path(path), env, envs[0], first_seed)
+        writer = _writer(Path(path), env, made, first_seed)
     except FinishedElsewhere:
         print(f"another process has collected {path}")
         return
     writer.keep_first(num_episodes)
-    failures = 0
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
-    wanted = num_episodes - len(writer)
+    failures, wanted = 0, num_episodes - len(writer)
     seeds = range(next_seed, next_seed + 10 * wanted + 100)
-
-    def successes() -> Iterator[Episode]:
-        nonlocal failures
-        for episode in rollout(envs, Controller(expert), seeds):
+    progress = Progress("collecting", wanted, "episode")
+    with closing(
+        run_episodes(env_config, Controller(expert), seeds, num_envs=num_envs, processes=processes)
+    ) as running:
+        while len(writer) < num_episodes:
+            episode = next(running, None)
+            if episode is None:
+                raise UserError(
+                    f"the expert of {env_config.id} fails too often: {failures} failures"
+                )
             if is_success(episode, env_config.success_when):
-                yield episode
+                writer.append(episode)
+                progress.advance()
             else:
                 failures += 1
-
-    if wanted > 0:
-        for episode, _ in zip(
-            track(successes(), "collecting", wanted, "episode"), range(wanted), strict=False
-        ):
-            writer.append(episode)
-    if len(writer) < num_episodes:
-        raise UserError(f"the expert of {env_config.id} fails too often: {failures} failures")
+    progress.close()
     writer.close()
-    for one in envs:
-        one.close()
     print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
 
 

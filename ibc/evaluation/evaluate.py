@@ -12,10 +12,10 @@ import numpy as np
 
 from ibc.control import Controller, PolicyActor
 from ibc.data import Episode
-from ibc.environment import EnvConfig, Environment
+from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation.metrics import summarize
-from ibc.evaluation.rollout import rollout
+from ibc.evaluation.parallel import run_episodes
 from ibc.files import write_atomically
 from ibc.policies import Policy
 from ibc.progress import track
@@ -54,6 +54,7 @@ def evaluate(
     seeds: Sequence[int] = range(100_000, 100_100),
     num_envs: int = NUM_ENVS,
     num_execute_steps: int | None = None,
+    processes: int = 1,
 ) -> Evaluation:
     """Run one episode for each seed.
 
@@ -63,14 +64,16 @@ def evaluate(
         seeds: of the resets.
         num_envs: environments at once.
         num_execute_steps: see :class:`ibc.control.Controller`.
+        processes: that share the episodes (:func:`ibc.evaluation.parallel.rollout_in_processes`).
 
     Raises:
         UserError: no seeds, an environment that cannot be made, or one whose success cannot be read.
     """
-    if len(seeds) < 1 or num_envs < 1 or min(seeds) < 0:
+    if len(seeds) < 1 or num_envs < 1 or processes < 1 or min(seeds) < 0:
         raise UserError(
-            f"num_episodes={len(seeds)}, num_envs={num_envs}, first_seed={min(seeds, default=0)}; "
-            "num_episodes and num_envs must be at least 1, seeds at least 0"
+            f"num_episodes={len(seeds)}, num_envs={num_envs}, processes={processes}, "
+            f"first_seed={min(seeds, default=0)}; num_episodes, num_envs and processes must be at least 1, "
+            "seeds at least 0"
         )
     controller = (
         policy
@@ -78,15 +81,13 @@ def evaluate(
         else Controller(policy, num_execute_steps=num_execute_steps)
     )
     config = env_config(env)
-    envs = [Environment(config) for _ in range(min(num_envs, len(seeds)))]
-    episodes = list(track(rollout(envs, controller, seeds), "evaluating", len(seeds), "episode"))
-    for one in envs:
-        one.close()
+    running = run_episodes(config, controller, seeds, num_envs=num_envs, processes=processes)
+    episodes = list(track(running, "evaluating", len(seeds), "episode"))
     metrics = {
         "env_id": config.id,
         "num_episodes": len(seeds),
         "first_seed": seeds[0],
-        "num_envs": len(envs),
+        "num_envs": min(num_envs, len(seeds)),
         **summarize(episodes, config.success_when, controller.latencies),
     }
     if isinstance(controller.actor, PolicyActor):

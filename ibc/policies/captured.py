@@ -51,6 +51,10 @@ class CapturedSearch:
         self.capture = capture
         self._recordings: dict[Hashable, Search | None] = {}
 
+    def __reduce__(self) -> tuple[type[CapturedSearch], tuple[Capture]]:
+        """Leave recordings out of copies: they belong to memory of this process."""
+        return type(self), (self.capture,)
+
     def __call__(self, search: Search, obs: Obs, rng: RandomSource, kind: Hashable) -> SearchResult:
         """Return ``search(obs, rng)``.
 

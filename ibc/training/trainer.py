@@ -15,17 +15,18 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ibc.component import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.data.prefetch import Prefetcher
+from ibc.distributed import average
 from ibc.errors import UserError
 from ibc.losses import Loss
 from ibc.losses.base import Metrics
 from ibc.policies import Policy
 from ibc.progress import Progress
-from ibc.random import BatchRandom
 from ibc.spec import Batch
 from ibc.training.default_loss import default_loss
 from ibc.training.parameter_groups import parameter_groups
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.schedule import Schedule
+from ibc.training.share import Share
 from ibc.training.validation import held_out_measures
 
 #: Gradients are scaled down to this norm: one unlucky batch must not undo a thousand good ones.
@@ -40,8 +41,9 @@ class Trainer:
     Its state is a pure function of the seed and the step: examples are drawn by step number, and the states of all
     random generators are saved, so an interrupted run ends with the same weights as one that was not interrupted.
 
-    On a GPU, whole steps are recorded as a CUDA graph and replayed, where the data is on the device and the optimizer
-    is one of torch's fused ones (:class:`RecordedStep`).
+    Of several processes that torchrun has started, each takes its share of every batch (:class:`Share`). A process by
+    itself records whole steps on a GPU as a CUDA graph and replays them, where the data is on the device and the
+    optimizer is one of torch's fused ones (:class:`RecordedStep`).
 
     Args:
         policy: untrained. Its normalizers and bounds are set from the data here.
@@ -109,6 +111,7 @@ class Trainer:
             repeats=keyframe_oversampling,
             device=self.device,
         )
+        self.share = Share(batch_size, accumulate, seed)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         # Kept from the first step on; buffers of a policy are statistics of the data, which do not change.
         self.average = copy.deepcopy(policy).requires_grad_(False) if ema_decay else None
@@ -116,12 +119,13 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
-        self._batches = Prefetcher(dataset, self.indices)
+        self._batches = Prefetcher(dataset, self.share.rows(self.indices))
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         self._diverged = torch.zeros((), device=self.device)
         self.recorded: RecordedStep | None = None
         is_fusible = all("fused" in group for group in self.optimizer.param_groups)
-        if self.device.type == "cuda" and dataset.is_on_device and is_fusible:
+        alone = self.share.count == 1
+        if self.device.type == "cuda" and dataset.is_on_device and is_fusible and alone:
             self.record(RecordedStep(self._take_recorded_step, [self.generator]))
 
     def record(self, step: RecordedStep) -> None:
@@ -179,10 +183,11 @@ class Trainer:
         """Try the loss on one batch, so that what cannot work is known before anything is written.
 
         Raises:
-            UserError: the loss does not fit the policy.
+            UserError: the loss does not fit the policy, or it remembers examples, of which each process sees a share.
         """
         state, memory = self.generator.get_state(), self.loss.state_dict()
-        self.loss(self.policy, self.dataset.batch(self.indices(0)), BatchRandom(self.generator))
+        self.loss(self.policy, self._batches(self.step), self.share.random(self.generator))
+        self.share.check(self.loss.state_dict())
         self.generator.set_state(state)
         self.loss.load_state_dict(memory)
 
@@ -196,11 +201,10 @@ class Trainer:
         start = time.perf_counter()
         factor = self.schedule(self.step)
         for group, base in zip(self.optimizer.param_groups, self.base_lr, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(factor * base)
-            else:
-                group["lr"] = factor * base
+            is_recorded = isinstance(group["lr"], Tensor)
+            group["lr"] = group["lr"].fill_(factor * base) if is_recorded else factor * base
         self.policy.train()
+        self.share.begin_step(self.step)
         if self.recorded is None:
             metrics = self._take_step(self._batches(self.step))
         else:
@@ -217,12 +221,13 @@ class Trainer:
             UserError: a recorded step has diverged.
         """
         start = time.perf_counter()
-        values = torch.stack([*(m.detach().float().mean() for m in metrics.values())]).tolist()
+        means = torch.stack([*(m.detach().float().mean() for m in metrics.values())])
+        average([means])
         if self.recorded is not None and bool(self._diverged):
             raise self._divergence()
         self.seconds += time.perf_counter() - start
         lr = self.schedule(self.step - 1) * self.base_lr[0]
-        return {**dict(zip(metrics, values, strict=True)), "lr": lr}
+        return {**dict(zip(metrics, means.tolist(), strict=True)), "lr": lr}
 
     def _take_recorded_step(self) -> Metrics:
         """The same on the examples whose numbers are on the device."""
@@ -233,30 +238,26 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         parts: list[Metrics] = []
         for part in batch.split(self.accumulate):
-            loss, metrics = self.loss(self.policy, part, BatchRandom(self.generator))
+            loss, metrics = self.loss(self.policy, part, self.share.random(self.generator))
             share = len(part.action) / len(batch.action)
             torch.autograd.backward(loss * share if self.accumulate > 1 else loss)
             parts.append({**metrics, "loss": loss.detach()})
+        average(p.grad for p in self.policy.parameters() if p.grad is not None)
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
-        if self.recorded is None:
-            if not bool(torch.isfinite(norm)):
-                raise self._divergence()
-        else:
+        if self.recorded is None and not bool(torch.isfinite(norm)):
+            raise self._divergence()
+        if self.recorded is not None:
             self._diverged.copy_(torch.maximum(self._diverged, 1 - norm.isfinite().float()))
         self.optimizer.step()
         if self.average is not None:
             self._average()
-        means = {
-            name: torch.stack([torch.as_tensor(part[name]) for part in parts]).mean()
-            for name in parts[0]
-        }
-        return {**means, "gradient_norm": norm}
+        stacked = {k: torch.stack([torch.as_tensor(part[k]) for part in parts]) for k in parts[0]}
+        return {**{k: values.mean() for k, values in stacked.items()}, "gradient_norm": norm}
 
     def _average(self) -> None:
         assert self.average is not None
-        averaged, current = (
-            [p.detach() for p in policy.parameters()] for policy in (self.average, self.policy)
-        )
+        pair = (self.average, self.policy)
+        averaged, current = ([p.detach() for p in policy.parameters()] for policy in pair)
         if self.step == 0:
             torch._foreach_copy_(averaged, current)
         else:

@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19_250, 310, 63, 4_620, 14, 107
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19_790, 310, 63, 5_070, 14, 110
 
 
 def sources(folder):

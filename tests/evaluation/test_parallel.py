@@ -1,0 +1,84 @@
+"""Episodes in several processes: the same rows as in one, errors in one line."""
+
+import multiprocessing
+import signal
+
+import numpy as np
+import pytest
+from test_rollout import random_policy
+
+from ibc.control import Controller, FunctionExpert
+from ibc.environment import EnvConfig
+from ibc.errors import UserError
+from ibc.evaluation import evaluate, parallel
+
+pytestmark = pytest.mark.unchecked
+
+PARTICLE = EnvConfig(id="Particle-v0", max_episode_steps=5, kwargs={"n_dim": 2})
+
+
+def served(monkeypatch, work):
+    """What a process would send, in this one."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    sent = []
+
+    class Sender:
+        def send(self, found):
+            sent.append(found)
+
+    parallel._serve(work, Sender())
+    return sent
+
+
+def work_of(actor, env=PARTICLE, seeds=(7, 9)):
+    return parallel._work(env, Controller(actor), seeds, 2)
+
+
+def test_two_processes_give_the_rows_of_one():
+    policy = random_policy(PARTICLE, 1)
+    one, two = (
+        evaluate(policy, PARTICLE, seeds=range(50, 53), num_envs=1, processes=processes)
+        for processes in (1, 2)
+    )
+    assert two.metrics["episodes"] == one.metrics["episodes"]
+    assert one.metrics.keys() == two.metrics.keys()
+    for first, second in zip(one.episodes, two.episodes, strict=True):
+        np.testing.assert_array_equal(first.action, second.action)
+    assert two.metrics["policy_latency_ms"]["median"] > 0
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_sends_episodes_with_reports_and_latencies(monkeypatch):
+    policy = random_policy(PARTICLE, 1)
+    policy.report = lambda: {"feasible": np.ones(2)}
+    episodes = served(monkeypatch, work_of(policy))
+    assert [episode.seed for episode, _ in episodes] == [7, 9]
+    for _, (reports, _) in episodes:
+        assert len(reports) == 5
+    assert sum(len(latencies) for _, (_, latencies) in episodes) == 5
+
+
+def test_errors_of_a_process_are_one_line(monkeypatch):
+    def broken(obs):
+        raise ZeroDivisionError("first\nsecond")
+
+    (text,) = served(monkeypatch, work_of(FunctionExpert(broken)))
+    assert text == "a process of the evaluation failed: ZeroDivisionError: first second"
+    (text,) = served(monkeypatch, work_of(FunctionExpert(lambda obs: np.nan * obs["pos_agent"])))
+    assert text.startswith("the expert returned")
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    sender.send(text)
+    with pytest.raises(UserError, match="the expert returned"):
+        parallel._receive(receiver)
+    sender.close()
+    with pytest.raises(UserError, match="ended unexpectedly"):
+        parallel._receive(receiver)
+
+
+def test_what_cannot_be_sent_is_refused():
+    expert = Controller(FunctionExpert(lambda obs: obs["pos_agent"]))
+    with pytest.raises(UserError, match="cannot be sent to another process"):
+        evaluate(expert, PARTICLE, seeds=range(2), processes=2)
+    assert not multiprocessing.active_children()
+    with pytest.raises(UserError, match="processes=0"):
+        evaluate(expert, PARTICLE, seeds=range(2), processes=0)
