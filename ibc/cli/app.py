@@ -64,6 +64,11 @@ COMMANDS = {
         "checkpoint, ms, sampler, num_episodes, image, output",
         "act",
     ),
+    "serve": Command(
+        "Serve a checkpoint's policy over WebSockets, to robots that have no torch.",
+        "checkpoint, host, port, token, sampler, compose",
+        "act",
+    ),
     "convert": Command(
         "Write a data set of any format that is read in Minari's layout.",
         "source, output, obs_names, rename, image_size, crop",

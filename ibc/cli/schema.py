@@ -119,11 +119,10 @@ class EvaluateExpertSchema(EvaluationSchema):
 
 
 @dataclass
-class ActSchema:
+class PolicySchema:
     """Keys that commands on a checkpoint share."""
 
     checkpoint: str
-    num_episodes: int
     num_execute_steps: int | None
     device: str
     precision: str
@@ -132,6 +131,22 @@ class ActSchema:
     env: dict[str, Any] = field(default_factory=dict)
     data: Any = None  # of env=..., without effect
     compose: Any = None
+
+
+@dataclass
+class ActSchema(PolicySchema):
+    """Keys of commands that run episodes."""
+
+    num_episodes: int = 0
+
+
+@dataclass
+class ServeSchema(PolicySchema):
+    """Keys of ``serve.yaml``."""
+
+    host: str = ""
+    port: int = 0
+    token: str | None = None
 
 
 @dataclass
@@ -202,4 +217,5 @@ SCHEMAS = {
     "record": RecordSchema,
     "compare": CompareSchema,
     "budget": BudgetSchema,
+    "serve": ServeSchema,
 }

@@ -1,0 +1,5 @@
+"""Act by a trained policy where there is no torch: a client of a policy server, and policies exported to files."""
+
+from ibc_client.client import Client as Client
+from ibc_client.client import Decision as Decision
+from ibc_client.link import ServerError as ServerError
