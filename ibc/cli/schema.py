@@ -124,8 +124,6 @@ class PolicySchema:
 
     checkpoint: str
     num_execute_steps: int | None
-    device: str
-    precision: str
     trust: list[str]
     policy: Any = None
     env: dict[str, Any] = field(default_factory=dict)
@@ -137,13 +135,26 @@ class PolicySchema:
 class ActSchema(PolicySchema):
     """Keys of commands that run episodes."""
 
+    device: str = ""
+    precision: str = ""
     num_episodes: int = 0
+
+
+@dataclass
+class ExportSchema(PolicySchema):
+    """Keys of ``export.yaml``."""
+
+    output: str = "???"
+    format: str = ""
+    license: str | None = None
 
 
 @dataclass
 class ServeSchema(PolicySchema):
     """Keys of ``serve.yaml``."""
 
+    device: str = ""
+    precision: str = ""
     host: str = ""
     port: int = 0
     token: str | None = None
@@ -218,4 +229,5 @@ SCHEMAS = {
     "compare": CompareSchema,
     "budget": BudgetSchema,
     "serve": ServeSchema,
+    "export": ExportSchema,
 }
