@@ -23,6 +23,7 @@ _DERIVATIVES = (
     "native_layer_norm_backward",
     "_softmax_backward_data",
     "_log_softmax_backward_data",
+    "native_group_norm_backward",
 )
 
 
@@ -52,6 +53,7 @@ def to_onnx(
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             rules: Any = get_decompositions(operations)
+            rules[torch.ops.aten.convolution_backward.default] = _convolution_backward
             graph = make_fx(module, decomposition_table=rules)(*inputs)
             program = torch.onnx.export(
                 graph,
@@ -67,6 +69,33 @@ def to_onnx(
         raise UserError(f"{type(module).__name__} cannot be written as ONNX: {reason}") from error
     assert program is not None
     return cast(bytes, program.model_proto.SerializeToString())
+
+
+def _convolution_backward(
+    gradient: Tensor,
+    given: Tensor,
+    weight: Tensor,
+    bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    output_mask: Sequence[bool],
+) -> tuple[Tensor, None, None]:
+    """The derivative of a convolution by its input, which is a convolution of the other kind."""
+    if output_mask[1] or output_mask[2]:
+        raise RuntimeError("a graph has derivatives by actions only, not by weights")
+    extra = [0] * len(stride)
+    if not transposed:  # several lengths of input lead to the same length of output
+        for i, size in enumerate(weight.shape[2:]):
+            covered = (gradient.shape[2 + i] - 1) * stride[i] - 2 * padding[i]
+            extra[i] = given.shape[2 + i] - covered - dilation[i] * (size - 1) - 1
+    by_input = torch.ops.aten.convolution(
+        gradient, weight, None, stride, padding, dilation, not transposed, extra, groups
+    )
+    return by_input, None, None
 
 
 def require_packages() -> None:

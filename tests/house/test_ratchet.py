@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19_100, 310, 63, 3_770, 14, 107
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 20_700, 310, 63, 4_350, 14, 109
 
 
 def sources(folder):
@@ -31,7 +31,7 @@ def test_lines_of_the_laboratory():
 
 
 def test_longest_file():
-    longest = {p.name: len(p.read_text().splitlines()) for p in sources("ibc") + sources("envs")}
+    longest = {p.name: len(p.read_text().splitlines()) for p in sources("ibc") + sources("ibc_client") + sources("envs")}
     assert max(longest.values()) <= FILE, max(longest, key=longest.get)
 
 
