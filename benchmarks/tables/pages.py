@@ -7,6 +7,7 @@ from benchmarks.results import read_result
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.methods import methods_table
+from benchmarks.tables.robot import export_table, serve_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
@@ -57,12 +58,16 @@ def table(path: Path) -> str:
     """
     result = read_result(path)
     columns = set(result["rows"][0]) if result.get("rows") else set()
-    if "rows" not in result:
+    if "overhead_ms" in result:
+        lines = serve_table(result)
+    elif "rows" not in result:
         lines = evaluation_table([result])
     elif "products_per_second" in result:
         lines = timing_table(result)
     elif "methods" in result:
         lines = [*methods_table(result), "", f"`{result['command']}`", ""]
+    elif "exported" in columns:
+        lines = export_table(result)
     elif "case" in columns:
         lines = composition_table(result)
     elif columns & {"relation", "num_images"}:

@@ -31,7 +31,10 @@ def test_lines_of_the_laboratory():
 
 
 def test_longest_file():
-    longest = {p.name: len(p.read_text().splitlines()) for p in sources("ibc") + sources("ibc_client") + sources("envs")}
+    longest = {
+        p.name: len(p.read_text().splitlines())
+        for p in sources("ibc") + sources("ibc_client") + sources("envs")
+    }
     assert max(longest.values()) <= FILE, max(longest, key=longest.get)
 
 
