@@ -7,7 +7,7 @@ from benchmarks.results import read_result
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.methods import methods_table
-from benchmarks.tables.robot import export_table, serve_table
+from benchmarks.tables.robot import export_table, latency_table, serve_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
@@ -68,6 +68,8 @@ def table(path: Path) -> str:
         lines = [*methods_table(result), "", f"`{result['command']}`", ""]
     elif "exported" in columns:
         lines = export_table(result)
+    elif "way" in columns:
+        lines = latency_table(result)
     elif "case" in columns:
         lines = composition_table(result)
     elif columns & {"relation", "num_images"}:

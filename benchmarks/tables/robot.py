@@ -1,4 +1,4 @@
-"""The tables of policies outside of their process: exported ones, and a server."""
+"""The tables of policies on a robot: exported ones, a server, and latency."""
 
 from collections.abc import Callable
 from typing import Any
@@ -58,5 +58,32 @@ def serve_table(result: dict[str, Any]) -> list[str]:
         f"`{result['command']}`, beside {counts['damaged']} damaged messages, {counts['leaving']} clients that left in the middle "
         f"of one, and {counts['reading nothing']} requests whose answers were not read; {counts['disconnects']} of the clients' own "
         f"connections were ended with a request under way; {result['about']['processor']}, {result['about']['cores']} cores.",
+        "",
+    ]
+
+
+def latency_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: success and jerk of each way on each task, a column for each latency."""
+    rows = result["rows"]
+    latencies = sorted({row["latency_ms"] for row in rows})
+    cells: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in rows:
+        cells.setdefault((row["task"], row["way"]), {})[row["latency_ms"]] = row
+    lines = [
+        [
+            task.replace("_", " "),
+            way,
+            *(
+                f"{own[ms]['success_rate']:.0%}, {own[ms]['jerk']:.3f}" if ms in own else ""
+                for ms in latencies
+            ),
+        ]
+        for (task, way), own in cells.items()
+    ]
+    return [
+        *markdown(["task", "way", *(f"{ms} ms" for ms in latencies)], lines),
+        "",
+        f"`{result['command']}`: success and jerk (root mean square of the third difference of actions, in half-ranges of the "
+        f"data) in {rows[0]['num_episodes']} episodes, the same for all, at {result['rate']} steps a second.",
         "",
     ]
