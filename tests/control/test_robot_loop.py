@@ -1,18 +1,26 @@
 """The example of a robot's loop, and the page on robots, against a robot in a process of its own."""
 
 import json
+import os
 import re
 import runpy
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from served import serving
 
 import ibc
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.config import compose
+from ibc.cli.serve import serve
+from ibc_client import Client
 
 pytestmark = pytest.mark.unchecked
 CHECKPOINT = ROOT / "pretrained/particle_2d.pt"
@@ -96,15 +104,35 @@ def test_commands_of_the_page_and_the_block_of_an_exported_policy(in_root, tmp_p
     run_block(block, tmp_path)
 
 
-def test_the_command_of_a_server(in_root):
-    """It says where it listens, and ends at a signal without an error."""
+def test_the_command_of_a_server(in_root, monkeypatch, capsys):
+    """It says where it listens, and ends at a signal."""
     (line,) = [b.strip() for b in blocks("") if "ibc serve" in b]
-    token, *arguments = line.partition("#")[0].split()
-    assert token.startswith("IBC_TOKEN=")
-    command = [sys.executable, "-m", *arguments, "port=0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout.readline().startswith("serving at ws://127.0.0.1:")
-    server.terminate()
-    _, errors = server.communicate(timeout=20)
-    assert server.returncode == 0
-    assert errors == ""
+    token, _, _, *arguments = line.partition("#")[0].split()
+    monkeypatch.setenv(*token.split("="))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    decisions = []
+
+    def use():
+        try:
+            url = f"ws://127.0.0.1:{port}"
+            with Client(url, token="a-secret", safe_action=[0, 0], timeout=5) as client:
+                client.reset()
+                fields = client_fields(CHECKPOINT)
+                decisions.append(client.step(fields))
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    robot = threading.Thread(target=use)
+    robot.start()
+    serve(compose("serve", [*arguments, f"port={port}", "host=0.0.0.0"]))
+    robot.join()
+    assert not decisions[0].is_safe_action
+    assert f"serving at ws://0.0.0.0:{port}" in capsys.readouterr().out
+
+
+def client_fields(checkpoint):
+    """An observation of zeros."""
+    fields = load_checkpoint(checkpoint).spec.obs
+    return {name: np.zeros(field.shape, field.dtype) for name, field in fields.items()}

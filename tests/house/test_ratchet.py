@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 20_700, 310, 63, 4_350, 14, 109
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 20_700, 310, 63, 4_400, 14, 109
 
 
 def sources(folder):
