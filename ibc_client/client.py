@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -110,7 +111,8 @@ class Client:
     def close(self) -> None:
         """End the connection."""
         if self._thread.is_alive():
-            self._within(CONNECT_SECONDS, self._link.close())
+            with contextlib.suppress(ServerError):
+                self._within(CONNECT_SECONDS, self._link.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

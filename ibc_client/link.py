@@ -73,12 +73,20 @@ class Link:
             ServerError: the server refuses.
         """
         self._seed = seed
-        while not self._is_up.is_set():
+        while True:
             if self.refusal:
                 raise ServerError(self.refusal)
-            await asyncio.sleep(0.01)
-        await self.ask({"type": "reset", "seed": seed})
-        return self.action_dim
+            if not self._is_up.is_set():
+                await asyncio.sleep(0.01)
+                continue
+            try:
+                await self.ask({"type": "reset", "seed": seed})
+                return self.action_dim
+            except ServerError:
+                if (
+                    self._is_up.is_set()
+                ):  # the server's own word; a connection that was lost comes again
+                    raise
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request.

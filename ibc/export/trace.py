@@ -54,6 +54,7 @@ def to_onnx(
             warnings.simplefilter("ignore")
             rules: Any = get_decompositions(operations)
             rules[torch.ops.aten.convolution_backward.default] = _convolution_backward
+            rules[torch.ops.aten.searchsorted.Tensor] = _search_sorted
             graph = make_fx(module, decomposition_table=rules)(*inputs)
             program = torch.onnx.export(
                 graph,
@@ -96,6 +97,11 @@ def _convolution_backward(
         gradient, weight, None, stride, padding, dilation, not transposed, extra, groups
     )
     return by_input, None, None
+
+
+def _search_sorted(boundaries: Tensor, values: Tensor, **_: object) -> Tensor:
+    """How many boundaries (..., K) are below each value (..., M)."""
+    return (boundaries.unsqueeze(-2) < values.unsqueeze(-1)).sum(-1)
 
 
 def require_packages() -> None:

@@ -83,6 +83,19 @@ def test_a_dead_server_gives_safe_actions_in_time_and_is_found_again():
         np.testing.assert_array_equal(client.step(OBS).action, own(server, 6).step(OBS))
 
 
+def test_a_reset_waits_for_a_server_that_comes_again():
+    with serving(sum_policy()) as server, make_client(server) as client:
+        client.reset(0)
+        server.stop()
+        starter = threading.Timer(0.3, server.start)
+        starter.start()
+        client.reset(8)  # the client may not have noticed yet
+        np.testing.assert_array_equal(client.step(OBS).action, own(server, 8).step(OBS))
+        starter.join()
+        with pytest.raises(ServerError, match="seed=-1"):
+            client.reset(-1)
+
+
 def test_a_refused_observation_gives_the_safe_action_and_the_reason():
     calls = []
 

@@ -13,7 +13,14 @@ from ibc.energies import AutoregressiveEnergy, MLPEnergy, PreconditionedEnergy
 from ibc.export import export_onnx
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import FiLMMLP, TemporalUNet
-from ibc.policies import CVAEPolicy, DiffusionPolicy, MSEPolicy
+from ibc.policies.baselines import (
+    CategoricalPolicy,
+    CVAEPolicy,
+    DiffusionPolicy,
+    EDMPolicy,
+    MDNPolicy,
+    MSEPolicy,
+)
 from ibc.random import PerEpisodeRandom
 from ibc_client import load_exported
 
@@ -83,6 +90,9 @@ POLICIES = {
     ),
     "unet": searched(lambda: preconditioned(TemporalUNet()), samplers.ProbabilityFlow(num_steps=3)),
     "mse": lambda spec: MSEPolicy(spec, encoder(), width=16),
+    "mdn": lambda spec: MDNPolicy(spec, encoder(), width=16, num_components=3),
+    "bins": lambda spec: CategoricalPolicy(spec, encoder(), width=16, num_bins=8),
+    "edm": lambda spec: EDMPolicy(spec, encoder(), FiLMMLP(width=16, num_blocks=1), num_steps=3),
     "cvae": lambda spec: CVAEPolicy(spec, encoder(), width=16, latent_size=3),
     "diffusion": lambda spec: DiffusionPolicy(spec, encoder(), width=16, num_steps=3, eta=1.0),
 }
