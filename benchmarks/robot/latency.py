@@ -2,8 +2,9 @@
 
 python -m benchmarks.robot.latency results/latency.json docs/pictures/latency.png push_t=pretrained/push_t_states.pt:8
 
-Each task is NAME=CHECKPOINT:STEPS, with the actions of a chunk that are executed. Latency is simulated in steps of a
-tenth of a second, so that no result depends on the machine.
+Each task is NAME=CHECKPOINT:STEPS, with the actions of a chunk that are executed, and :zero after it where a robot that
+holds still is given zeros (set-points that are added to), and not its last action again. Latency is simulated in steps
+of a tenth of a second, so that no result depends on the machine.
 """
 
 import sys
@@ -32,18 +33,25 @@ FIRST_SEED, EPISODES = 300_000, 100
 
 @dataclass(frozen=True)
 class Task:
-    """A checkpoint, and the actions of a chunk that are executed before the next one."""
+    """A checkpoint, the actions of a chunk that are executed before the next one, and how a robot holds still.
 
+    Attributes:
+        text: as it was given.
+    """
+
+    text: str
     name: str
     checkpoint: Path
     num_execute_steps: int
+    holds_by_zero: bool
 
     @classmethod
     def parse(cls, text: str) -> "Task":
-        """Read NAME=CHECKPOINT:STEPS."""
+        """Read NAME=CHECKPOINT:STEPS or NAME=CHECKPOINT:STEPS:zero."""
         name, _, rest = text.partition("=")
-        path, _, steps = rest.rpartition(":")
-        return cls(name, Path(path), int(steps))
+        holds_by_zero = rest.endswith(":zero")
+        path, _, steps = rest.removesuffix(":zero").rpartition(":")
+        return cls(text, name, Path(path), int(steps), holds_by_zero)
 
 
 def jerk(episodes: Sequence[Episode], half_range: np.ndarray) -> float:
@@ -62,6 +70,7 @@ def measure(task: Task, way: str, latency_ms: int, num_episodes: int) -> Row:
         deadline_ms=latency_ms,
         way=way,
         num_execute_steps=task.num_execute_steps,
+        hold_action=np.zeros(policy.spec.action_dim) if task.holds_by_zero else None,
         simulated=True,
     )
     seeds = range(FIRST_SEED, FIRST_SEED + num_episodes)
@@ -103,7 +112,7 @@ def main(output: Path, image: Path, tasks: Sequence[Task], num_episodes: int = E
     """Measure what the output does not have yet, print, write and draw."""
     torch.set_num_threads(1)
     configure_device("cpu", "float32")
-    given = " ".join(f"{t.name}={t.checkpoint}:{t.num_execute_steps}" for t in tasks)
+    given = " ".join(task.text for task in tasks)
     names = [task.name for task in tasks]
     table = ResultTable(
         path=output,
