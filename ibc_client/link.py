@@ -128,6 +128,8 @@ class Link:
                 self.trouble = "the server has ended the connection"
             except Exception as error:  # sockets, handshakes and messages fail in many ways
                 self.trouble = " ".join(str(error).split())[:200] or type(error).__name__
+                if getattr(getattr(error, "response", None), "status_code", None) == 401:
+                    self.refusal = "the server refuses the token (HTTP 401)"
             finally:
                 self._is_up.clear()
                 self._connection = None

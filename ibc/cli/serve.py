@@ -33,5 +33,6 @@ async def _until_stopped(server: PolicyServer, host: str, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with server.listen(host, port) as port_used:
-        print(f"serving at ws://{host}:{port_used}; Ctrl-C ends", flush=True)
+        address = f"[{host}]" if ":" in host else host
+        print(f"serving at ws://{address}:{port_used}; Ctrl-C ends", flush=True)
         await stopped.wait()

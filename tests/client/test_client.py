@@ -116,8 +116,7 @@ def test_a_refused_observation_gives_the_safe_action_and_the_reason():
     assert len(calls) == 2
 
 
-def test_the_token_and_the_version_are_said_in_one_line(monkeypatch):
-    monkeypatch.setattr("ibc_client.client.CONNECT_SECONDS", 0.3)
+def test_the_token_and_the_version_are_said_in_one_line_at_once(monkeypatch):
     with serving(sum_policy(), token="tulip") as server:
         with make_client(server, token="rose") as client, pytest.raises(ServerError, match="401"):
             client.reset()

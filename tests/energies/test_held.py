@@ -111,8 +111,10 @@ def test_a_policy_keeps_committed_actions_to_the_last_digit(name):
         COMMITTED_ACTIONS: committed,
         PREVIOUS_CHUNK: torch.full((2, 4, 2), NAN),
     }
-    chunk = policy.act(obs, row_noise(0, 1))
-    assert torch.equal(chunk[0, :2], committed[0, :2])
+    composed = ibc.ComposedPolicy(policy, ibc.AllOf(policy.energy))
+    for acting in [policy] if name == "levels" else [policy, composed]:
+        chunk = acting.act(obs, row_noise(0, 1))
+        assert torch.equal(chunk[0, :2], committed[0, :2])
     assert torch.isfinite(chunk).all()
     assert (
         policy.bounds.clamp_unit(policy.bounds.to_unit(chunk.flatten(1)))
