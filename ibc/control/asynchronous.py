@@ -64,8 +64,8 @@ class AsynchronousController(Controller):
         rate: steps in a second.
         deadline_ms: milliseconds from an observation to the actions for it.
         way: see above.
-        num_execute_steps: steps from one search to the next; as many as the deadline if None, so that there is always
-            one under way.
+        num_execute_steps: actions of a chunk, counted from its observation, that are executed before the next chunk is
+            there: its search begins so much earlier. If None there is always one under way.
         hold_action: (D,), executed where nothing is planned; the last action is repeated if None.
         simulated: in a simulation, whose time stands still: results are held back for the steps of the deadline,
             and the search has all its time.
@@ -97,6 +97,11 @@ class AsynchronousController(Controller):
                 f"deadline_ms={deadline_ms} is {self.delay} steps, the policy's chunks have {horizon}: "
                 "each is over before it is there"
             )
+        if num_execute_steps is not None and way != "blocking" and num_execute_steps <= self.delay:
+            raise UserError(
+                f"num_execute_steps={num_execute_steps}, and a chunk is there after {self.delay} steps: "
+                "none of it would be executed"
+            )
         if way == "committed" and not hasattr(policy, "search"):
             raise UserError(f"a {type(policy).__name__} cannot hold actions; choose another way")
         if not simulated and isinstance(policy, ImplicitPolicy):
@@ -104,7 +109,7 @@ class AsynchronousController(Controller):
             policy.sampler = Anytime(policy.sampler, SEARCH_PART * deadline_ms / 1000)
         super().__init__(policy, num_execute_steps=num_execute_steps)
         self.way, self.simulated = way, simulated
-        self.every = max(1, self.delay if num_execute_steps is None else num_execute_steps)
+        self.every = max(1, self.delay, (num_execute_steps or 0) - self.delay)
         self.hold = None if hold_action is None else np.asarray(hold_action, np.float32)
         self.spec = policy.spec
         self._worker = ThreadPoolExecutor(1, "search")

@@ -59,8 +59,8 @@ def run(policy, steps, **kwargs):
 
 
 def test_naive_chunks_replace_one_another_when_they_come():
-    actions = run(Counting(6), 8, way="naive", deadline_ms=200, num_execute_steps=3)
-    # Searches see steps 0, 3, 6; the first is waited for, the others come two steps later.
+    actions = run(Counting(6), 8, way="naive", deadline_ms=200, num_execute_steps=5)
+    # Searches see steps 0, 3, 6; the first is waited for, the others come two steps later, after five of a chunk.
     assert actions == [0, 1, 2, 3, 4, 302, 303, 304]
 
 
@@ -85,7 +85,7 @@ def test_an_ensemble_is_the_mean_of_what_chunks_say_of_a_step():
 
 def test_committed_actions_and_the_plan_are_what_will_be_executed():
     policy = Counting(5)
-    run(policy, 7, way="committed", deadline_ms=200, num_execute_steps=3)
+    run(policy, 7, way="committed", deadline_ms=200, num_execute_steps=5)
     first, second, third = policy.seen
     assert torch.isnan(first[COMMITTED_ACTIONS]).all()
     assert second[COMMITTED_ACTIONS].flatten()[:2].tolist() == [3, 4]
@@ -111,7 +111,7 @@ def test_a_chunk_that_follows_committed_actions_has_them():
     """With a real search: what was planned for the steps of the latency is executed, whatever is found."""
     policy = make_policy()
     controller = AsynchronousController(
-        policy, rate=10, deadline_ms=300, num_execute_steps=4, simulated=True
+        policy, rate=10, deadline_ms=300, num_execute_steps=7, simulated=True
     )
     controller.reset(1)
     executed = []
@@ -193,6 +193,7 @@ def test_an_error_of_the_policy_reaches_the_step():
         ({"rate": 0}, "rate=0"),
         ({"deadline_ms": 0}, "deadline_ms=0"),
         ({"deadline_ms": 400}, "4 steps"),
+        ({"deadline_ms": 200, "num_execute_steps": 2}, "after 2 steps"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change, message):
