@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ibc.constraints import Custom as Custom
     from ibc.constraints import KeepOutDisk as KeepOutDisk
     from ibc.constraints import StayWithin as StayWithin
+    from ibc.control import AsynchronousController as AsynchronousController
     from ibc.control import Controller as Controller
     from ibc.data import DemonstrationWriter as DemonstrationWriter
     from ibc.data import Episode as Episode
@@ -56,7 +57,7 @@ _EXPORTS = {
     "component": ("Component",),
     "composition": ("AllOf", "AnyOf", "Not"),
     "constraints": ("Custom", "KeepOutDisk", "StayWithin"),
-    "control": ("Controller",),
+    "control": ("AsynchronousController", "Controller"),
     "data": ("DemonstrationWriter", "Episode", "load_dataset"),
     "energies": ("AutoregressiveEnergy", "Energy", "MLPEnergy", "NoiseConditionedEnergy"),
     "errors": ("UserError",),

@@ -13,6 +13,7 @@ import torch
 
 from ibc.errors import UserError
 from ibc.files import write_atomically
+from ibc.model_folder import is_model_folder, read_model_folder
 from ibc.spec import Spec
 from ibc.upgrade import upgrade
 
@@ -82,17 +83,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of this format or an older one; nothing in it is executed.
+    """Read a checkpoint of this format or an older one, a file or a folder; nothing in it is executed.
 
     Raises:
         UserError: it is missing, damaged, or of a newer format.
     """
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}")
-    try:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive makes torch fail in many ways
-        raise UserError(f"{path} is not a checkpoint, or is damaged") from error
+    raw = read_model_folder(path) if is_model_folder(path) else _read_file(path)
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version not in range(1, FORMAT_VERSION + 1):
         raise UserError(
@@ -116,6 +112,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} lacks a part of a checkpoint: {error}") from error
+
+
+def _read_file(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive makes torch fail in many ways
+        raise UserError(f"{path} is not a checkpoint, or is damaged") from error
 
 
 def _check_parts(raw: Mapping[str, Any]) -> None:

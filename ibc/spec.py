@@ -28,6 +28,9 @@ NumpyObs = dict[str, NDArray[Any]]
 
 #: The observation in which a controller gives a policy the last action of its previous chunk, (B, 1, D).
 PREVIOUS_ACTION = "previous_action"
+#: Those in which an asynchronous one gives it the actions that will be executed whatever it decides, NaN where it is
+#: free, and the plan so far from now on, NaN at first; (B, Ta, D) both.
+COMMITTED_ACTIONS, PREVIOUS_CHUNK = "committed_actions", "previous_chunk"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """Tables of README and docs, generated from result files between two marks."""
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.results import read_result
+from benchmarks.predictors import predictor_table
+from benchmarks.results import Row, read_result
 from benchmarks.scale import scale_table
 from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.faults import faults_table
 from benchmarks.tables.methods import methods_table
+from benchmarks.tables.robot import export_table, latency_table, serve_table
 from benchmarks.tables.studies import evaluation_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
@@ -60,25 +63,30 @@ def table(path: Path) -> str:
         UserError: there is no such result.
     """
     result = read_result(path)
-    columns = set(result["rows"][0]) if result.get("rows") else set()
-    if "part" in columns:
-        lines = faults_table(result)
-    elif "rows" not in result:
-        lines = evaluation_table([result])
-    elif "beside" in result:
-        lines = beside_table(result)
-    elif "plan" in result:
-        lines = scale_table(result)
-    elif "processes" in result:
-        lines = processes_table(result)
-    elif "products_per_second" in result:
-        lines = timing_table(result)
-    elif "methods" in result:
-        lines = [*methods_table(result), "", f"`{result['command']}`", ""]
-    elif "case" in columns:
-        lines = composition_table(result)
-    elif columns & {"relation", "num_images"}:
-        lines = toy_table(result)
-    else:
-        lines = study_table(result)
-    return "\n".join(lines)
+    entries = {*result, *(result["rows"][0] if result.get("rows") else ())}
+    if "rows" not in result and "overhead_ms" not in result:
+        return "\n".join(evaluation_table([result]))
+    make = next((make for entry, make in TABLES.items() if entry in entries), study_table)
+    return "\n".join(make(result))
+
+
+def _methods(result: Row) -> list[str]:
+    return [*methods_table(result), "", f"`{result['command']}`", ""]
+
+
+#: What makes the table of a result that has this entry, or this column; the first that is found.
+TABLES: Mapping[str, Callable[[Row], list[str]]] = {
+    "part": faults_table,
+    "overhead_ms": serve_table,
+    "correlations": predictor_table,
+    "beside": beside_table,
+    "plan": scale_table,
+    "processes": processes_table,
+    "products_per_second": timing_table,
+    "methods": _methods,
+    "exported": export_table,
+    "way": latency_table,
+    "case": composition_table,
+    "relation": toy_table,
+    "num_images": toy_table,
+}

@@ -64,6 +64,16 @@ COMMANDS = {
         "checkpoint, ms, sampler, num_episodes, image, output",
         "act",
     ),
+    "serve": Command(
+        "Serve a checkpoint's policy over WebSockets, to robots that have no torch.",
+        "checkpoint, host, port, token, sampler, compose",
+        "act",
+    ),
+    "export": Command(
+        "Write a checkpoint's policy as ONNX graphs that act without torch, or as a folder for a hub.",
+        "checkpoint, output, format, sampler",
+        "act",
+    ),
     "convert": Command(
         "Write a data set of any format that is read in Minari's layout.",
         "source, output, obs_names, rename, image_size, crop",

@@ -120,19 +120,45 @@ class EvaluateExpertSchema(EvaluationSchema):
 
 
 @dataclass
-class ActSchema:
+class PolicySchema:
     """Keys that commands on a checkpoint share."""
 
     checkpoint: str
-    num_episodes: int
     num_execute_steps: int | None
-    device: str
-    precision: str
     trust: list[str]
     policy: Any = None
     env: dict[str, Any] = field(default_factory=dict)
     data: Any = None  # of env=..., without effect
     compose: Any = None
+
+
+@dataclass
+class ActSchema(PolicySchema):
+    """Keys of commands that run episodes."""
+
+    device: str = ""
+    precision: str = ""
+    num_episodes: int = 0
+
+
+@dataclass
+class ExportSchema(PolicySchema):
+    """Keys of ``export.yaml``."""
+
+    output: str = "???"
+    format: str = ""
+    license: str | None = None
+
+
+@dataclass
+class ServeSchema(PolicySchema):
+    """Keys of ``serve.yaml``."""
+
+    device: str = ""
+    precision: str = ""
+    host: str = ""
+    port: int = 0
+    token: str | None = None
 
 
 @dataclass
@@ -204,4 +230,6 @@ SCHEMAS = {
     "record": RecordSchema,
     "compare": CompareSchema,
     "budget": BudgetSchema,
+    "serve": ServeSchema,
+    "export": ExportSchema,
 }

@@ -1,11 +1,13 @@
 """Acting step by step: history, action chunks and the random numbers of each episode."""
 
 from ibc.control.actor import Actor, FunctionExpert
+from ibc.control.asynchronous import AsynchronousController
 from ibc.control.controller import Controller
 from ibc.control.policy_actor import PolicyActor
 
 __all__ = [
     "Actor",
+    "AsynchronousController",
     "Controller",
     "FunctionExpert",
     "PolicyActor",

@@ -143,7 +143,8 @@ def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs
             )
         if expected.dtype == "uint8" and array.dtype != np.uint8:
             raise UserError(f"observation '{name}' is {array.dtype}; images are uint8 (H, W, C)")
-        checked[name] = array.astype(expected.dtype)
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+            checked[name] = array.astype(expected.dtype)
         if not np.isfinite(checked[name]).all():
             raise UserError(f"observation '{name}' is not finite")
     others = {name: np.asarray(value) for name, value in obs.items() if name not in fields}

@@ -10,6 +10,7 @@ from ibc.energies.base import as_bound as as_bound
 from ibc.energies.box import Box as Box
 from ibc.energies.chunk import PreconditionedEnergy as PreconditionedEnergy
 from ibc.energies.chunk import SequenceEnergy as SequenceEnergy
+from ibc.energies.held import HeldSpace as HeldSpace
 from ibc.energies.mlp import BoundMLPEnergy as BoundMLPEnergy
 from ibc.energies.mlp import MLPEnergy as MLPEnergy
 from ibc.energies.network import NetworkEnergy as NetworkEnergy

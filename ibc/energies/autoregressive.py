@@ -6,7 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ibc.energies.base import BoundNetworkEnergy
@@ -86,6 +86,13 @@ class BoundAutoregressive(BoundNetworkEnergy):
         unit = unit[..., : j + 1]
         h = self.context[:, None, j] + unit @ self.weight[j, : j + 1]
         out: Tensor = self.heads.slice(slice(j, j + 1), h.flatten(0, 1).unsqueeze(0))
+        return out.square().sum(-1).view(*unit.shape[:2])
+
+    def prefix_at(self, unit: Float[Tensor, "B N A"], j: Int[Tensor, 1]) -> Float[Tensor, "B N"]:
+        """Compute :meth:`prefix` of a dimension that is known to a graph only when it runs."""
+        before = torch.arange(unit.shape[-1], device=unit.device) <= j
+        h = self.context.index_select(1, j) + (unit * before) @ self.weight.index_select(0, j)[0]
+        out: Tensor = self.heads.slice(j, h.flatten(0, 1).unsqueeze(0))
         return out.square().sum(-1).view(*unit.shape[:2])
 
     def conditionals(self, prefix: Tensor, values: Tensor, /) -> Tensor:

@@ -6,7 +6,7 @@ import builtins
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 INIT_STD = 0.05
@@ -33,7 +33,9 @@ class BatchedMLP(nn.Module):
         """Row r of network d's inputs to its outputs."""
         return self.slice(builtins.slice(None), h)
 
-    def slice(self, which: builtins.slice, h: Float[Tensor, "K R W"]) -> Float[Tensor, "K R O"]:
+    def slice(
+        self, which: builtins.slice | Int[Tensor, " K"], h: Float[Tensor, "K R W"]
+    ) -> Float[Tensor, "K R O"]:
         """The same for a part of the networks."""
         for first in range(0, len(self.inner), 2):
             second = first + 1

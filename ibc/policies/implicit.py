@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.energies import BoundEnergy, MLPEnergy, NetworkEnergy, UnitSpace, as_bound
+from ibc.energies import BoundEnergy, HeldSpace, MLPEnergy, NetworkEnergy, UnitSpace, as_bound
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics, fit_statistics
@@ -18,7 +18,7 @@ from ibc.policies.default_sampler import default_sampler
 from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import RandomSource
 from ibc.samplers import Candidates, Sampler, score
-from ibc.spec import Obs, Spec
+from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_ACTION, PREVIOUS_CHUNK, Obs, Spec
 
 #: Standard deviation of initial candidates around the previous action, in the unit cube.
 WARM_STD = 0.05
@@ -101,6 +101,8 @@ class ImplicitPolicy(Policy):
     ) -> SearchResult:
         """Search for actions of low energy; on a GPU, a recorded search is replayed where that is possible.
 
+        Actions that the observation ``committed_actions`` gives are held, and the others conditioned on them.
+
         Args:
             obs: ``{name: (B, To, ...)}``.
             rng: of the initial candidates and of the sampler.
@@ -118,12 +120,15 @@ class ImplicitPolicy(Policy):
     def _search(self, problem: SearchProblem, obs: Obs, rng: RandomSource) -> SearchResult:
         bound = as_bound(problem.energy.bind(obs))
         space = UnitSpace(bound, problem.bounds)
+        committed = obs.get(COMMITTED_ACTIONS)
+        if committed is not None:
+            committed = committed.flatten(1).unsqueeze(1)
+            space = HeldSpace(space, problem.bounds.to_unit(committed))
         own = bound
         if problem.energy is not self.energy and self._starts_from_energy:
             own = as_bound(self.energy.bind(obs))
         init = self._init(own, space, len(next(iter(obs.values()))), rng)
-        if self.warm_start_fraction > 0 and "previous_action" in obs:
-            init = self._warm_started(init, obs["previous_action"], space, rng)
+        init = self._warm_started(init, obs, space, rng)
         found = self.sampler(space, init, rng)
         if problem.keeps_init:
             scored = score(space, init)
@@ -131,7 +136,10 @@ class ImplicitPolicy(Policy):
                 torch.cat([found.action, scored.action], 1),
                 torch.cat([found.energy, scored.energy], 1),
             )
-        return SearchResult(problem.bounds.from_unit(found.action), found.energy, bound)
+        action = problem.bounds.from_unit(found.action)
+        if committed is not None:  # without the rounding of the way to the unit cube and back
+            action = torch.where(torch.isnan(committed), action, committed)
+        return SearchResult(action, found.energy, bound)
 
     @property
     def _starts_from_energy(self) -> bool:
@@ -152,15 +160,17 @@ class ImplicitPolicy(Policy):
         return space.clamp(own.proposal + shift)
 
     def _warm_started(
-        self,
-        init: Float[Tensor, "B N A"],
-        previous: Float[Tensor, "B 1 D"],
-        space: UnitSpace,
-        rng: RandomSource,
+        self, init: Float[Tensor, "B N A"], obs: Obs, space: UnitSpace, rng: RandomSource
     ) -> Float[Tensor, "B N A"]:
-        """Move the first candidates to the previous action and around it, where it is not NaN."""
+        """Move the first candidates to the plan so far or the previous action, and around it, where it is not NaN."""
         count = math.ceil(self.warm_start_fraction * init.shape[1])
-        unit = space.bounds.to_unit(previous.repeat(1, 1, self.spec.action_horizon))
+        if PREVIOUS_CHUNK in obs:
+            count, chunk = max(1, count), obs[PREVIOUS_CHUNK]
+        elif count and PREVIOUS_ACTION in obs:
+            chunk = obs[PREVIOUS_ACTION].repeat(1, self.spec.action_horizon, 1)
+        else:
+            return init
+        unit = space.bounds.to_unit(chunk.flatten(1).unsqueeze(1))
         shift = WARM_STD * rng.normal(len(init), count, self.spec.action_size)
         shift[:, 0] = 0.0
         warm = space.clamp(unit + shift)

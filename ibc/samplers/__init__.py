@@ -2,6 +2,7 @@
 
 from ibc.samplers.accelerated_descent import AcceleratedDescent as AcceleratedDescent
 from ibc.samplers.annealed_langevin import AnnealedLangevin as AnnealedLangevin
+from ibc.samplers.anytime import Anytime as Anytime
 from ibc.samplers.autoregressive_dfo import AutoregressiveDFO as AutoregressiveDFO
 from ibc.samplers.base import Candidates as Candidates
 from ibc.samplers.base import Sampler as Sampler

@@ -15,9 +15,10 @@ SHORT = {
     "train_particle": ["10", "20"],
     "compose_constraints": [str(ROOT / "pretrained/particle_2d.pt"), "2"],
     "own_environment": ["10", "20"],
-    "robot_loop": [str(ROOT / "pretrained/particle_2d.pt"), "5"],
 }
-PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
+#: A robot and its loop take real time, in tests/control/test_robot_loop.py.
+ROBOT = ("robot_loop", "simulated_robot")
+PROGRAMS = sorted(p for p in (ROOT / "examples").glob("*.py") if p.stem not in ROBOT)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_example(path, run):
 
 
 def test_there_are_enough():
-    assert len(PROGRAMS) >= 6
+    assert len(PROGRAMS) + len(ROBOT) >= 6
 
 
 def test_the_python_block_of_the_readme(run, tmp_path):

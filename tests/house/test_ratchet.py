@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 19_790, 310, 63, 5_070, 14, 110
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 21_320, 310, 63, 5_680, 14, 112
 
 
 def sources(folder):
@@ -31,7 +31,10 @@ def test_lines_of_the_laboratory():
 
 
 def test_longest_file():
-    longest = {p.name: len(p.read_text().splitlines()) for p in sources("ibc") + sources("envs")}
+    longest = {
+        p.name: len(p.read_text().splitlines())
+        for p in sources("ibc") + sources("ibc_client") + sources("envs")
+    }
     assert max(longest.values()) <= FILE, max(longest, key=longest.get)
 
 

@@ -66,7 +66,11 @@ def run(python, folder, *arguments):
 
 def test_every_package_and_configuration_is_in_it(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ibc").rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("ibc", "ibc_client")
+        for path in (ROOT / package).rglob("*.py")
+    }
     environments = {
         f"ibc_envs/{p.relative_to(ROOT / 'envs').as_posix()}" for p in (ROOT / "envs").rglob("*.py")
     }

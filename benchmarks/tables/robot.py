@@ -1,0 +1,89 @@
+"""The tables of policies on a robot: exported ones, a server, and latency."""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.results import Row, column_table, markdown
+
+#: Why actions by the same random numbers may differ, by the search.
+WHY = {
+    "AutoregressiveDFO": "candidates survive where a random number falls among sums of probabilities; energies that differ "
+    "in their last digit let others survive",
+    "GradientDescent": "several candidates end with almost the same energy, and its last digit chooses among them",
+}
+
+EXPORTED: dict[str, Callable[[Row], str]] = {
+    "policy": lambda row: str(row["exported"]),
+    "energy, search": lambda row: str(row["kind"]),
+    "the same": lambda row: f"{row['same']:.0%}" if "same" in row else row["refused"],
+    "largest difference": lambda row: f"{row['largest_difference']:.0e}" if "same" in row else "",
+    "torch": lambda row: f"{row['torch_ms']:.1f} ms" if "same" in row else "",
+    "onnxruntime": lambda row: f"{row['onnx_ms']:.1f} ms" if "same" in row else "",
+}
+
+
+def export_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: a row for each policy, and why some actions differ."""
+    rows = result["rows"]
+    different = {
+        row["kind"].rpartition(", ")[2] for row in rows if "same" in row and row["same"] < 1
+    }
+    return [
+        *column_table(EXPORTED, rows),
+        "",
+        f"`{result['command']}`: {max(row.get('decisions', 0) for row in rows)} decisions of each policy in its own episodes, one "
+        "at a time, by one thread, with the same random numbers. Actions are the same where they differ by at most 1e-4, in units "
+        f"of the environment or of half the range of the data where that is larger; {result['about']['processor']}.",
+        *(f"Where they differ with {name}: {WHY[name]}." for name in sorted(different)),
+        "",
+    ]
+
+
+def serve_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: the overhead of a request, and what came of a load."""
+    counts, (before, after) = result["counts"], result["memory_mb"]
+    rows = [
+        ["policy's own time", f"{result['policy_ms']:.1f} ms"],
+        ["more by the server, median", f"{result['overhead_ms']:.1f} ms"],
+        ["95 % of requests", f"{result['overhead_p95_ms']:.1f} ms"],
+        ["the same for a bare socket", f"{result['socket_p95_ms']:.1f} ms"],
+        [f"right answers to {result['clients']} clients", str(counts["answers"] - counts["wrong"])],
+        ["wrong answers", str(counts["wrong"])],
+        ["safe actions", str(counts["safe"])],
+        ["memory before and after", f"{before:.0f} and {after:.0f} MB"],
+    ]
+    return [
+        *markdown(["measure", ""], rows),
+        "",
+        f"`{result['command']}`, beside {counts['damaged']} damaged messages, {counts['leaving']} clients that left in the middle "
+        f"of one, and {counts['reading nothing']} requests whose answers were not read; {counts['disconnects']} of the clients' own "
+        f"connections were ended with a request under way; {result['about']['processor']}, {result['about']['cores']} cores.",
+        "",
+    ]
+
+
+def latency_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: success and jerk of each way on each task, a column for each latency."""
+    rows = result["rows"]
+    latencies = sorted({row["latency_ms"] for row in rows})
+    cells: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in rows:
+        cells.setdefault((row["task"], row["way"]), {})[row["latency_ms"]] = row
+    lines = [
+        [
+            task.replace("_", " "),
+            way,
+            *(
+                f"{own[ms]['success_rate']:.0%}, {own[ms]['jerk']:.3f}" if ms in own else ""
+                for ms in latencies
+            ),
+        ]
+        for (task, way), own in cells.items()
+    ]
+    return [
+        *markdown(["task", "way", *(f"{ms} ms" for ms in latencies)], lines),
+        "",
+        f"`{result['command']}`: success and jerk (root mean square of the third difference of actions, in half-ranges of the "
+        f"data) in {rows[0]['num_episodes']} episodes, the same for all, at {result['rate']} steps a second.",
+        "",
+    ]

@@ -1,0 +1,34 @@
+"""Write a checkpoint's policy in other people's formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ibc.checkpoint import load_checkpoint
+from ibc.cli.act import load_for_command, num_execute_steps
+from ibc.cli.config import Config
+from ibc.errors import UserError
+from ibc.export import export_onnx, save_folder
+
+#: What ``format=`` may be.
+FORMATS = ("onnx", "safetensors")
+
+
+def export(config: Config) -> None:
+    """Write the folder ``output``.
+
+    Raises:
+        UserError: an unknown format, a folder that exists, or a policy that cannot be exported.
+    """
+    output = Path(config["output"]).expanduser()
+    if config["format"] == "onnx":
+        checkpoint, policy = load_for_command(config, torch.device("cpu"))
+        export_onnx(policy, output, num_execute_steps=num_execute_steps(config, checkpoint))
+    elif config["format"] == "safetensors":
+        checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
+        save_folder(checkpoint, output, license_name=config["license"])
+    else:
+        raise UserError(f"format={config['format']}; allowed: {', '.join(FORMATS)}")
+    print(f"folder: {output}")

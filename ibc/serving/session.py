@@ -1,0 +1,93 @@
+"""What a policy server keeps of one client, and its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ibc.control import Controller, PolicyActor
+from ibc.errors import UserError
+from ibc.policies import Policy
+from ibc_client.messages import VERSION, MessageError, array_of
+
+#: Seeds that generators take.
+MAX_SEED = 2**63 - 1
+
+
+class Session:
+    """One client: its own history of observations, chunk of actions and random numbers.
+
+    The first message is ``hello``, with the version of the messages. ``reset`` with a seed begins an episode; ``step``
+    with an observation is answered by the action for it. Answers have the ``id`` of the request.
+
+    Args:
+        policy: shared by all clients; one session answers at a time.
+        num_execute_steps: see :class:`ibc.control.Controller`.
+    """
+
+    def __init__(self, policy: Policy, num_execute_steps: int | None = None) -> None:
+        self.spec = policy.spec
+        self.controller = Controller(policy, num_execute_steps=num_execute_steps)
+        self._was_greeted = False
+
+    def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a request; nothing of the session changes where it is refused.
+
+        Raises:
+            MessageError, UserError: the request cannot be answered; one line for the client.
+        """
+        kind = message["type"]
+        if kind == "hello":
+            return self._hello(message)
+        if not self._was_greeted:
+            raise MessageError("the first message is hello, with the version")
+        if kind == "reset":
+            return self._reset(message)
+        if kind == "step":
+            return self._step(message)
+        raise MessageError(f"there is no message {kind!r:.40}; there are hello, reset, step")
+
+    def _hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        if message.get("version") != VERSION:
+            raise MessageError(
+                f"the server has version {VERSION} of the messages, the client {message.get('version')!r:.40}"
+            )
+        self._was_greeted = True
+        fields = {
+            name: {"shape": list(field.shape), "dtype": field.dtype}
+            for name, field in self.spec.obs.items()
+        }
+        return {
+            "type": "hello",
+            "version": VERSION,
+            "obs": fields,
+            "action_dim": self.spec.action_dim,
+        }
+
+    def _reset(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        seed = message.get("seed")
+        if type(seed) is not int or not 0 <= seed <= MAX_SEED:
+            raise MessageError(f"seed={seed!r:.40}; allowed: whole numbers from 0 to {MAX_SEED}")
+        self.controller.reset(seed)
+        return {"type": "ready", "id": message.get("id")}
+
+    def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        obs = message.get("obs")
+        if not isinstance(obs, dict):
+            raise MessageError("a step needs obs, a map of arrays by name")
+        if set(obs) != set(self.spec.obs):
+            names, given = ", ".join(sorted(self.spec.obs)), ", ".join(sorted(map(str, obs)))
+            raise UserError(f"the policy needs observations {names}; it was given {given:.200}")
+        arrays = {name: array_of(value) for name, value in obs.items()}
+        start = time.perf_counter()
+        action = self.controller.step(arrays)
+        seconds = time.perf_counter() - start
+        self._forget_records()
+        return {"type": "action", "id": message.get("id"), "action": action, "seconds": seconds}
+
+    def _forget_records(self) -> None:
+        """Drop what a controller keeps for evaluations: a session may last for weeks."""
+        self.controller.latencies.clear()
+        if isinstance(self.controller.actor, PolicyActor):
+            self.controller.actor.reports.clear()

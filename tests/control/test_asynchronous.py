@@ -1,0 +1,219 @@
+"""Searching while acting: which action is executed when, by hand."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import ibc
+from ibc import AsynchronousController, UserError
+from ibc.control.plan import NEWER, Plan
+from ibc.energies import PreconditionedEnergy
+from ibc.nn import ObsEncoder
+from ibc.nn.sequence import FiLMMLP
+from ibc.policies import Policy
+from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_CHUNK
+
+OBS = {"clock": np.zeros(1, np.float32)}
+
+
+def spec_of(horizon):
+    return ibc.Spec(
+        obs={"clock": ibc.ObsField((1,), "float32")},
+        obs_horizon=1,
+        action_dim=1,
+        action_horizon=horizon,
+        action_low=(-1e4,),
+        action_high=(1e4,),
+    )
+
+
+class Counting(Policy):
+    """Chunks 100 c + 0, 1, 2, ..., where c is the step that the policy saw."""
+
+    def __init__(self, horizon, seconds=0.0):
+        super().__init__(spec_of(horizon))
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seconds, self.seen = seconds, []
+
+    def fit(self, dataset):
+        """Nothing."""
+
+    def search(self, obs, rng):
+        """Only so that it is one that could hold actions."""
+
+    def act_flat(self, obs, rng):
+        self.seen.append({name: array.clone() for name, array in obs.items()})
+        time.sleep(self.seconds)
+        return 100 * obs["clock"][:, 0] + torch.arange(self.spec.action_size)
+
+
+def run(policy, steps, **kwargs):
+    """The actions of an episode whose observation is the number of its step; latency in steps of 100 ms."""
+    controller = AsynchronousController(policy, rate=10, simulated=True, **kwargs)
+    controller.reset()
+    actions = [float(controller.step({"clock": np.float32([t])})[0]) for t in range(steps)]
+    controller.close()
+    return actions
+
+
+def test_naive_chunks_replace_one_another_when_they_come():
+    actions = run(Counting(6), 8, way="naive", deadline_ms=200, num_execute_steps=5)
+    # Searches see steps 0, 3, 6; the first is waited for, the others come two steps later, after five of a chunk.
+    assert actions == [0, 1, 2, 3, 4, 302, 303, 304]
+
+
+def test_searches_follow_one_another_where_nothing_else_is_said():
+    actions = run(Counting(6), 7, way="naive", deadline_ms=200)
+    assert actions == [0, 1, 2, 3, 202, 203, 402]
+
+
+def test_a_blocking_robot_holds_still_while_it_searches():
+    kwargs = {"way": "blocking", "deadline_ms": 200, "num_execute_steps": 2}
+    assert run(Counting(6), 8, **kwargs) == [0, 1, 1, 1, 200, 201, 201, 201]
+    held = run(Counting(6), 8, hold_action=[-5.0], **kwargs)
+    assert held == [0, 1, -5, -5, 200, 201, -5, -5]
+
+
+def test_an_ensemble_is_the_mean_of_what_chunks_say_of_a_step():
+    actions = run(Counting(3), 3, way="ensembled", deadline_ms=0)
+    second = (1 + NEWER * 100) / (1 + NEWER)
+    third = (2 + NEWER * 101 + NEWER**2 * 200) / (1 + NEWER + NEWER**2)
+    np.testing.assert_allclose(actions, [0, second, third], rtol=1e-5)
+
+
+def test_committed_actions_and_the_plan_are_what_will_be_executed():
+    policy = Counting(5)
+    run(policy, 7, way="committed", deadline_ms=200, num_execute_steps=5)
+    first, second, third = policy.seen
+    assert torch.isnan(first[COMMITTED_ACTIONS]).all()
+    assert second[COMMITTED_ACTIONS].flatten()[:2].tolist() == [3, 4]
+    assert torch.isnan(second[COMMITTED_ACTIONS].flatten()[2:]).all()
+    assert second[PREVIOUS_CHUNK].flatten().tolist() == [3, 4, 4, 4, 4]
+    assert third[COMMITTED_ACTIONS].flatten()[:2].tolist() == [303, 304]
+
+
+def test_without_latency_every_way_but_the_ensemble_is_a_controller():
+    for way in ("committed", "naive", "blocking"):
+        actions = run(Counting(4), 6, way=way, deadline_ms=0, num_execute_steps=2)
+        assert actions == [0, 1, 200, 201, 400, 401]
+
+
+def make_policy(horizon=8):
+    energy = PreconditionedEnergy(
+        ObsEncoder(num_gates=0), FiLMMLP(width=8, num_blocks=1), context_size=8
+    )
+    return ibc.ImplicitPolicy(spec_of(horizon), energy).eval()
+
+
+def test_a_chunk_that_follows_committed_actions_has_them():
+    """With a real search: what was planned for the steps of the latency is executed, whatever is found."""
+    policy = make_policy()
+    controller = AsynchronousController(
+        policy, rate=10, deadline_ms=300, num_execute_steps=7, simulated=True
+    )
+    controller.reset(1)
+    executed = []
+    for t in range(12):
+        if t == 4:
+            promised = controller._courses[0].plan.ahead(t, 3)
+        executed.append(controller.step({"clock": np.float32([t])}))
+        if t == 7:
+            start, chunk = controller._courses[0].plan.chunks[-1]
+            assert start == 4
+            np.testing.assert_array_equal(chunk[:3], promised)
+    np.testing.assert_array_equal(executed[4:7], promised)
+    controller.close()
+
+
+def test_several_environments_have_plans_of_their_own():
+    policy = Counting(6)
+    together = AsynchronousController(policy, rate=10, deadline_ms=100, way="naive", simulated=True)
+    together.reset(0, env_index=0)
+    actions = {0: [], 1: []}
+    for t in range(6):
+        if t == 2:
+            together.reset(0, env_index=1)
+        obs = {i: {"clock": np.float32([t])} for i in (0, 1) if i == 0 or t >= 2}
+        for index, action in together.step_many(obs).items():
+            actions[index].append(float(action[0]))
+    together.close()
+    assert actions[0] == run(Counting(6), 6, way="naive", deadline_ms=100)
+    assert len(actions[1]) == 4
+
+
+def test_in_real_time_a_step_does_not_wait_for_the_search():
+    policy = Counting(8, seconds=0.15)
+    controller = AsynchronousController(policy, rate=20, deadline_ms=200, way="naive")
+    controller.reset()
+    actions, waits = [], []
+    for t in range(10):
+        start = time.monotonic()
+        actions.append(float(controller.step({"clock": np.float32([t])})[0]))
+        seconds = time.monotonic() - start
+        waits.append(seconds)
+        time.sleep(max(0.0, 0.05 - seconds))
+    controller.close()
+    assert np.median(waits) < 0.05  # the first action is waited for
+    # An action is the one for its own step, from the newest chunk there is.
+    assert all(action % 100 + action // 100 == t for t, action in enumerate(actions))
+    assert actions[-1] >= 400
+    assert all(0.1 < seconds < 0.4 for seconds in controller.latencies)
+
+
+def test_in_real_time_the_search_ends_at_the_deadline_and_the_policy_is_unchanged():
+    policy = make_policy()
+    sampler = policy.sampler
+    controller = AsynchronousController(policy, rate=10, deadline_ms=100)
+    controller.reset()
+    for _ in range(3):
+        assert np.isfinite(controller.step(OBS)).all()
+    controller.close()
+    assert policy.sampler is sampler
+    assert controller.actor.policy.sampler.seconds < 0.1
+
+
+def test_an_error_of_the_policy_reaches_the_step():
+    policy = Counting(4)
+    controller = AsynchronousController(policy, rate=10, deadline_ms=100, way="naive")
+    with pytest.raises(UserError, match="reset"):
+        controller.step(OBS)
+    controller.reset()
+    policy.act_flat = None
+    with pytest.raises(TypeError):
+        controller.step(OBS)
+    controller.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"way": "psychic"}, "way=psychic; allowed: committed"),
+        ({"rate": 0}, "rate=0"),
+        ({"deadline_ms": 0}, "deadline_ms=0"),
+        ({"deadline_ms": 400}, "4 steps"),
+        ({"deadline_ms": 200, "num_execute_steps": 2}, "after 2 steps"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change, message):
+    with pytest.raises(UserError, match=message):
+        AsynchronousController(Counting(4), **{"rate": 10, "deadline_ms": 100, **change})
+
+
+def test_only_a_search_can_hold_actions():
+    from ibc.policies import MSEPolicy
+
+    policy = MSEPolicy(spec_of(4), ObsEncoder(num_gates=0), width=8)
+    with pytest.raises(UserError, match="MSEPolicy cannot hold"):
+        AsynchronousController(policy, rate=10, deadline_ms=100)
+    AsynchronousController(policy, rate=10, deadline_ms=100, way="naive").close()
+
+
+def test_a_plan_says_what_it_holds():
+    plan = Plan("naive", last=np.float32([1.0]))
+    assert plan.left(0) == 0
+    np.testing.assert_array_equal(plan.ahead(0, 2), [[1], [1]])
+    plan.add(np.float32([[5.0], [6.0]]), seen_at=0, now=1)
+    assert plan.left(1) == 1
+    np.testing.assert_array_equal(plan.ahead(1, 3), [[6], [6], [6]])

@@ -1,0 +1,122 @@
+"""A folder of safetensors and JSON is a checkpoint like any other, with a card for people."""
+
+import json
+
+import pytest
+import torch
+from conftest import ROOT
+from small import make_obs, row_noise
+
+import ibc
+from ibc.checkpoint import load_checkpoint
+from ibc.export import save_folder
+
+CHECKPOINT = ROOT / "pretrained/particle_2d.pt"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub") / "policy"
+    save_folder(load_checkpoint(CHECKPOINT), folder, license_name="apache-2.0")
+    return folder
+
+
+def test_it_is_the_same_policy(folder):
+    first, second = (ibc.load_policy(path, device="cpu") for path in (CHECKPOINT, folder))
+    obs = make_obs(first.spec)
+    torch.testing.assert_close(
+        first.act(obs, row_noise(0, 1, 2)), second.act(obs, row_noise(0, 1, 2)), rtol=0, atol=0
+    )
+    assert first.spec == second.spec
+
+
+def test_a_policy_with_cameras_that_share_their_network(spec, tmp_path):
+    from ibc.nn import ObsEncoder
+
+    two = ibc.Spec(
+        obs={name: ibc.ObsField((12, 16, 3), "uint8") for name in ("left", "right")},
+        obs_horizon=1,
+        action_dim=2,
+        action_horizon=1,
+        action_low=(-1.0, -1.0),
+        action_high=(1.0, 1.0),
+    )
+    policy = ibc.ImplicitPolicy(two, ibc.MLPEnergy(ObsEncoder(share_cameras=True), width=8))
+    policy.save(tmp_path / "policy.pt")
+    save_folder(load_checkpoint(tmp_path / "policy.pt"), tmp_path / "folder")
+    again = ibc.load_policy(tmp_path / "folder", device="cpu")
+    obs = make_obs(two, 1)
+    torch.testing.assert_close(policy.eval().act(obs, row_noise(0)), again.act(obs, row_noise(0)))
+    card = (tmp_path / "folder/README.md").read_text()
+    assert "not measured" in card
+    assert "License: not stated" in card
+
+
+def test_the_card_says_task_data_figures_command_and_license(folder):
+    card = (folder / "README.md").read_text()
+    for text in (
+        "license: apache-2.0",
+        "Particle-v0",
+        "2000 episodes",
+        "98%",
+        "ibc evaluate",
+        "pos_agent",
+    ):
+        assert text in card
+
+
+def test_the_command_writes_it_once(cli, tmp_path, capsys):
+    from ibc.cli.config import compose
+    from ibc.cli.export import export
+
+    output = f"output={tmp_path / 'policy'}"
+    config = compose("export", [f"checkpoint={CHECKPOINT}", output, "format=safetensors"])
+    export(config)
+    assert "folder:" in capsys.readouterr().out
+    with pytest.raises(ibc.UserError, match="exists"):
+        export(config)
+    with pytest.raises(ibc.UserError, match="format=pickle; allowed: onnx, safetensors"):
+        export({**config, "format": "pickle"})
+
+
+def break_weights(folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def cut_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"0")
+
+
+def break_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+def name_other_code(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["policy"]["_target_"] = "os.system"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def lose_the_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_weights, "damaged"),
+        (cut_weights, "damaged"),
+        (break_config, "line 1"),
+        (name_other_code, "may name classes"),
+        (lose_the_weights, "no checkpoint"),
+    ],
+)
+def test_what_is_damaged_or_names_other_code_is_refused(folder, tmp_path, damage, message):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "policy")
+    damage(tmp_path / "policy")
+    with pytest.raises(ibc.UserError, match=message):
+        ibc.load_policy(tmp_path / "policy")
