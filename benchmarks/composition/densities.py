@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.composition.episodes import Settings, expert_episodes, load_trained
+from benchmarks.intervals import rate
 from benchmarks.results import Row
-from benchmarks.runs import rate
 from ibc.composition import AllOf, AnyOf, Not
 from ibc.energies import Energy
 from ibc.environment import EnvConfig, Environment

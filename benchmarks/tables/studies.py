@@ -35,7 +35,8 @@ def study_table(result: dict[str, Any]) -> list[str]:
     note = (
         f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
-        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. "
+        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}"
+        f"{', ' + about['gpu'] if about.get('gpu') else ''}. "
     )
     if not several:
         note += (
@@ -43,8 +44,9 @@ def study_table(result: dict[str, Any]) -> list[str]:
             f"{first['num_envs']} environments at once. "
         )
     note += (
-        "Intervals pool the episodes of all training seeds; ± is the standard deviation between "
-        "training seeds."
+        "Intervals are over training seeds and episodes; ± is the standard deviation between training seeds."
+        if len(result["seeds"]) > 1
+        else "Intervals are over the episodes of this one training seed."
     )
     return [*lines, "", note, ""]
 

@@ -14,7 +14,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from ibc.component import construct, describe
+from ibc.component import describe
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
