@@ -56,7 +56,7 @@ def exported(package: str) -> dict[str, str]:
     listed = [
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node) .startswith("__all__ = [")
+        if isinstance(node, ast.Assign) and ast.unparse(node).startswith("__all__ = [")
     ]
     names = {}
     for node in ast.walk(tree):
@@ -64,10 +64,8 @@ def exported(package: str) -> dict[str, str]:
             for alias in node.names:
                 if alias.asname or (listed and alias.name in listed[0]):
                     names[alias.name] = node.module or ""
-        elif node in tree.body and isinstance(node, ast.ClassDef | ast.FunctionDef):
-            if not node.name.startswith("_"):
-                names[node.name] = package
-    return names
+    own = (node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef))
+    return names | {node.name: package for node in own if not node.name.startswith("_")}
 
 
 def _init(package: str) -> ast.Module:
