@@ -143,7 +143,7 @@ def composition() -> Figure:
     for axes, (name, case) in zip(row, cases.items(), strict=True):
         level = case.bind({"x": torch.zeros(1, 1, 1)})(grid)[0]
         shades = _shade(axes, line, line, level)
-        axes.plot(*grid[0, level.argmin()], "*", color=style.VERMILION, markersize=11)
+        axes.plot(*grid[0, level.argmin()].tolist(), "*", color=style.VERMILION, markersize=11)
         axes.set(title=name, xlabel="action 0", aspect="equal")
     row[0].set_ylabel("action 1")
     figure.colorbar(shades, ax=row, shrink=0.75, label="energy above the lowest")
@@ -232,8 +232,10 @@ def _draw_episodes(axes: Axes, policy: Policy, careful: Policy) -> None:
 
 def _shade(axes: Axes, x: Tensor, y: Tensor, level: Tensor) -> object:
     """Energies above the lowest, on a grid of x and y, as colors from 0 to 2."""
-    values = (level - level.min()).reshape(len(x), len(y)).T
-    return axes.pcolormesh(x, y, values, cmap=style.MAP, vmax=2, shading="nearest", rasterized=True)
+    values = (level - level.min()).reshape(len(x), len(y)).T.numpy()
+    return axes.pcolormesh(
+        x.numpy(), y.numpy(), values, cmap=style.MAP, vmax=2, shading="nearest", rasterized=True
+    )
 
 
 def _draw_paths(axes: Axes, policy: ImplicitPolicy) -> None:

@@ -41,8 +41,9 @@ def reference(package: str) -> str:
     parts = [f"# {package}", "", ast.get_docstring(_init(package)) or "", ""]
     links, own = [], []
     for name, module in sorted(exported(package).items(), key=lambda item: item[0].lower()):
-        if module != package and module in packages():
-            links.append(f"| [`{name}`][{exported(module)[name]}.{name}] | `{module}` |")
+        home = max((p for p in packages() if f"{module}.".startswith(f"{p}.")), key=len)
+        if home != package and name in exported(home):
+            links.append(f"| [`{name}`][{exported(home)[name]}.{name}] | `{home}` |")
         else:
             own.append(f"::: {module}.{name}\n")
     if links:

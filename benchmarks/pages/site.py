@@ -31,7 +31,9 @@ FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs/, and the files to which pages link."""
     for source, uri in PAGES.items():
-        files.append(File.generated(config, uri, content=(ROOT / source).read_text("utf-8")))
+        head = "---\nhide: [navigation]\n---\n" if uri == "index.md" else ""
+        text = head + (ROOT / source).read_text("utf-8")
+        files.append(File.generated(config, uri, content=text))
     files.append(File.generated(config, "examples.md", content=examples()))
     files.append(File.generated(config, "commands.md", content=commands()))
     for path in linked_files():

@@ -39,8 +39,8 @@ def marked(folder: Path, names: list[str]) -> str:
     """The table of one result, or of several evaluations.
 
     Raises:
-        UserError: a result is missing, or several are asked for that are neither comparisons, nor studies, nor evaluations on the same
-            episodes.
+        UserError: a result is missing, or several are asked for that are neither comparisons, nor studies, nor
+            evaluations on the same episodes.
     """
     if len(names) == 1:
         return table(folder / f"{names[0]}.json")

@@ -102,7 +102,7 @@ def side_by_side_table(results: Sequence[Row]) -> list[str]:
     def cell(row: Row) -> str:
         low, high = row["success_rate_ci95"]
         rates = f"{row['success_rate']:.0%} ({low:.0%} to {high:.0%})"
-        return f"{rates}, {row['policy_latency_ms']:.1f} ms"
+        return f"{rates}<br>{row['policy_latency_ms']:.1f} ms"
 
     lines = []
     for result in results:
@@ -114,7 +114,7 @@ def side_by_side_table(results: Sequence[Row]) -> list[str]:
         f"{results[0]['rows'][0]['num_envs']} environments at once. An empty cell was not measured. "
         "The command of each row stands under its own table, on the pages of results."
     )
-    return [*markdown(["task", "training seeds", *KINDS], lines), "", note, ""]
+    return [*markdown(["`experiment=`", "training seeds", *KINDS], lines), "", note, ""]
 
 
 def evaluation_table(results: Sequence[Row]) -> list[str]:

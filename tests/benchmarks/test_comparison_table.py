@@ -33,9 +33,12 @@ def test_studies_side_by_side(tmp_path):
         study = {"experiment": f"task_{name}", "seeds": [0, 1], "rows": rows}
         (tmp_path / f"{name}.json").write_text(json.dumps(study))
     lines = marked(tmp_path, ["one", "two"]).splitlines()
-    assert lines[0] == "| task | training seeds | energy | regression | diffusion |"
-    assert lines[2] == "| `task_one` | 2 | 50% (10% to 90%), 2.3 ms |  |  |"
-    assert lines[3] == "| `task_two` | 2 |  | 30% (10% to 90%), 2.3 ms | 20% (10% to 90%), 2.3 ms |"
+    assert lines[0] == "| `experiment=` | training seeds | energy | regression | diffusion |"
+    assert lines[2] == "| `task_one` | 2 | 50% (10% to 90%)<br>2.3 ms |  |  |"
+    assert (
+        lines[3]
+        == "| `task_two` | 2 |  | 30% (10% to 90%)<br>2.3 ms | 20% (10% to 90%)<br>2.3 ms |"
+    )
 
 
 def test_names():
