@@ -24,6 +24,8 @@ PAGES = {
 }
 #: Links and images of Markdown, and of HTML within it; a block of code between three backticks has none.
 LINK = re.compile(r"""(\]\(|(?:src|href)=")([^)\s"]+)""")
+#: Tables that ``make tables`` writes, without the note under them.
+NUMBERS = re.compile(r"<!-- table [^>]*-->\n((?:\|.*\n)+)")
 SHIM = "scripts/iframe-worker.js"
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
@@ -42,14 +44,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Direct links that lead out of docs/ to what stands for it on the site."""
+    """Direct links that lead out of docs/ to what stands for it on the site; mark tables of results for the style."""
     uri = page.file.src_uri
     source = next((s for s, made in PAGES.items() if made == uri), f"docs/{uri}")
     parts = FENCE.split(markdown)
     parts[::2] = [
         LINK.sub(lambda m: m[1] + site_link(m[2], source, uri), part) for part in parts[::2]
     ]
-    return "".join(parts)
+    return NUMBERS.sub(r'<div class="numbers" markdown>\n\n\1\n\n</div>', "".join(parts))
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:

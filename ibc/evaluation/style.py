@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib import cycler, rc_context
+from cycler import cycler
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,16 +20,6 @@ GRAY, PALE = "#767676", "#b9d3e8"
 #: Colors of a quantity over a plane: of even steps in lightness, dark is low.
 MAP = "viridis"
 
-_AXES = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "axes.prop_cycle": cycler(color=[BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY]),
-}
-
 
 def panels(
     rows: int, columns: int, size: tuple[float, float], **shared: Any
@@ -41,7 +32,17 @@ def panels(
         size: width and height of one of them, inches.
         shared: ``sharex``, ``sharey`` and the like, of :meth:`matplotlib.figure.Figure.subplots`.
     """
-    with rc_context(_AXES):
+    with rc_context(
+        {
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.labelsize": 9,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "axes.prop_cycle": cycler(color=[BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY]),
+        }
+    ):
         figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 

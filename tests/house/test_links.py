@@ -55,6 +55,12 @@ def test_what_is_broken_is_found(tmp_path):
     ]
 
 
+def test_the_glossary_is_in_order():
+    terms = re.findall(r"^### (.*)$", (ROOT / "docs/glossary.md").read_text(), flags=re.M)
+    assert len(terms) > 50
+    assert terms == sorted(set(terms), key=str.lower)
+
+
 def test_every_page_and_picture_is_used():
     """A page is in the site's navigation, a picture on a page."""
     nav = (ROOT / "mkdocs.yml").read_text()
