@@ -1,4 +1,4 @@
-"""One look for every figure: axes, sizes of text, and colors that every kind of color vision tells apart."""
+"""One look for every figure: axes, sizes of text, and colors that stay distinct where color vision is deficient."""
 
 from __future__ import annotations
 
