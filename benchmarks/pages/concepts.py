@@ -137,16 +137,21 @@ def composition() -> Figure:
         "AnyOf(a, b)": AnyOf(first, second),
         "AllOf(a, Not(b))": AllOf(first, Not(second)),
     }
-    figure, ((*row,),) = style.panels(1, len(cases), (2.4, 2.7), sharex=True, sharey=True)
+    figure, axes_of = style.panels(2, 3, (3, 2.9), sharex=True, sharey=True)
+    row = [*axes_of[0, :2], *axes_of[1]]
+    axes_of[0, 2].set_visible(False)
     line = torch.linspace(-1, 1, GRID)
     grid = torch.cartesian_prod(line, line).unsqueeze(0)
     for axes, (name, case) in zip(row, cases.items(), strict=True):
         level = case.bind({"x": torch.zeros(1, 1, 1)})(grid)[0]
         shades = _shade(axes, line, line, level)
         axes.plot(*grid[0, level.argmin()].tolist(), "*", color=style.VERMILION, markersize=11)
-        axes.set(title=name, xlabel="action 0", aspect="equal")
-    row[0].set_ylabel("action 1")
-    figure.colorbar(shades, ax=row, shrink=0.75, label="energy above the lowest")
+        axes.set(title=name, aspect="equal")
+    for axes in axes_of[1]:
+        axes.set_xlabel("action 0")
+    for axes in axes_of[:, 0]:
+        axes.set_ylabel("action 1")
+    figure.colorbar(shades, ax=axes_of, shrink=0.6, label="energy above the lowest")
     return figure
 
 
@@ -160,7 +165,8 @@ def constraints() -> Figure:
     disk = KeepOutDisk([0.5, 0.5], 0.15, model=dynamics)
     total = AllOf(policy.energy, disk, names=["policy", "disk"])
     careful = ComposedPolicy(policy, total, hard=True)
-    figure, ((*row,),) = style.panels(1, 4, (2.7, 2.9))
+    figure, axes_of = style.panels(2, 2, (3.6, 3.4))
+    row = list(axes_of.ravel())
     _draw_episodes(row[0], policy, careful)
     still, goal = torch.zeros(1, 2, 2), torch.tensor([[[0.75, 0.7]]]).expand(1, 2, 2)
     obs = {"pos_agent": torch.full((1, 2, 2), 0.3), "vel_agent": still, "pos_first_goal": goal}
@@ -174,8 +180,8 @@ def constraints() -> Figure:
         if name != "disk":
             axes.plot(*grid[0, level[0].argmin()], "*", color=style.VERMILION, markersize=11)
         axes.set(title=f"energy: {name}", xlabel="set-point x", aspect="equal")
-    row[1].set_ylabel("set-point y")
-    figure.colorbar(shades, ax=row[1:], shrink=0.7, label="energy above the lowest")
+        axes.set_ylabel("set-point y")
+    figure.colorbar(shades, ax=axes_of, shrink=0.6, label="energy above the lowest")
     return figure
 
 

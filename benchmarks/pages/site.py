@@ -26,6 +26,7 @@ PAGES = {
 LINK = re.compile(r"""(\]\(|(?:src|href)=")([^)\s"]+)""")
 #: Tables that ``make tables`` writes, without the note under them.
 NUMBERS = re.compile(r"<!-- table [^>]*-->\n((?:\|.*\n)+)")
+FIGURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
 SHIM = "scripts/iframe-worker.js"
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
@@ -52,6 +53,11 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         LINK.sub(lambda m: m[1] + site_link(m[2], source, uri), part) for part in parts[::2]
     ]
     return NUMBERS.sub(r'<div class="numbers" markdown>\n\n\1\n\n</div>', "".join(parts))
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Make each figure a link to itself, to be seen in its full size on a small screen."""
+    return FIGURE.sub(r'<a href="\2">\1</a>', html)
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:

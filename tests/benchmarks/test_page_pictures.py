@@ -50,7 +50,7 @@ def test_an_energy_of_known_density_has_its_minimum_and_width():
 
 def test_the_lowest_action_of_each_composition():
     """Of a sum of two quadratics it is the mean of their minima, weighted by inverse variances."""
-    stars = {a.get_title(): a.lines[0].get_xydata()[0] for a in composition().axes[:5]}
+    stars = {a.get_title(): a.lines[0].get_xydata()[0] for a in composition().axes if a.get_title()}
     precise = np.array([1 / 0.16, 1 / 0.0625]), np.array([1 / 0.0625, 1 / 0.2025])
     minima = np.array([-0.3, 0.1]), np.array([0.4, -0.1])
     mean = sum(p * m for p, m in zip(precise, minima, strict=True)) / sum(precise)
