@@ -94,6 +94,31 @@ def task_table(result: dict[str, Any]) -> list[str]:
     return [*markdown(head, cells), "", *reasons]
 
 
+#: Kinds of policies that are set side by side, and the results' names of each.
+KINDS = {"energy": ("implicit",), "regression": ("mse",), "diffusion": ("edm", "diffusion")}
+
+
+def side_by_side_table(results: Sequence[Row]) -> list[str]:
+    """A row a study, a column a kind of policy: success with its interval, and the time of a decision."""
+
+    def cell(row: Row) -> str:
+        low, high = row["success_rate_ci95"]
+        rates = f"{row['success_rate']:.0%} ({low:.0%} to {high:.0%})"
+        return f"{rates}<br>{row['policy_latency_ms']:.1f} ms"
+
+    lines = []
+    for result in results:
+        of = {row["policy"]: cell(row) for row in result["rows"]}
+        cells = [next((of[name] for name in names if name in of), "") for names in KINDS.values()]
+        lines.append([f"`{result['experiment']}`", str(len(result["seeds"])), *cells])
+    note = (
+        "Success with its 95 % interval, and the median time of one decision for "
+        f"{results[0]['rows'][0]['num_envs']} environments at once. An empty cell was not measured. "
+        "The command of each row stands under its own table, on the pages of results."
+    )
+    return [*markdown(["`experiment=`", "training seeds", *KINDS], lines), "", note, ""]
+
+
 def evaluation_table(results: Sequence[Row]) -> list[str]:
     """A row an evaluation: the experiment and policy, if one was trained, success and length of episodes."""
     first = results[0]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ibc.control import Controller
 from ibc.data.dataset import WindowDataset, window_index
 from ibc.environment import EnvConfig, Environment
+from ibc.evaluation import style
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy
 from ibc.random import PerEpisodeRandom
@@ -31,18 +32,16 @@ def learning_curve(run_dir: Path) -> Figure:
     """The loss over gradient steps, with the level of a policy that has learned nothing where there is one."""
     rows = [row for row in read_metrics(run_dir) if "loss" in row]
     step = np.array([row["step"] for row in rows])
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = style.panels(1, 1, (7, 3.2))
     loss = np.array([row["loss"] for row in rows])
-    axes.plot(step, loss, color="#9db4dd", linewidth=0.8)
+    axes.plot(step, loss, color=style.PALE, linewidth=0.8)
     width = max(1, len(loss) // 50)
     smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
-    axes.plot(step[width - 1 :], smooth, color="#2646c8", label="loss (running mean)")
+    axes.plot(step[width - 1 :], smooth, color=style.BLUE, label="loss (running mean)")
     if rows and "chance" in rows[0]:
-        axes.axhline(rows[0]["chance"], color="#888888", linestyle=":", label="nothing learned")
+        axes.axhline(rows[0]["chance"], color=style.GRAY, linestyle=":", label="nothing learned")
     axes.set(xlabel="gradient step", ylabel="loss", yscale="log" if (loss > 0).all() else "linear")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    style.legend(axes)
     return figure
 
 
@@ -54,13 +53,12 @@ def held_out_curves(run_dir: Path) -> Figure | None:
         return None
     columns = min(3, len(names))
     height = -(-len(names) // columns)
-    figure = Figure(figsize=(3 * columns, 2.3 * height), layout="constrained")
-    grid = figure.subplots(height, columns, squeeze=False).ravel()
+    figure, axes_of = style.panels(height, columns, (3, 2.3))
+    grid = axes_of.ravel()
     for axes, name in zip(grid, names, strict=False):
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), ".-", color="#2646c8", markersize=4)
+        axes.plot(*zip(*points, strict=True), ".-", color=style.BLUE, markersize=4)
         axes.set(xlabel="gradient step", title=name.partition("/")[2].replace("_", " "))
-        axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     return figure
@@ -106,10 +104,8 @@ def energy_map(policy: ImplicitPolicy, moments: Sequence[Moment], seed: int) -> 
     """
     spec, bounds = policy.spec, policy.bounds
     device = bounds.center.device
-    figure = Figure(figsize=(3.1 * len(moments), 3.2), layout="constrained")
-    for axes, (title, obs) in zip(
-        figure.subplots(1, len(moments), squeeze=False)[0], moments, strict=True
-    ):
+    figure, ((*row,),) = style.panels(1, len(moments), (3.1, 3.2))
+    for axes, (title, obs) in zip(row, moments, strict=True):
         rng = PerEpisodeRandom([torch.Generator().manual_seed(seed)], device)
         candidates = policy.search(obs, rng)
         best = bounds.to_unit(candidates.best())
@@ -129,12 +125,12 @@ def energy_map(policy: ImplicitPolicy, moments: Sequence[Moment], seed: int) -> 
         level = torch.log1p(energy - energy.min()).cpu().numpy()
         x = action.view(GRID, GRID, -1)[0, :, i].cpu().numpy()
         y = action.view(GRID, GRID, -1)[:, 0, j].cpu().numpy()
-        axes.pcolormesh(x, y, level, cmap="viridis", shading="nearest", rasterized=True)
+        axes.pcolormesh(x, y, level, cmap=style.MAP, shading="nearest", rasterized=True)
         found = candidates.lowest(64).action[0].cpu().numpy()
         axes.plot(found[:, i], found[:, j], ".", color="white", markersize=2, alpha=0.6)
         chosen = candidates.best()[0].cpu().numpy()
         axes.plot(
-            chosen[i], chosen[j], "*", color="#ff5a5f", markersize=11, markeredgecolor="white"
+            chosen[i], chosen[j], "*", color=style.VERMILION, markersize=11, markeredgecolor="white"
         )
         axes.set(title=title, xlabel=f"action {i}", ylabel=f"action {j}")
     return figure
@@ -147,13 +143,13 @@ def energy_curve(axes: Axes, policy: ImplicitPolicy, obs: Obs, candidates: Candi
     action = bounds.from_unit(unit.to(bounds.center.device).view(1, GRID, 1))
     with torch.no_grad():
         energy = policy.energy.bind(obs)(action)[0]
-    axes.plot(action.flatten().cpu().numpy(), energy.cpu().numpy(), color="#2646c8")
+    axes.plot(action.flatten().cpu().numpy(), energy.cpu().numpy(), color=style.BLUE)
     best = candidates.lowest(1)
     axes.plot(
         best.action.flatten().cpu().numpy(),
         best.energy.flatten().cpu().numpy(),
         "*",
-        color="#ff5a5f",
+        color=style.VERMILION,
         markersize=11,
     )
     axes.set(xlabel="action", ylabel="energy")
