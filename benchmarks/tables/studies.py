@@ -39,7 +39,9 @@ def study_table(result: dict[str, Any]) -> list[str]:
         f"{', ' + about['gpu'] if about.get('gpu') else ''}. "
     )
     if "runs_at_once" in result:
-        note += f"Up to {result['runs_at_once']} runs shared the machine, so their times are left out. "
+        note += (
+            f"Up to {result['runs_at_once']} runs shared the machine, so their times are left out. "
+        )
     elif not several:
         note += (
             "Milliseconds are the median for one decision for "
@@ -146,6 +148,8 @@ def reports(rows: Iterable[Row]) -> Columns:
         report = row.get("report", {})
         if name not in report:
             return ""
+        if "ci95" not in report[name]:
+            return f"{report[name]['mean']:.3f}"
         return "{mean:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})".format(**report[name])
 
     names = dict.fromkeys(name for row in rows for name in row.get("report", {}))
