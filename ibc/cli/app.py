@@ -74,6 +74,10 @@ COMMANDS = {
         "checkpoint, output, format, sampler",
         "act",
     ),
+    "page": Command(
+        "Write the energy of a checkpoint as one HTML file, to move, compose and search it in a browser.",
+        "checkpoint, output",
+    ),
     "convert": Command(
         "Write a data set of any format that is read in Minari's layout.",
         "source, output, obs_names, rename, image_size, crop",

@@ -209,6 +209,15 @@ class CompareSchema:
 
 
 @dataclass
+class PageSchema:
+    """Keys of ``page.yaml``."""
+
+    checkpoint: Any
+    output: str
+    trust: list[str]
+
+
+@dataclass
 class ConvertSchema:
     """Keys of ``convert.yaml``."""
 
@@ -232,4 +241,5 @@ SCHEMAS = {
     "budget": BudgetSchema,
     "serve": ServeSchema,
     "export": ExportSchema,
+    "page": PageSchema,
 }
