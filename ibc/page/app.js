@@ -42,6 +42,7 @@ class App {
     this.stage.onSearch = () => this.tween(1.6, (t) => { this.clock = t; });
     [...element("tabs").children].forEach((tab, i) => tab.setAttribute("aria-selected", i === index));
     element("note").textContent = this.stage.scene.note;
+    element("scene-title").textContent = this.stage.scene.world ? "Scene" : "Observation";
     element("handles").replaceChildren();
     showSettings(this);
     this._resize();

@@ -135,17 +135,33 @@ export class Network {
     return [...lengths, ...cosines];
   }
 
+  /** The predicted action in the unit cube, relative to which the energy sees actions; null where there is none. */
+  proposal(features) {
+    const apply = (x, layer) => one(x, this.arrays[`proposal.${layer}.weight`], this.arrays[`proposal.${layer}.bias`]);
+    if (!this.arrays["proposal.dense_in.weight"]) return null;
+    let h = apply(features, "dense_in");
+    for (let i = 0; this.arrays[`proposal.blocks.${i}.dense1.weight`]; i++) {
+      const inner = apply(rectified(h), `blocks.${i}.dense1`);
+      const change = apply(rectified(inner), `blocks.${i}.dense2`);
+      h = h.map((x, j) => x + change[j]);
+    }
+    return apply(h, "dense_out");
+  }
+
   /** The energy for one observation, as a function of actions in the unit cube. */
   bind(obs) {
-    return new BoundNetwork(this, one(this.features(obs), this.arrays.features, this.arrays.features_bias));
+    const features = this.features(obs);
+    const context = one(features, this.arrays.features, this.arrays.features_bias);
+    return new BoundNetwork(this, context, this.proposal(features));
   }
 }
 
 /** A network with its observation bound: energies and gradients of actions (x, y, x, y, ...) in the unit cube. */
 export class BoundNetwork {
-  constructor(network, context) {
+  constructor(network, context, proposal) {
     this.network = network;
     this.context = context;
+    this.proposal = proposal;
   }
 
   energy(unit) {
@@ -156,7 +172,8 @@ export class BoundNetwork {
     return this._evaluate(unit, true).gradient;
   }
 
-  _evaluate(unit, wantsGradient) {
+  _evaluate(given, wantsGradient) {
+    const unit = this.proposal ? given.map((x, i) => x - this.proposal[i % 2]) : given;
     const total = unit.length / 2;
     const result = { energy: new Float64Array(total), gradient: wantsGradient ? new Float64Array(unit.length) : null };
     for (let start = 0; start < total; start += ROWS) {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ibc.checkpoint import Checkpoint
 from ibc.energies import MLPEnergy, NoiseConditionedEnergy
@@ -51,18 +51,19 @@ def describe_policy(policy: Policy, checkpoint: Checkpoint, path: str) -> dict[s
             {
                 "name": name,
                 "angles": list((encoder.angles or {}).get(name, ())),
-                "mean": normalizer.mean.tolist(),
-                "scale": normalizer.scale.tolist(),
+                "mean": _numbers(normalizer, "mean"),
+                "scale": _numbers(normalizer, "scale"),
                 "is_root": encoder.sqrt_std,
             }
             for name, normalizer in vectors
         ],
         "bounds": {
-            name: getattr(bounds, name).tolist()
+            name: _numbers(bounds, name)
             for name in ("center", "half_range", "unit_low", "unit_high")
         },
         "network": _network(energy),
         "search": _search(policy.sampler),
+        "init_std": policy.init_std,
     }
 
 
@@ -98,8 +99,10 @@ def _shown(policy: Policy, path: str) -> tuple[ImplicitPolicy, MLPEnergy]:
         raise UserError(
             f"{path}: observations encoded by {type(energy.encoder).__name__}; a page shows ObsEncoder"
         )
-    if energy.has_proposal or energy.density is not None:
-        raise UserError(f"{path}: an energy with a proposal; a page shows energies without one")
+    if energy.density is not None:
+        raise UserError(
+            f"{path}: an energy with a proposal density; a page shows energies without one"
+        )
     return policy, energy
 
 
@@ -117,6 +120,9 @@ def _network(energy: MLPEnergy) -> dict[str, Any]:
         for name, array in zip(("w1", "b1", "w2", "b2"), block, strict=True):
             arrays[f"block{i}.{name}"] = array
     arrays["out"], arrays["out_bias"] = weights.out, weights.out_bias
+    if energy.proposal is not None:
+        for name, parameter in energy.proposal.named_parameters():
+            arrays[f"proposal.{name}"] = parameter
     content = np.concatenate([array.detach().cpu().numpy().ravel() for array in arrays.values()])
     return {
         "head": weights.kind,
@@ -131,12 +137,18 @@ def _network(energy: MLPEnergy) -> dict[str, Any]:
 def _features(energy: MLPEnergy) -> tuple[Float[Tensor, "W F"], Float[Tensor, " W"]]:
     """The features' half of the first layer; the smallest noise level of a conditioned energy is in its bias."""
     layer = energy.head.dense_features
-    weight, bias = layer.weight, layer.bias
+    weight: Tensor = layer.weight
+    bias: Tensor = layer.bias
     if isinstance(energy, NoiseConditionedEnergy):
         level = energy.level_features(torch.full((1, 1), energy.sigmas[-1]))[0]
         size = energy.encoder.feature_size
         weight, bias = weight[:, :size], bias + weight[:, size:] @ level
     return weight, bias
+
+
+def _numbers(module: nn.Module, buffer: str) -> list[float]:
+    values: list[float] = module.get_buffer(buffer).tolist()
+    return values
 
 
 def _search(sampler: Sampler) -> dict[str, Any]:

@@ -41,6 +41,11 @@ export class Space {
     return clamp(unit, this.box);
   }
 
+  /** The center, and candidates around it. */
+  around(count, rng, { center, std }) {
+    return this.clamp(new Float64Array(2 * count).map((_, i) => center[i % 2] + (i < 2 ? 0 : std * rng.normal())));
+  }
+
   uniform(count, rng) {
     const { low, high } = this.box;
     return new Float64Array(2 * count).map((_, i) => low[i % 2] + (high[i % 2] - low[i % 2]) * rng.uniform());
@@ -131,11 +136,12 @@ const SEARCHES = { GradientDescent: descend, IBCLangevin: descend, DFO: dfo, ULA
  * With `hard`, it is the best feasible candidate of the first and the last set, and the one of least violation where
  * none is feasible (ibc/policies/composed.py).
  *
+ * @param around `{center, std}` of the first candidates in the unit cube; null spreads them over the box.
  * @returns frames: candidates after each iteration, environment units; chosen: index into the last frame and the first.
  */
-export function search(space, settings, seed, hard) {
+export function search(space, settings, seed, hard, around = null) {
   const rng = new Random(seed);
-  const init = space.uniform(settings.num_candidates, rng);
+  const init = around ? space.around(settings.num_candidates, rng, around) : space.uniform(settings.num_candidates, rng);
   const { frames, energy } = SEARCHES[settings.name](space, init, rng, settings);
   const actions = frames.map((unit) => fromUnit(unit, space.bounds));
   let candidates = actions.at(-1), values = energy, feasible = true;

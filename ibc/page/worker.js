@@ -14,7 +14,8 @@ export const STRENGTH = 10;
  *
  * @param job `{policy, obs, second: {policy, obs} | null, operation, temperature, calibration, disks, prediction}`;
  *   calibration: how many points there are to calibrate OR and NOT with; all of them give what the library gives.
- * @returns `{energy, learned, box, bounds}`; `learned` is the energy without the disks.
+ * @returns `{energy, learned, box, bounds, around}`: `learned` is the energy without the disks, `around` where the
+ *   policy's own search begins, or null.
  */
 export function composed(library, job) {
   const bind = ({ policy, obs }) => {
@@ -23,13 +24,15 @@ export function composed(library, job) {
   };
   const { bounds } = library.policies[job.policy];
   let learned = bind(job), box = boxOf(bounds);
+  const { proposal } = learned.bound, { init_std: std } = library.policies[job.policy].description;
+  const around = proposal && std !== null ? { center: proposal, std } : null;
   if (job.second) {
     const options = { temperature: job.temperature, strength: STRENGTH, points: library.points.subarray(0, 2 * job.calibration) };
     ({ energy: learned, box } = combine(job.operation, [learned, bind(job.second)], options));
   }
-  if (!job.disks.length) return { energy: learned, learned, box, bounds };
+  if (!job.disks.length) return { energy: learned, learned, box, bounds, around };
   const disks = job.disks.map(({ at, radius }) => new Term(new KeepOutDisk(at, radius, job.prediction)));
-  return { energy: new AllOf([new Term(learned), ...disks]), learned, box, bounds };
+  return { energy: new AllOf([new Term(learned), ...disks]), learned, box, bounds, around };
 }
 
 /** Networks, bounds and calibration points from what Python wrote. */
@@ -60,11 +63,11 @@ export function grid(scene, box, size) {
 
 /** Search, and draw a map of `job.map` points a side; either is left out where the job does not ask for it. */
 export function answer(library, job) {
-  const { energy, learned, box, bounds } = composed(library, job);
+  const { energy, learned, box, bounds, around } = composed(library, job);
   const result = { id: job.id };
   if (job.search) {
     const space = new Space(energy, bounds, box);
-    Object.assign(result, search(space, job.search, job.seed, job.hard));
+    Object.assign(result, search(space, job.search, job.seed, job.hard, around));
     result.energy = energy.energy(Float64Array.from(result.action))[0];
   }
   if (job.map) {

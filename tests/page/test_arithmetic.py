@@ -80,7 +80,14 @@ def candidates(policy, batch, count, seed=1):
 
 def job(obs, i, actions, **more):
     plain = {name: array[i].tolist() for name, array in obs.items()}
-    given = {"policy": 0, "obs": plain, "second": None, "operation": "none", "temperature": 0.1, "calibration": 4096}
+    given = {
+        "policy": 0,
+        "obs": plain,
+        "second": None,
+        "operation": "none",
+        "temperature": 0.1,
+        "calibration": 4096,
+    }
     return {**given, "disks": [], "actions": actions[i].flatten().tolist(), **more}
 
 
@@ -133,6 +140,7 @@ ENERGIES = {
     "quadratic": lambda e: MLPEnergy(e, width=24, num_blocks=0, head="quadratic", num_outputs=5),
     "reconstruction": lambda e: MLPEnergy(e, width=24, num_blocks=3, head="reconstruction"),
     "spectral norm": lambda e: MLPEnergy(e, width=24, head="scalar", spectral_norm=True),
+    "proposal": lambda e: MLPEnergy(e, width=24, num_blocks=2, proposal=True),
     "noise": lambda e: NoiseConditionedEnergy(e, width=24, num_blocks=1),
 }
 ENCODERS = {
