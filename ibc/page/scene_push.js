@@ -96,16 +96,15 @@ export const pushScene = {
   start(seed, policy) {
     const rng = new Random(seed);
     const around = (x, y) => [x + 0.1 * (2 * rng.uniform() - 1), y + 0.15 * (2 * rng.uniform() - 1)];
-    const apart = (make, distance) => {
-      const first = make();
-      let second = make();
-      while (Math.abs(first.at[0] - second.at[0]) < distance) second = make();
-      return [first, second];
+    const draw = (make, number, distance) => {
+      const drawn = Array.from({ length: number }, make);
+      const isApart = number < 2 || Math.abs(drawn[0].at[0] - drawn[1].at[0]) >= distance;
+      return isApart ? drawn : draw(make, number, distance); // all anew: some first ones leave no place for a second
     };
     const block = () => ({ at: around(0.4, -0.2), yaw: Math.PI * (2 * rng.uniform() - 1) });
     const target = () => ({ at: around(0.4, 0.2), yaw: (Math.PI / 6) * (2 * rng.uniform() - 1) });
-    const blocks = apart(block, 0.1).slice(0, count(policy, "block"));
-    const goals = apart(target, 0.12).slice(0, count(policy, "target"));
+    const blocks = draw(block, count(policy, "block"), 0.1);
+    const goals = draw(target, count(policy, "target"), 0.12);
     const moved = goals.map(({ at, yaw }) => ({ at: [clip(0.8 - at[0], 0.25, 0.55), at[1]], yaw }));
     return { body: { tip: [0.3, -0.4], blocks }, goals, moved, obstacles: [] };
   },

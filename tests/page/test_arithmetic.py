@@ -151,8 +151,13 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("energy", ENERGIES)
+PAIRS = [
+    *((energy, "gates") for energy in ENERGIES),
+    *(("scalar", encoder) for encoder in ENCODERS),
+]
+
+
+@pytest.mark.parametrize(("energy", "encoder"), PAIRS)
 def test_every_kind_of_network(energy, encoder, tmp_path, monkeypatch):
     torch.manual_seed(3)
     policy = ImplicitPolicy(SPEC, ENERGIES[energy](ENCODERS[encoder]())).eval()

@@ -95,6 +95,22 @@ def test_what_a_pushing_policy_is_shown_is_what_its_environment_shows(name, tmp_
         np.testing.assert_allclose(found[key], value, atol=atol)
 
 
+@pytest.mark.parametrize("name", ["block_push_states", "block_push_multimodal_states"])
+def test_new_scenes_have_things_on_the_table_and_apart(name, tmp_path):
+    program = """
+    const policy = inputs.policy, scene = sceneOf(policy);
+    console.log(JSON.stringify(Array.from({ length: 300 }, (_, seed) => scene.start(seed, policy))));
+    """
+    policy = {key: value for key, value in shown(name)[1].items() if key != "network"}
+    found = run_in_node(tmp_path, program, policy=policy)
+    for things in [world["goals"] for world in found] + [
+        world["body"]["blocks"] for world in found
+    ]:
+        x = [thing["at"][0] for thing in things]
+        assert all(0.3 <= value <= 0.5 for value in x)
+        assert len(x) == 1 or abs(x[0] - x[1]) >= 0.1
+
+
 PUSH = """
 let block = inputs.block, tip = inputs.tip;
 for (let i = 0; i < inputs.count; i++) {
