@@ -42,8 +42,7 @@ def encode_mp4(frames: list[Frame], fps: float) -> bytes:
 
 def first_frame(path: Path) -> Frame:
     """The first frame of an MP4 file."""
-    with imageio.get_reader(path) as film:
-        return np.asarray(film.get_data(0), dtype=np.uint8)
+    return np.asarray(next(iter(imageio.get_reader(path))), dtype=np.uint8)
 
 
 def encode_png(frame: Frame) -> bytes:
