@@ -3,10 +3,12 @@
 python -m benchmarks.faults results/faults.json [PART ...]
 """
 
+import multiprocessing
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from benchmarks.faults.attempt import Outcome, attempt
@@ -27,11 +29,13 @@ TRAIN = [
     "evaluation.num_envs=2", "+env.max_episode_steps=5",
     "+env.demo_overrides.max_episode_steps=50", "video=false",
 ]  # fmt: skip
+#: Parts that run at once.
+PROCESSES = 2
 PARTS: dict[str, Callable[[Path, list[str], Path], Iterator[tuple[str, Outcome]]]] = {
+    "kills": lambda made, train, folder: kills(train, folder),
     "hostile checkpoints": hostile_checkpoints,
     "hostile data": lambda made, train, folder: hostile_data(folder),
     "damaged text": lambda made, train, folder: damaged_texts(made, folder),
-    "kills": lambda made, train, folder: kills(train, folder),
     "races": lambda made, train, folder: races(train, folder),
 }
 
@@ -51,10 +55,12 @@ def main(output: str, *only: str) -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         made, train = prepare(Path(temporary))
-        for name in only or names:
-            folder = Path(temporary) / name.replace(" ", "_")
-            folder.mkdir()
-            table.add(run_part(name, PARTS[name](made, train, folder)))
+        with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
+            jobs = [
+                pool.submit(run_in, name, made, train, Path(temporary)) for name in only or names
+            ]
+            for job in as_completed(jobs):
+                table.add(job.result())
     print("\n".join(faults_table({"rows": table.rows, "command": "make faults"})))
     print(f"file: {output}")
     sys.exit(any(row["failed"] for row in table.rows))
@@ -67,6 +73,13 @@ def prepare(folder: Path) -> tuple[Path, list[str]]:
     if outcome.kind != "done":
         raise UserError(f"the good run failed: {outcome.line}")
     return folder / "made", train
+
+
+def run_in(name: str, made: Path, train: list[str], root: Path) -> Row:
+    """One part, in a folder of its own."""
+    folder = root / name.replace(" ", "_")
+    folder.mkdir()
+    return run_part(name, PARTS[name](made, train, folder))
 
 
 def run_part(name: str, outcomes: Iterator[tuple[str, Outcome]]) -> Row:

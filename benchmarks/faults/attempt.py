@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.config import main as benchmark_main
+from benchmarks.study import study
 from ibc.cli.app import main
 
 #: Seconds and bytes that a command may take.
@@ -62,7 +64,7 @@ class Attempt:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             torch.set_num_threads(1)
-            main(list(arguments))
+            _run(list(arguments))
         except SystemExit as error:
             code = error.code
         except BaseException:
@@ -89,6 +91,14 @@ class Attempt:
         lines = [line for line in errors.splitlines() if line.strip()]
         kind = "hang" if hang else _kind(ended[1], lines)
         return Outcome(kind, lines[-1] if lines else "", seconds)
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments[:1] == ["study"]:
+        sys.argv = arguments
+        benchmark_main(study, "study")
+    else:
+        main(arguments)
 
 
 def _kind(status: int, lines: Sequence[str]) -> str:

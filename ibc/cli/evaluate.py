@@ -30,6 +30,7 @@ def evaluate(config: Config) -> None:
         num_envs=config["num_envs"],
         num_execute_steps=num_execute_steps(config, checkpoint),
         processes=config["processes"],
+        exact=config["exact"],
     )
     run = checkpoint.config
     print(format_metrics(run.get("name", "policy"), run.get("policy_name", "saved"), metrics))
@@ -44,6 +45,7 @@ def measure(
     num_envs: int,
     num_execute_steps: int | None = None,
     processes: int = 1,
+    exact: bool = False,
 ) -> dict[str, Any]:
     """The metrics of one evaluation, with where they come from, ready to be written."""
     result = evaluate_policy(
@@ -53,6 +55,7 @@ def measure(
         num_envs=num_envs,
         num_execute_steps=num_execute_steps,
         processes=processes,
+        exact=exact,
     )
     return {
         **result.metrics,

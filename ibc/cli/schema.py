@@ -69,6 +69,13 @@ class EvaluationSchema:
 
 
 @dataclass
+class TrainedEvaluationSchema(EvaluationSchema):
+    """How a trained policy is evaluated."""
+
+    exact: bool
+
+
+@dataclass
 class TrainSchema:
     """Keys of ``train.yaml``."""
 
@@ -90,7 +97,7 @@ class TrainSchema:
     network: NetworkSchema
     trainer: TrainerSchema
     validation: ValidationSchema
-    evaluation: EvaluationSchema
+    evaluation: TrainedEvaluationSchema
     env: dict[str, Any]
     encoder: Any
     sequence: Any
@@ -168,6 +175,7 @@ class EvaluateSchema(ActSchema):
     first_seed: int = 0
     num_envs: int = 1
     processes: int = 1
+    exact: bool = False
     output: str | None = None
 
 

@@ -52,7 +52,10 @@ class Sweep(Runs):
             steps = [c["trainer"]["num_steps"] for c in (saved, config)]
             if changed := differences(saved, config):
                 raise UserError(f"{folder} holds a run of other settings: {'; '.join(changed)}")
-            judged = [(c["env"], {**c["evaluation"], "processes": 1}) for c in (saved, config)]
+            judged = [
+                (c["env"], {"exact": False, **c["evaluation"], "processes": 1})
+                for c in (saved, config)
+            ]
             begun = steps[0] < steps[1] or judged[0] != judged[1]
             if not begun:
                 print(f"{folder} is finished: skipped")

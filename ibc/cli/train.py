@@ -104,6 +104,7 @@ def assess(
             num_envs=config["evaluation"]["num_envs"],
             num_execute_steps=config["num_execute_steps"],
             processes=config["evaluation"]["processes"],
+            exact=config["evaluation"]["exact"],
         )
         if config["video"]:
             films = record_films(

@@ -43,13 +43,15 @@ class Controller:
         obs_horizon: observations in a window, for an actor that is no policy.
         num_threads: of the processor that a decision takes; None leaves torch's setting. One is the steadiest beside
             other processes; a search of ten thousand candidates is faster by more (docs/performance.md).
+        exact: ask the policy for one environment at a time, as on a robot. The rounding of a matrix product depends on
+            its size, so an action otherwise depends in its last digits on how many are computed together.
 
     Attributes:
         latencies: seconds of each call of the policy.
 
     Raises:
-        UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, or ``num_threads`` is
-            below 1.
+        UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, ``num_threads`` is
+            below 1, or ``exact`` is asked for with another number of threads than one.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Controller:
         num_execute_steps: int | None = None,
         obs_horizon: int = 1,
         num_threads: int | None = 1,
+        exact: bool = False,
     ) -> None:
         self.fields: Mapping[str, ObsField] = {}
         if isinstance(policy, Policy):
@@ -73,8 +76,14 @@ class Controller:
             raise UserError(f"num_execute_steps={num_execute_steps}; it must be at least 1")
         if num_threads is not None and num_threads < 1:
             raise UserError(f"num_threads={num_threads}; it must be at least 1")
+        if exact and num_threads != 1:
+            raise UserError(
+                f"exact=true with num_threads={num_threads}; sums of several threads are rounded differently, "
+                "so it needs num_threads=1"
+            )
         self.actor = policy
         self.num_threads = num_threads
+        self.exact = exact
         self.num_execute_steps = num_execute_steps
         self.obs_horizon = obs_horizon
         self.latencies: list[float] = []
@@ -104,8 +113,8 @@ class Controller:
                 raise UserError("call reset() before the first step of an episode")
             self._episodes[index].history.append(seen)
         asked = [index for index in obs if not self._episodes[index].queue]
-        if asked:
-            self._decide(asked)
+        for together in ([index] for index in asked) if self.exact else [asked] if asked else []:
+            self._decide(together)
         return {index: self._episodes[index].queue.popleft() for index in obs}
 
     def _decide(self, env_indices: list[int]) -> None:

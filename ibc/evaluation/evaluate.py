@@ -55,6 +55,7 @@ def evaluate(
     num_envs: int = NUM_ENVS,
     num_execute_steps: int | None = None,
     processes: int = 1,
+    exact: bool = False,
 ) -> Evaluation:
     """Run one episode for each seed.
 
@@ -65,6 +66,8 @@ def evaluate(
         num_envs: environments at once.
         num_execute_steps: see :class:`ibc.control.Controller`.
         processes: that share the episodes (:func:`ibc.evaluation.parallel.rollout_in_processes`).
+        exact: every number of the evaluation is the same for any ``num_envs``, any ``processes`` and any number of
+            threads on one machine; see :class:`ibc.control.Controller`. A controller that is given says it itself.
 
     Raises:
         UserError: no seeds, an environment that cannot be made, or one whose success cannot be read.
@@ -78,7 +81,7 @@ def evaluate(
     controller = (
         policy
         if isinstance(policy, Controller)
-        else Controller(policy, num_execute_steps=num_execute_steps)
+        else Controller(policy, num_execute_steps=num_execute_steps, exact=exact)
     )
     config = env_config(env)
     running = run_episodes(config, controller, seeds, num_envs=num_envs, processes=processes)
@@ -88,6 +91,7 @@ def evaluate(
         "num_episodes": len(seeds),
         "first_seed": seeds[0],
         "num_envs": min(num_envs, len(seeds)),
+        "exact": controller.exact,
         **summarize(episodes, config.success_when, controller.latencies),
     }
     if isinstance(controller.actor, PolicyActor):
@@ -133,7 +137,11 @@ def format_metrics(name: str, policy_name: str, metrics: Mapping[str, Any]) -> s
         )
         + (f"infeasible: {sum(counts)} decisions\n" if counts else "")
         + f"latency: {latency['median']:.1f} ms median, {latency['p95']:.1f} ms p95 "
-        f"for {metrics['num_envs']} environments at once"
+        + (
+            "for one environment"
+            if metrics["exact"]
+            else f"for {metrics['num_envs']} environments at once"
+        )
     )
 
 

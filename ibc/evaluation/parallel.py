@@ -117,6 +117,7 @@ def _work(env: EnvConfig, controller: Controller, seeds: Sequence[int], num_envs
     options: dict[str, Any] = {
         "num_execute_steps": controller.num_execute_steps,
         "num_threads": controller.num_threads,
+        "exact": controller.exact,
     }
     actor: Policy | Actor = controller.actor
     device = "cpu"

@@ -48,6 +48,31 @@ def test_two_processes_give_the_rows_of_one():
     assert not multiprocessing.active_children()
 
 
+def test_exact_evaluations_do_not_depend_on_how_many_run_at_once():
+    policy = random_policy(PARTICLE, 1)
+    alone, together, shared = (
+        evaluate(policy, PARTICLE, seeds=range(50, 54), num_envs=n, processes=p, exact=True)
+        for n, p in ((1, 1), (4, 1), (3, 2))
+    )
+    for first, second, third in zip(
+        alone.episodes, together.episodes, shared.episodes, strict=True
+    ):
+        np.testing.assert_array_equal(first.action, second.action)
+        np.testing.assert_array_equal(first.action, third.action)
+    assert together.metrics["exact"]
+    with pytest.raises(UserError, match="num_threads=2"):
+        Controller(policy, num_threads=2, exact=True)
+
+
+def test_exact_decisions_are_made_one_by_one(monkeypatch):
+    sizes = []
+    controller = Controller(random_policy(PARTICLE, 1), exact=True)
+    act = controller.actor.act
+    monkeypatch.setattr(controller.actor, "act", lambda e, obs: sizes.append(len(e)) or act(e, obs))
+    evaluate(controller, PARTICLE, seeds=range(50, 53), num_envs=3)
+    assert set(sizes) == {1}
+
+
 def test_a_process_sends_episodes_with_reports_and_latencies(monkeypatch):
     policy = random_policy(PARTICLE, 1)
     policy.report = lambda: {"feasible": np.ones(2)}
