@@ -41,7 +41,9 @@ class App {
     this.stage = this.stages[index];
     this.stage.onSearch = () => this.tween(1.6, (t) => { this.clock = t; });
     [...element("tabs").children].forEach((tab, i) => tab.setAttribute("aria-selected", i === index));
-    element("note").textContent = this.stage.scene.note;
+    const { scene, searches, ownSearch } = this.stage;
+    const other = searches[ownSearch] ? "" : ` The policy's own search, ${ownSearch}, is not among those of this page.`;
+    element("note").textContent = scene.note + other;
     element("scene-title").textContent = this.stage.scene.world ? "Scene" : "Observation";
     element("handles").replaceChildren();
     showSettings(this);

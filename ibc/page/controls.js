@@ -20,7 +20,7 @@ export function connectControls(app) {
   get("step").onclick = async () => { app.stop(); await app.decide(); app.stage.update(); };
   get("again").onclick = () => { app.stage.seed += 1000; app.stage.update({ animate: true }); };
   get("reset").onclick = () => { app.stop(); app.stage.restart(); app.stage.update({ animate: true }); };
-  get("new").onclick = () => { app.stop(); app.stage.seed += 1; app.stage.restart(); showSettings(app); app.stage.update({ animate: true }); };
+  get("new").onclick = () => { app.stop(); app.stage.sceneSeed += 1; app.stage.restart(); showSettings(app); app.stage.update({ animate: true }); };
   for (const radio of document.querySelectorAll("[name=operation]")) {
     radio.onchange = () => changed((settings) => { settings.operation = radio.value; });
   }
@@ -54,8 +54,9 @@ function connectProgram(app) {
   };
   get("close").onclick = () => dialog.close();
   get("copy").onclick = async () => {
-    await navigator.clipboard.writeText(get("code").textContent);
-    get("copy").textContent = "Copied";
+    getSelection().selectAllChildren(get("code"));
+    const copied = await navigator.clipboard?.writeText(get("code").textContent).then(() => true, () => false);
+    get("copy").textContent = copied ? "Copied" : "Selected";
     setTimeout(() => { get("copy").textContent = "Copy"; }, 1500);
   };
   get("save").onclick = () => {
@@ -96,8 +97,9 @@ export function showSettings(app) {
   }
   get("hard").checked = settings.hard;
   fill(get("search"), Object.keys(searches).map((name) => [name, NAMES[name]]), settings.search);
-  write("candidates", Math.log2(search.num_candidates), String(search.num_candidates));
   get("candidates").max = Math.max(9, Math.log2(search.num_candidates));
+  get("iterations").max = Math.max(100, search.num_iterations);
+  write("candidates", Math.log2(search.num_candidates), String(search.num_candidates));
   write("iterations", search.num_iterations, String(search.num_iterations));
   write("temperature", Math.log10(settings.temperature), String(settings.temperature));
   const usesTemperature = ["DFO", "ULA"].includes(settings.search) || ["or", "not"].includes(settings.operation);

@@ -28,9 +28,10 @@ export class Stage {
     if (own.num_candidates) this.searches[name] = { ...this.searches[name], ...own };
     this.settings = {
       search: this.searches[name] ? name : "GradientDescent", operation: "none", second: this.seconds()[0]?.value,
-      hard: true, temperature: 0.1, pace: 0.3, radius: this.scene.obstacle?.radius,
+      hard: true, temperature: own.temperature ?? 0.1, pace: 0.3, radius: this.scene.obstacle?.radius,
     };
-    this.seed = 1;
+    this.ownSearch = name;
+    this.sceneSeed = this.seed = 1; // of where things are, and of the search
     this.version = 0;
     this.playing = false;
     this.restart();
@@ -49,9 +50,9 @@ export class Stage {
     return this.settings.operation !== "none" && this.settings.second === "moved";
   }
 
-  /** Begin anew: the same things where they were at first, or other ones after a change of the seed. */
+  /** Begin anew: everything where it was at first, or elsewhere after a change of the scene's seed. */
   restart() {
-    this.world = { ...this.scene.start(this.seed, this.policy), obstacles: this.world?.obstacles ?? [] };
+    this.world = { ...this.scene.start(this.sceneSeed, this.policy), obstacles: this.world?.obstacles ?? [] };
     this._placed();
   }
 

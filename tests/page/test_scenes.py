@@ -21,7 +21,7 @@ const library = makeLibrary(inputs.data);
 const solver = { ask: async (_, job) => answer(library, job), drop() {} };
 const makeStage = (seed) => {
   const stage = new Stage(inputs.data.policies, inputs.index ?? 0, solver, () => {});
-  stage.seed = seed;
+  stage.sceneSeed = stage.seed = seed;
   stage.restart();
   return stage;
 };
@@ -216,3 +216,25 @@ def test_a_policy_without_a_scene_has_sliders(tmp_path):
     with torch.no_grad():
         expected = policy.energy.bind(obs)(torch.tensor([[action]])).item()
     assert energy == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.7, None])
+def test_a_page_begins_with_the_policy_s_own_search(temperature, tmp_path):
+    _, description = shown("particle_2d")
+    own = {
+        "name": "DFO",
+        "num_candidates": 700,
+        "num_iterations": 3,
+        "noise_std": 0.2,
+        "shrink": 0.4,
+    }
+    search = {**own, "temperature": temperature} if temperature else {"name": "Chain"}
+    data = page_data([{**description, "search": search}])
+    program = (
+        STAGE + "console.log(JSON.stringify(makeStage(1).job(makeStage(1).course, {}).search));"
+    )
+    found = run_in_node(tmp_path, program, data=data)
+    if temperature:
+        assert found == search
+    else:
+        assert found["name"] == "GradientDescent"
