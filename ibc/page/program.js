@@ -22,6 +22,7 @@ class Elsewhere(Energy):
     def bind(self, obs):
         return self.energy.bind({**obs, **self.obs})
 
+
 `;
 
 const FORMULAS = {
