@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow faults lint tables clean
+.PHONY: help install train test test-slow faults lint tables docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,5 +45,16 @@ lint: $(STAMP) ## style, strict types and the direction of imports
 tables: $(STAMP) ## write the tables of README and docs from results/*.json
 	@$(RUN) scripts/tables.py
 
+docs: .venv-docs/.stamp ## write the documentation site to site/; needs neither torch nor a network while it is written
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@echo "open site/index.html"
+
+# What the extra "docs" names, without this project itself: the site is made of its text alone.
+.venv-docs/.stamp: pyproject.toml constraints.txt
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" \
+		| .venv-docs/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r /dev/stdin
+	@touch $@
+
 clean: ## remove .venv and caches; runs and data stay
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info site

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.results import Row, markdown
 from benchmarks.runs import run
 from ibc.device import provenance
+from ibc.evaluation import style
 from ibc.evaluation.evaluate import write_json
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
@@ -85,11 +86,12 @@ def correlations(rows: Sequence[Row]) -> list[Row]:
 def picture(rows: Sequence[Row]) -> Figure:
     """Success over each measure: a column a measure, a row a task, a point a checkpoint."""
     measures = [name for name in MEASURES if name != "step"]
-    figure = Figure(figsize=(3.2 * len(measures), 2.5 * len(TASKS)), layout="constrained")
-    grid = figure.subplots(len(TASKS), len(measures), squeeze=False, sharey=True)
+    figure, grid = style.panels(len(TASKS), len(measures), (3.2, 2.5), sharey=True)
     for line, task in zip(grid, TASKS, strict=True):
         for axes, measure in zip(line, measures, strict=True):
-            for policy, color in zip(POLICIES, ("#0072b2", "#e69f00", "#009e73"), strict=True):
+            for policy, color in zip(
+                POLICIES, (style.BLUE, style.ORANGE, style.GREEN), strict=True
+            ):
                 own = [
                     row
                     for row in rows
@@ -102,13 +104,12 @@ def picture(rows: Sequence[Row]) -> Figure:
                     color=color,
                     label=policy,
                 )
-            axes.spines[["top", "right"]].set_visible(False)
             axes.set(
                 xlabel=measure.partition("/")[2].replace("_", " "),
                 xscale=scale(rows, measure, task),
             )
         line[0].set_ylabel(f"{task.replace('_', ' ')}\nsuccess (%)")
-    grid[0, 0].legend(frameon=False, fontsize="small")
+    style.legend(grid[0, 0])
     return figure
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.config import compose
+from benchmarks.intervals import number_interval, rate_interval
 from benchmarks.results import Row, remembered
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.cli.config import Config
@@ -17,7 +18,6 @@ from ibc.cli.continuing import differences
 from ibc.cli.train import prepare, train_in
 from ibc.device import configure_device
 from ibc.errors import UserError
-from ibc.evaluation.metrics import mean_interval, wilson_interval
 from ibc.files import read_json_object
 from ibc.training.run_folder import CHECKPOINT, EVALUATION, run_folder
 from ibc.training.trainer import Trainer
@@ -99,7 +99,7 @@ def pool_held_out(evaluations: Sequence[Row]) -> Row:
 
 
 def pool(evaluations: Sequence[Row]) -> Row:
-    """Metrics over training seeds: episodes pooled for success, mean and spread over seeds for the return."""
+    """Metrics over training seeds: means over all episodes, with intervals that count training seeds, too."""
     first = evaluations[0]
     if "env_id" not in first:
         return pool_held_out(evaluations)
@@ -107,13 +107,18 @@ def pool(evaluations: Sequence[Row]) -> Row:
     successes = [episode["success"] for episode in episodes]
     returns = [e["return_mean"] for e in evaluations]
     scores = [e["normalized_score"] for e in evaluations if e.get("normalized_score") is not None]
-    values = {name: [episode[name] for episode in episodes] for name in first.get("report", {})}
+    by_seed = [e["success_rate"] for e in evaluations]
+    values = {
+        name: [[episode[name] for episode in e["episodes"]] for e in evaluations]
+        for name in first.get("report", {})
+    }
     row: dict[str, Any] = {
         "env_id": first["env_id"],
         "num_episodes": len(successes),
         "first_seed": first["first_seed"],
-        **rate("success", sum(successes), len(successes)),
-        "success_rate_by_seed": [e["success_rate"] for e in evaluations],
+        "success_rate": sum(successes) / len(successes),
+        "success_rate_ci95": list(rate_interval(by_seed, sum(successes), len(successes))),
+        "success_rate_by_seed": by_seed,
         "return_mean": float(np.mean(returns)),
         "return_mean_by_seed": returns,
         "return_std": float(np.std(returns, ddof=1)) if len(returns) > 1 else None,
@@ -126,21 +131,16 @@ def pool(evaluations: Sequence[Row]) -> Row:
     }
     if values:
         row["report"] = {
-            name: {"mean": float(np.mean(each)), "ci95": list(mean_interval(each))}
+            name: {
+                "mean": float(np.mean(each)),
+                "ci95": list(number_interval(each)),
+                "by_seed": [float(np.mean(own)) for own in each],
+            }
             for name, each in values.items()
         }
     if scores:
         row["normalized_score"] = float(np.mean(scores))
     return row
-
-
-def rate(name: str, count: int, trials: int) -> Row:
-    """A proportion with its 95 % Wilson interval."""
-    return {
-        f"{name}_rate": count / trials,
-        f"{name}_rate_ci95": list(wilson_interval(count, trials)),
-        "num_episodes": trials,
-    }
 
 
 def publish(run_dir: Path, target: Path, success_rate: float) -> None:

@@ -34,6 +34,8 @@ def study(config: Config) -> None:
     every = cases(config)
     labels = [case.label for case in every]
     missing: list[Row] = []
+    singles = single_results(config)
+    abouts = [result["about"] for result in singles.values() if "about" in result]
 
     def head(rows: Sequence[Row]) -> Row:
         of_protocol = {
@@ -45,7 +47,7 @@ def study(config: Config) -> None:
             "command": command(config, rows),
             "seeds": config["seeds"],
             **{key: value for name in of_protocol if config[name] for key, value in of_protocol[name].items()},
-            "about": provenance(),
+            "about": abouts[0] if abouts and not config["policies"] else provenance(),
         }  # fmt: skip
 
     table = ResultTable(
@@ -55,7 +57,9 @@ def study(config: Config) -> None:
         head=head,
         accept=lambda result, row: row.get("task") in labels and is_same(result, config),
     )
-    table.add(*single_rows(config))
+    table.add(
+        *({"task": name, **row} for name, result in singles.items() for row in result["rows"])
+    )
     for case in every:
         try:
             for policy in config["policies"]:
@@ -110,15 +114,15 @@ def data_source(name: str) -> str:
     return f"no data for {name}: {task.url}{minari}"
 
 
-def single_rows(config: Config) -> list[Row]:
-    """Rows that studies of single experiments have written beside the protocol's result file."""
-    rows: list[Row] = []
+def single_results(config: Config) -> dict[str, dict[str, Any]]:
+    """What studies of single experiments have written beside the protocol's result file, by experiment."""
+    results = {}
     for name in config["experiments"]:
         path = Path(config["output"]).with_stem(name)
         single = {**config, "name": name, "protocol_name": None}
         if path.exists() and is_same(result := read_result(path), single):
-            rows += [{"task": name, **row} for row in result["rows"]]
-    return rows
+            results[name] = result
+    return results
 
 
 def is_same(result: dict[str, Any], config: Config) -> bool:

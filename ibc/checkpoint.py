@@ -130,6 +130,11 @@ def _check_parts(raw: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is a {type(raw[name]).__name__}")
     if not isinstance(raw["config"].get("env", {}), Mapping):
         raise TypeError("config.env is not a mapping")
+    for name in ("name", "policy_name", "task"):
+        if not isinstance(raw["config"].get(name), str | None):
+            raise TypeError(f"config.{name} is no text")
+    if type(raw["config"].get("num_execute_steps")) not in (int, type(None)):
+        raise TypeError("config.num_execute_steps is no whole number")
     if not isinstance(raw["trainer"], Mapping | None):
         raise TypeError("trainer is not a mapping")
     for name, weight in raw["weights"].items():

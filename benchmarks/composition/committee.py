@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from benchmarks.composition.episodes import Settings, measure
+from benchmarks.intervals import rate
 from benchmarks.results import Row
-from benchmarks.runs import rate, run
+from benchmarks.runs import run
 from ibc.checkpoint import load_checkpoint
 from ibc.composition import AllOf
 from ibc.evaluation.metrics import is_success

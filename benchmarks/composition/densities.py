@@ -2,18 +2,19 @@
 
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks.composition.episodes import Settings, expert_episodes, load_trained
+from benchmarks.intervals import rate
 from benchmarks.results import Row
-from benchmarks.runs import rate
 from ibc.composition import AllOf, AnyOf, Not
 from ibc.energies import Energy
 from ibc.environment import EnvConfig, Environment
+from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies import modes
@@ -125,34 +126,44 @@ def _density(energy: Energy, obs: Obs, grid: Float[Tensor, "1 N A"]) -> Float[Te
     return torch.stack(rows)
 
 
-def _draw_maps(densities: dict[str, Tensor], obs: Obs) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(10, 2.8), layout="constrained")
-    for axes, (name, density) in zip(figure.subplots(1, 4), densities.items(), strict=True):
+def _draw_maps(densities: dict[str, Tensor], obs: Obs) -> Figure:
+    figure, ((*row,),) = style.panels(1, 4, (2.6, 2.9), sharex=True, sharey=True)
+    for axes, (name, density) in zip(row, densities.items(), strict=True):
         log = np.log10(density.view(GRID, GRID).T.cpu().numpy() + 1e-12)
-        axes.imshow(log, origin="lower", extent=(0, 1, 0, 1), vmin=log.max() - 5, cmap="viridis")
+        shades = axes.imshow(
+            log, origin="lower", extent=(0, 1, 0, 1), vmin=-8, vmax=-2, cmap=style.MAP
+        )
         for goal, mark in (("pos_first_goal", "1"), ("pos_second_goal", "2")):
             x, y = obs[goal][0, -1].tolist()
             axes.annotate(mark, (x, y), color="white", ha="center", va="center")
-        axes.plot(*obs["pos_agent"][0, -1].tolist(), "o", color="#ff5a5f")
-        axes.set(title=name, xticks=[], yticks=[])
+        axes.plot(*obs["pos_agent"][0, -1].tolist(), "o", color=style.VERMILION)
+        axes.set(title=name, xlabel="set-point x")
+    row[0].set_ylabel("set-point y")
+    figure.colorbar(
+        shades, ax=row, shrink=0.8, label="log10 of the probability\nof a cell of the grid"
+    )
     return figure
 
 
-def _draw_calibration(reference: Tensor, curves: dict[float, Tensor]) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def _draw_calibration(reference: Tensor, curves: dict[float, Tensor]) -> Figure:
+    figure, ((left, right),) = style.panels(1, 2, (4.5, 3.2))
     expected = np.linspace(0.02, 0.98, 49)
     thresholds = torch.quantile(reference, torch.from_numpy(1 - expected).float())
     observed = [(curves[0.0] > threshold).float().mean().item() for threshold in thresholds]
-    left.plot([0, 1], [0, 1], ":", color="#888888")
-    left.plot(expected, observed, color="#2646c8")
-    left.set(xlabel="flagged in training data", ylabel="flagged in held-out data")
+    left.plot([0, 1], [0, 1], ":", color=style.GRAY, label="calibrated")
+    left.plot(expected, observed, color=style.BLUE, label="OOD score")
+    left.set(xlabel="share flagged in training data", ylabel="share flagged in held-out data")
     for shift, values in curves.items():
         ordered = np.sort(values.cpu().numpy())
-        right.plot(ordered, np.linspace(0, 1, len(ordered)), label=f"moved by {shift:g}")
-    right.axvline(float(torch.quantile(reference, QUANTILE)), color="#888888", linestyle=":")
-    right.set(xlabel="OOD score", ylabel="part of observations below", xscale="log")
-    right.legend(frameon=False, fontsize=8)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+        label = f"moved by {shift:g}" if shift else "held-out data"
+        right.plot(ordered, np.linspace(0, 1, len(ordered)), label=label)
+    right.axvline(
+        float(torch.quantile(reference, QUANTILE)),
+        color=style.GRAY,
+        linestyle=":",
+        label="threshold",
+    )
+    right.set(xlabel="OOD score", ylabel="share of observations below", xscale="log")
+    style.legend(left)
+    style.legend(right)
     return figure

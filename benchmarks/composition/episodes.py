@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from benchmarks.config import compose
+from benchmarks.intervals import rate
 from benchmarks.results import Row
-from benchmarks.runs import publish, rate, run
+from benchmarks.runs import publish, run
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller, PolicyActor
 from ibc.data import Episode

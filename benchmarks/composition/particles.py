@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from benchmarks.composition.episodes import (
     Settings,
@@ -19,6 +19,7 @@ from ibc.composition import AllOf
 from ibc.constraints import KeepOutDisk, LinearDynamics, PDController, SpeedLimit, StayWithin
 from ibc.constraints.dynamics import ForwardModel
 from ibc.energies import Energy, TypicalSet
+from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
@@ -91,7 +92,7 @@ def particle_16d(settings: Settings) -> list[Row]:
         )
         (row,) = measure_all({f"{count} iterations": policy}, env, settings)
         rows.append({**row, "iterations": count})
-    write_atomically(settings.images / "compose_iterations.png", png(_curve(rows)))
+    write_atomically(settings.images / "compose_iterations.png", png(iterations_figure(rows)))
     return rows
 
 
@@ -184,16 +185,21 @@ def _rows(policy: ImplicitPolicy, env: dict[str, Any], settings: Settings) -> li
     return measure_all(variants, env, settings, "touched")
 
 
-def _curve(rows: list[Row]) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(5.5, 3.2), layout="constrained")
-    axes = figure.subplots()
+def iterations_figure(rows: list[Row]) -> Figure:
+    """Success over the iterations of the search, with its interval."""
+    figure, ((axes,),) = style.panels(1, 1, (5.5, 3.2))
     x = [row["iterations"] for row in rows]
-    ends = np.array([row["success_rate_ci95"] for row in rows]).T
-    axes.fill_between(x, *ends, color="#d5def5", label="95 % interval")
-    axes.plot(x, [row["success_rate"] for row in rows], "o-", color="#2646c8")
-    axes.set(xscale="log", xticks=x, xticklabels=x, xlabel="iterations", ylabel="success")
-    axes.set_ylim(-0.03, 1.03)
+    ends = 100 * np.array([row["success_rate_ci95"] for row in rows]).T
+    axes.fill_between(x, *ends, color=style.PALE, label="95 % interval")
+    axes.plot(x, [100 * row["success_rate"] for row in rows], "o-", color=style.BLUE)
+    axes.set(
+        xscale="log",
+        xticks=x,
+        xticklabels=x,
+        xlabel="iterations of the search",
+        ylabel="success (%)",
+    )
+    axes.set_ylim(-3, 103)
     axes.minorticks_off()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    style.legend(axes, loc="upper left")
     return figure

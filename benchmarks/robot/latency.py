@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -23,6 +22,7 @@ from ibc.checkpoint import load_checkpoint
 from ibc.control.plan import WAYS
 from ibc.data import Episode
 from ibc.device import configure_device, provenance
+from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.policies.loading import build_policy
@@ -90,21 +90,18 @@ def measure(task: Task, way: str, latency_ms: int, num_episodes: int) -> Row:
 def picture(rows: Sequence[Row]) -> bytes:
     """A column for each task: success above, jerk below."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure, axes = plt.subplots(
-        2, len(tasks), figsize=(4 * len(tasks), 5), squeeze=False, sharex=True
-    )
+    figure, axes = style.panels(2, len(tasks), (4, 2.5), sharex=True)
     for column, task in zip(axes.T, tasks, strict=True):
         for way in WAYS:
             own = [row for row in rows if row["task"] == task and row["way"] == way]
             x = [row["latency_ms"] for row in own]
-            column[0].plot(x, [row["success_rate"] for row in own], marker="o", label=way)
+            column[0].plot(x, [100 * row["success_rate"] for row in own], marker="o", label=way)
             column[1].plot(x, [row["jerk"] for row in own], marker="o")
-        column[0].set(title=task.replace("_", " "), ylim=(-0.03, 1.03))
+        column[0].set(title=task.replace("_", " "), ylim=(-3, 103))
         column[1].set(xlabel="latency (ms)", ylim=(0, None))
-    axes[0, 0].set_ylabel("success")
+    axes[0, 0].set_ylabel("success (%)")
     axes[1, 0].set_ylabel("jerk (half-ranges per step³)")
-    axes[0, 0].legend()
-    figure.tight_layout()
+    style.legend(axes[0, 0])
     return png(figure)
 
 

@@ -12,7 +12,7 @@ from benchmarks.tables.composition import composition_table
 from benchmarks.tables.faults import faults_table
 from benchmarks.tables.methods import methods_table
 from benchmarks.tables.robot import export_table, latency_table, serve_table
-from benchmarks.tables.studies import evaluation_table, study_table
+from benchmarks.tables.studies import evaluation_table, side_by_side_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
 from benchmarks.timing.beside import beside_table
@@ -21,13 +21,13 @@ from ibc.errors import UserError
 from ibc.files import write_atomically
 
 #: ``<!-- table NAME -->`` ... ``<!-- end -->``: the text between them is generated from results/NAME.json. Several
-#: names are several evaluations of one environment, a row each.
+#: names are several evaluations of one environment, a row each, or several studies, whose policies stand side by side.
 MARK = re.compile(r"(<!-- table (\w+(?: \w+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write_tables(root: Path) -> None:
     """Renew every marked table below ``root``."""
-    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+    for page in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         new = MARK.sub(lambda m: f"{m[1]}{marked(root / 'results', m[2].split())}{m[3]}", text)
         if new != text:
@@ -39,13 +39,16 @@ def marked(folder: Path, names: list[str]) -> str:
     """The table of one result, or of several evaluations.
 
     Raises:
-        UserError: a result is missing, or several are asked for that are not evaluations on the same episodes.
+        UserError: a result is missing, or several are asked for that are neither comparisons, nor studies, nor
+            evaluations on the same episodes.
     """
     if len(names) == 1:
         return table(folder / f"{names[0]}.json")
     results = [read_result(folder / f"{name}.json") for name in names]
     if all("difference" in result for result in results):
         return "\n".join([*comparison_table(results), ""])
+    if all("experiment" in result and "rows" in result for result in results):
+        return "\n".join(side_by_side_table(results))
     same = ("env_id", "num_episodes", "first_seed")
     for name, result in zip(names, results, strict=True):
         if "episodes" not in result or any(result[key] != results[0].get(key) for key in same):

@@ -35,7 +35,8 @@ def study_table(result: dict[str, Any]) -> list[str]:
     note = (
         f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
-        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}. "
+        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}"
+        f"{', ' + about['gpu'] if about.get('gpu') else ''}. "
     )
     if not several:
         note += (
@@ -43,8 +44,9 @@ def study_table(result: dict[str, Any]) -> list[str]:
             f"{first['num_envs']} environments at once. "
         )
     note += (
-        "Intervals pool the episodes of all training seeds; ± is the standard deviation between "
-        "training seeds."
+        "Intervals are over training seeds and episodes; ± is the standard deviation between training seeds."
+        if len(result["seeds"]) > 1
+        else "Intervals are over the episodes of this one training seed."
     )
     return [*lines, "", note, ""]
 
@@ -90,6 +92,31 @@ def task_table(result: dict[str, Any]) -> list[str]:
         cells.append(line)
     head = ["task", *(f"{p}, {who}" for p in policies for who in ("published", "ours"))]
     return [*markdown(head, cells), "", *reasons]
+
+
+#: Kinds of policies that are set side by side, and the results' names of each.
+KINDS = {"energy": ("implicit",), "regression": ("mse",), "diffusion": ("edm", "diffusion")}
+
+
+def side_by_side_table(results: Sequence[Row]) -> list[str]:
+    """A row a study, a column a kind of policy: success with its interval, and the time of a decision."""
+
+    def cell(row: Row) -> str:
+        low, high = row["success_rate_ci95"]
+        rates = f"{row['success_rate']:.0%} ({low:.0%} to {high:.0%})"
+        return f"{rates}<br>{row['policy_latency_ms']:.1f} ms"
+
+    lines = []
+    for result in results:
+        of = {row["policy"]: cell(row) for row in result["rows"]}
+        cells = [next((of[name] for name in names if name in of), "") for names in KINDS.values()]
+        lines.append([f"`{result['experiment']}`", str(len(result["seeds"])), *cells])
+    note = (
+        "Success with its 95 % interval, and the median time of one decision for "
+        f"{results[0]['rows'][0]['num_envs']} environments at once. An empty cell was not measured. "
+        "The command of each row stands under its own table, on the pages of results."
+    )
+    return [*markdown(["`experiment=`", "training seeds", *KINDS], lines), "", note, ""]
 
 
 def evaluation_table(results: Sequence[Row]) -> list[str]:

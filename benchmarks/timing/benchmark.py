@@ -27,6 +27,7 @@ from benchmarks.timing.processes import measure_processes
 from benchmarks.timing.workloads import NAMES
 from ibc.cli.config import Config, at_least
 from ibc.device import configure_device, provenance
+from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 from ibc.progress import track
@@ -78,24 +79,26 @@ def benchmark(config: Config) -> None:
         table.add(row)
         print(describe(row), flush=True)
     image = output.with_suffix(".png")
-    write_atomically(image, png(bars([row for row in table.rows if row["ratio"]])))
+    write_atomically(image, png(timing_figure([row for row in table.rows if row["ratio"]])))
     print("\n".join(timing_table({**head, "rows": table.rows})))
     print(f"files: {output}  {image}")
 
 
-def bars(rows: Sequence[Row]) -> Figure:
-    """Milliseconds of each workload, plain and fast side by side, and their ratio."""
-    figure = Figure(figsize=(7, 0.9 + 0.55 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+def timing_figure(rows: Sequence[Row]) -> Figure:
+    """Milliseconds of each workload, plain and here, joined by a line with their ratio."""
+    figure, ((axes,),) = style.panels(1, 1, (7, 0.9 + 0.45 * len(rows)))
     y = np.arange(len(rows))
-    axes.barh(y - 0.2, [r["plain_ms"] for r in rows], 0.36, color="#c4c9d4", label="plain float32")
-    axes.barh(y + 0.2, [r["ms"] for r in rows], 0.36, color="#2646c8", label="this project")
+    plain, here = ([row[key] for row in rows] for key in ("plain_ms", "ms"))
+    axes.hlines(y, here, plain, color=style.GRAY, linewidth=1)
+    axes.plot(plain, y, "s", color=style.VERMILION, label="plain implementation, float32")
+    axes.plot(here, y, "o", color=style.BLUE, label="this project")
     for i, row in enumerate(rows):
-        axes.text(row["ms"], i + 0.2, f"  {row['ratio']:.1f} x", va="center", fontsize=9)
-    axes.set(yticks=y, yticklabels=[r["name"] for r in rows], xlabel="ms", xscale="log")
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        middle = (row["ms"] * row["plain_ms"]) ** 0.5
+        axes.text(middle, i - 0.12, f"{row['ratio']:.1f} x", ha="center", va="bottom", fontsize=8)
+    axes.set(yticks=y, yticklabels=[r["name"] for r in rows], xlabel="milliseconds", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(len(rows) - 0.5, -0.8)
+    style.legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
 

@@ -17,6 +17,7 @@ from benchmarks.toys.one_step import (
     one_step_trainer,
     train_policy,
 )
+from ibc.evaluation import style
 from ibc.policies import Policy
 from ibc.spec import ObsField
 
@@ -108,20 +109,37 @@ def hull(known: NDArray[np.int64]) -> NDArray[np.int32]:
 def coordinate_figure(rows: Sequence[Row]) -> Figure:
     """A map of errors for each row: crosses are training positions, the line is their convex hull."""
     counts = list(dict.fromkeys(row["num_images"] for row in rows))
-    figure = Figure(figsize=(3.3 * 2 + 0.8, 3.4 * len(counts)), layout="constrained")
-    panels = figure.subplots(len(counts), 2, squeeze=False).flatten()
-    for axes, row in zip(panels, rows, strict=True):
+    figure, panels = style.panels(len(counts), 2, (3.7, 3.4), sharex=True, sharey=True)
+    for axes, row in zip(panels.ravel(), rows, strict=True):
         test, known = np.array(row["test"]), np.array(row["known"])
         shades = axes.scatter(
-            *test.T, c=np.log10(np.maximum(row["error"], 1e-2)), s=16, cmap="inferno_r",
+            *test.T, c=np.log10(np.maximum(row["error"], 1e-2)), s=16, cmap="viridis_r",
             vmin=-1, vmax=1.5, linewidths=0,
         )  # fmt: skip
         corners = hull(known)
-        axes.plot(*np.concatenate([corners, corners[:1]]).T, color="#2646c8", linewidth=1)
-        axes.plot(*known.T, "x", color="#2646c8", markersize=5)
+        axes.plot(
+            *np.concatenate([corners, corners[:1]]).T,
+            color=style.VERMILION,
+            linewidth=1,
+            label="their convex hull",
+        )
+        axes.plot(*known.T, "x", color=style.VERMILION, markersize=5, label="training positions")
         title = f"{row['policy']}, {row['num_images']} images: {row['within_one_pixel']:.1%} within 1 px"
         axes.set(xlim=(0, SIDE - 1), ylim=(SIDE - 1, 0), aspect="equal")
         axes.set_title(title, fontsize=9)
-    bar = figure.colorbar(shades, ax=panels, shrink=0.7, ticks=[-1, 0, 1])
+    for axes in panels[-1]:
+        axes.set_xlabel("column (px)")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("row (px)")
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+    )
+    bar = figure.colorbar(
+        shades, ax=panels, shrink=0.7, ticks=[-1, 0, 1], label="distance from the true position"
+    )
     bar.set_ticklabels(["0.1 px", "1 px", "10 px"])
     return figure

@@ -19,6 +19,7 @@ from benchmarks.toys.one_step import (
     one_step_trainer,
     train_policy,
 )
+from ibc.evaluation import style
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.spec import ObsField
 
@@ -97,8 +98,9 @@ RELATIONS = {
 def function_fits(num_steps: int, seed: int) -> tuple[list[Row], Figure]:
     """Each relation fitted by each policy: the share of right values, and an image of all fits."""
     rows: list[Row] = []
-    figure = Figure(figsize=(3.1 * len(RELATIONS), 5.6), layout="constrained")
-    panels = figure.subplots(len(POLICIES), len(RELATIONS), sharex=True, sharey=True)
+    figure, panels = style.panels(
+        len(POLICIES), len(RELATIONS), (3.1, 2.9), sharex=True, sharey=True
+    )
     test = np.linspace(-1, 1, NUM_TEST)
     for column, (name, relation) in enumerate(RELATIONS.items()):
         rng = np.random.default_rng(seed)
@@ -114,10 +116,23 @@ def function_fits(num_steps: int, seed: int) -> tuple[list[Row], Figure]:
             row = {"relation": name, "policy": policy_name, "right": right}
             rows.append({**row, "training_seconds": seconds})
             draw(panel, policy, test)
-            panel.plot(x, y, ".", color="#888888", markersize=2)
-            panel.plot(test, found, ".", color="#d1342f", markersize=2.5)
+            panel.plot(x, y, ".", color=style.GRAY, markersize=2, label="demonstrations")
+            panel.plot(
+                test,
+                found,
+                ".",
+                color=style.VERMILION,
+                markersize=2.5,
+                label="the policy's answers",
+            )
             panel.set(xlim=(-1, 1), ylim=(-LIMIT, LIMIT))
-            panel.set_title(f"{name}, {policy_name}: {right:.0%} right", fontsize=9)
+            panel.set_title(f"{name}, {policy_name}: {right:.1%} right", fontsize=9)
+    for panel in panels[-1]:
+        panel.set_xlabel("observation")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("action")
+    shown = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=2, frameon=False, markerscale=3)
     return rows, figure
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import Episode, WindowDataset
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.policies.baselines.base import ExplicitPolicy

@@ -12,8 +12,9 @@ import torch
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.compose import composed
 from ibc.cli.config import Config, offer
-from ibc.component import refuse_interpolations
+from ibc.construct import refuse_interpolations
 from ibc.environment import EnvConfig
+from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.policies.loading import build_policy
 
@@ -34,6 +35,8 @@ def prepare(overrides: Sequence[str]) -> None:
         policy = dict(checkpoint.policy)
         env |= checkpoint.config.get("env", {})
     sampler = policy.pop("sampler", None)
+    if not isinstance(sampler, dict | None):
+        raise UserError(f"the checkpoint's sampler is {sampler!r}, not a description of one")
     offer("policy", "checkpoint", policy, "policy")
     offer("sampler", "checkpoint", sampler or {}, "policy.sampler" if sampler else "policy")
     named = [

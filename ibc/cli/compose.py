@@ -11,8 +11,8 @@ import torch
 
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import Config
-from ibc.component import construct
 from ibc.composition import AllOf, AnyOf, Not
+from ibc.construct import construct
 from ibc.energies import Energy
 from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy, VerifiedPolicy

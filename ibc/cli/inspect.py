@@ -18,6 +18,7 @@ from ibc.data.episode import Frames
 from ibc.data.formats import find_reader
 from ibc.data.loading import find_data
 from ibc.data.request import Request
+from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
 
@@ -131,23 +132,22 @@ def action_figure(episodes: Sequence[NDArray[np.float32]], title: str) -> Figure
     dims = min(episodes[0].shape[1], MAX_PANELS)
     columns = min(COLUMNS, dims)
     rows = -(-dims // columns)
-    figure = Figure(figsize=(2.6 * columns + 0.6, 1.9 * rows + 0.6), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    figure, panels = style.panels(rows, columns, (2.9, 2.2))
     action = np.concatenate(episodes)
     shown = episodes[:: -(-len(episodes) // MAX_EPISODES)]
     longest = max(len(episode) for episode in shown)
-    for dim, axes in enumerate(panels):
+    for dim, axes in enumerate(panels.ravel()):
         if dim >= dims:
             axes.set_axis_off()
             continue
         for episode in shown:
-            axes.plot(episode[:, dim], color="#2646c8", linewidth=0.5, alpha=0.35)
+            axes.plot(episode[:, dim], color=style.BLUE, linewidth=0.5, alpha=0.35)
         count, edges = np.histogram(action[:, dim], bins=40)
         width = 0.22 * longest * count / count.max()
-        axes.barh(edges[:-1], width, np.diff(edges), 1.03 * longest, align="edge", color="#e08a3c")
-        axes.set_title(f"action {dim}", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.barh(
+            edges[:-1], width, np.diff(edges), 1.03 * longest, align="edge", color=style.ORANGE
+        )
+        axes.set(title=f"action {dim}", xlabel="step")
     figure.suptitle(
         f"{title}: actions over time ({len(shown)} episodes), their distribution beside"
     )

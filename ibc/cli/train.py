@@ -18,7 +18,8 @@ from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
 from ibc.cli.train_loop import gradient_steps, log_result
-from ibc.component import call, construct, describe
+from ibc.component import describe
+from ibc.construct import call, construct
 from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
 from ibc.data.loading import find_data, load_split

@@ -14,10 +14,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from ibc.component import construct, describe
+from ibc.component import describe
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
+from ibc.evaluation import style
 from ibc.evaluation.evaluate import evaluate
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy
@@ -189,8 +191,7 @@ def observed_windows(
 
 def figure_of(rows: Sequence[BudgetRow], chosen: BudgetRow, milliseconds: float) -> Figure:
     """Draw success and action error over the time of a decision, one line for each number of candidates."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
+    figure, ((left, right),) = style.panels(1, 2, (4.5, 3.6), sharex=True)
     for count in sorted({row.num_candidates for row in rows}):
         mine = sorted((r for r in rows if r.num_candidates == count), key=lambda r: r.latency_ms)
         label = f"{count} candidate{'s' if count > 1 else ''}"
@@ -205,14 +206,13 @@ def figure_of(rows: Sequence[BudgetRow], chosen: BudgetRow, milliseconds: float)
     left.set_ylim(-3, 103)
     right.set_ylabel("distance from the longest search\n(root mean square, unit cube)")
     for axes in (left, right):
-        axes.axvline(milliseconds, color="gray", linestyle=":", label=f"{milliseconds:g} ms")
+        axes.axvline(milliseconds, color=style.GRAY, linestyle=":", label=f"{milliseconds:g} ms")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("milliseconds of one decision, one environment")
-        axes.spines[["top", "right"]].set_visible(False)
-    left.legend(fontsize=8)
+    style.legend(left)
     return figure
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ibc.component import construct, find
+from ibc.construct import construct, find
 from ibc.control import Actor, Controller, FunctionExpert
 from ibc.data import DemonstrationWriter
 from ibc.data.store import FinishedElsewhere

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from ibc.control import Controller
 from ibc.data.dataset import WindowDataset, window_index
 from ibc.environment import EnvConfig, Environment
-from ibc.evaluation.plots import GRAY, new_figure, plain
+from ibc.evaluation import style
+from ibc.evaluation.plots import new_figure, plain
 from ibc.evaluation.rollout import rollout
 from ibc.evaluation.video import Frame
 from ibc.policies import ImplicitPolicy
@@ -110,18 +111,20 @@ def draw_map(axes: Axes, policy: ImplicitPolicy, obs: Obs, candidates: Candidate
     y = action.view(GRID, GRID, -1)[:, 0, 1].cpu().numpy()
     above = (energy - energy.min()).cpu().numpy()
     mesh = axes.pcolormesh(
-        x, y, np.log1p(above), cmap="viridis", shading="nearest", rasterized=True
+        x, y, np.log1p(above), cmap=style.MAP, shading="nearest", rasterized=True
     )
     bar = axes.figure.colorbar(mesh, ax=axes)
     ticks = np.linspace(0, np.log1p(above.max()), 5).tolist()
     bar.set_ticks(ticks, labels=[f"{value:.2g}" for value in np.expm1(ticks)])
-    bar.set_label("energy above the lowest", color=GRAY)
-    bar.ax.tick_params(colors=GRAY, labelsize=9)
+    bar.set_label("energy above the lowest", color=style.GRAY)
+    bar.ax.tick_params(colors=style.GRAY)
     bar.outline.set_visible(False)
     found = candidates.lowest(64).action[0].cpu().numpy()
     axes.plot(found[:, 0], found[:, 1], ".", color="white", markersize=3, alpha=0.7)
     chosen = candidates.best()[0].cpu().numpy()
-    axes.plot(chosen[0], chosen[1], "*", color="#ff5a5f", markersize=13, markeredgecolor="white")
+    axes.plot(
+        chosen[0], chosen[1], "*", color=style.VERMILION, markersize=13, markeredgecolor="white"
+    )
     names = [_name(policy, i) for i in (0, 1)]
     axes.set(xlabel=names[0], ylabel=names[1])
 
@@ -132,10 +135,10 @@ def draw_curve(axes: Axes, policy: ImplicitPolicy, obs: Obs, candidates: Candida
     unit = torch.linspace(float(bounds.unit_low[0]), float(bounds.unit_high[0]), GRID)
     action = bounds.from_unit(unit.to(bounds.center.device).view(GRID, 1))
     energy = _energies(policy, obs, action)
-    axes.plot(action.flatten().cpu().numpy(), energy.cpu().numpy(), color="#4a63e0")
+    axes.plot(action.flatten().cpu().numpy(), energy.cpu().numpy(), color=style.BLUE)
     best = candidates.lowest(1)
     place = (best.action.flatten().cpu().numpy(), best.energy.flatten().cpu().numpy())
-    axes.plot(*place, "*", color="#ff5a5f", markersize=13)
+    axes.plot(*place, "*", color=style.VERMILION, markersize=13)
     axes.set(xlabel=_name(policy, 0), ylabel="energy")
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ibc.evaluation import style
 from ibc.training.validation import RISING
 
 #: Rows of metrics by the name of a run.
 Rows = Mapping[str, Sequence[Mapping[str, float]]]
 
-#: Text and lines on no background: legible on light and on dark pages.
-GRAY = "#7b8292"
-COLORS = ("#4a63e0", "#e0782f", "#1f9d6b", "#c2459b", "#8a6d1d", "#2c93c7")
+#: Of runs, in their order.
+COLORS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
 #: Terms whose level without any knowledge is logged as ``chance``.
 WITH_CHANCE = ("info_nce", "prefix_nce", "ranking_nce")
 #: The share of random actions below the shown one, of an energy that knows nothing.
@@ -58,7 +58,7 @@ def training_curves(runs: Rows) -> list[tuple[str, Figure]]:
         has_level = name in WITH_CHANCE or (name == "loss" and is_contrastive)
         levels = {row["chance"] for rows in runs.values() for row in rows if "chance" in row}
         if has_level and len(levels) == 1:
-            axes.axhline(levels.pop(), color=GRAY, linestyle=":", label="nothing learned")
+            axes.axhline(levels.pop(), color=style.GRAY, linestyle=":", label="nothing learned")
         finish(axes, "gradient step", name.replace("_", " "))
         figures.append((name.replace("_", " "), drawn))
     return figures
@@ -77,7 +77,9 @@ def held_out_curves(runs: Rows) -> list[tuple[str, Figure]]:
                 continue
             axes.plot(steps, values, ".-", color=color, markersize=5, label=run)
         if measure == "rank":
-            axes.axhline(CHANCE_RANK, color=GRAY, linestyle=":", label="no better than chance")
+            axes.axhline(
+                CHANCE_RANK, color=style.GRAY, linestyle=":", label="no better than chance"
+            )
         finish(
             axes,
             "gradient step",
@@ -98,9 +100,8 @@ def series(rows: Sequence[Mapping[str, float]], name: str) -> tuple[np.ndarray, 
 
 def new_figure(width: float = 3.6, height: float = 2.5) -> tuple[Figure, Axes]:
     """A figure without a background."""
-    drawn = Figure(figsize=(width, height), layout="constrained")
+    drawn, ((axes,),) = style.panels(1, 1, (width, height))
     drawn.patch.set_alpha(0)
-    axes = drawn.subplots()
     axes.patch.set_alpha(0)
     return drawn, axes
 
@@ -124,18 +125,17 @@ def finish(axes: Axes, x: str, y: str, *, legend: bool = True) -> None:
     axes.set(xlabel=x, ylabel=y)
     plain(axes)
     if legend and axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, labelcolor=GRAY, fontsize=9)
+        style.legend(axes, labelcolor=style.GRAY)
 
 
 def plain(axes: Axes) -> None:
     """Color text and lines so that they are legible on light and on dark pages."""
-    axes.tick_params(colors=GRAY, which="both", labelsize=9)
-    axes.xaxis.label.set_color(GRAY)
-    axes.yaxis.label.set_color(GRAY)
-    axes.title.set_color(GRAY)
-    for side, spine in axes.spines.items():
-        spine.set_color(GRAY)
-        spine.set_visible(side in ("left", "bottom"))
+    axes.tick_params(colors=style.GRAY, which="both")
+    axes.xaxis.label.set_color(style.GRAY)
+    axes.yaxis.label.set_color(style.GRAY)
+    axes.title.set_color(style.GRAY)
+    for spine in axes.spines.values():
+        spine.set_color(style.GRAY)
 
 
 def png(drawn: Figure) -> bytes:

@@ -21,8 +21,8 @@ class RecurrentEncoder(ObsEncoder):
 
     Args:
         hidden_size: of the recurrent state, which is the feature vector.
-        image_encoder, share_cameras, image_normalization, sqrt_std, noise_std, num_gates, num_distance_features,
-            angles: of :class:`ObsEncoder`, per step.
+        image_encoder, share_cameras, image_normalization, sqrt_std, noise_std: of :class:`ObsEncoder`, per step.
+        num_gates, num_distance_features, angles: of :class:`ObsEncoder`, per step.
     """
 
     _: KW_ONLY

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ibc.checkpoint import Checkpoint, load_checkpoint
-from ibc.component import call, check_trusted, construct, find, trusted_packages
+from ibc.construct import call, check_trusted, construct, find, trusted_packages
 from ibc.device import choose_device
 from ibc.errors import UserError
 from ibc.policies.base import Policy

@@ -38,6 +38,9 @@ class GradientDescent(Sampler):
     delta_clip: float = 0.1
     settle: float | None = None
 
+    def __post_init__(self) -> None:
+        self.schedule()  # numbers that give none are refused before the first search
+
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         unit = init
         limit = self.delta_clip * 0.5 * (space.high - space.low)
@@ -89,7 +92,13 @@ class IBCLangevin(GradientDescent):
 
 
 def polynomial_schedule(num_steps: int, init: float, final: float, power: float) -> list[float]:
-    """Compute ``(init - final) * (1 - i / (num_steps - 1)) ** power + final``, which ends exactly at ``final``."""
+    """Compute ``(init - final) * (1 - i / (num_steps - 1)) ** power + final``, which ends exactly at ``final``.
+
+    Raises:
+        ValueError: ``power`` is negative.
+    """
+    if power < 0:
+        raise ValueError(f"power={power}; it must be at least 0")
     if num_steps == 1:
         return [init]
     return [(init - final) * (1 - i / (num_steps - 1)) ** power + final for i in range(num_steps)]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ibc.component import call
+from ibc.construct import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
 from ibc.data.prefetch import Prefetcher
 from ibc.distributed import average

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.config import CONFIG_DIR, compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.environment import EnvConfig, Environment
 from ibc.losses import Loss
 

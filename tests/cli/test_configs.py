@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 from ibc.cli.config import compose
-from ibc.component import check_trusted, construct, describe, trusted_packages
+from ibc.component import describe
+from ibc.construct import check_trusted, construct, trusted_packages
 from ibc.energies import Energy
 from ibc.errors import UserError
 from ibc.losses import InfoNCE, Loss
@@ -141,7 +142,7 @@ class TestTrust:
             "builtins.eval",
             "subprocess.Popen",
             "torch.load",
-            "ibc.component.importlib.import_module",
+            "ibc.construct.importlib.import_module",
             "ibc.device.subprocess.Popen",
             "ibc.policies.loading.load_checkpoint",
             "ibc.cli.config.hydra.utils.instantiate",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ibc_envs.particle.env import control_step
 
-from ibc.component import construct, describe
+from ibc.component import describe
 from ibc.composition import AllOf
 from ibc.constraints import (
     AccelerationLimit,
@@ -25,6 +25,7 @@ from ibc.constraints import (
     SpeedLimit,
     StayWithin,
 )
+from ibc.construct import construct
 from ibc.energies import action_gradient
 from ibc.errors import UserError
 

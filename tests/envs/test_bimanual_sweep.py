@@ -13,7 +13,7 @@ from ibc_envs.bimanual_sweep.scene import BLADE_LENGTH, BOWLS, PIECE_RADIUS, SLO
 from ibc_envs.bimanual_sweep.simulation import Simulation
 
 from ibc.cli.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment

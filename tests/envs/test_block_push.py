@@ -16,7 +16,7 @@ from ibc_envs.block_push.simulation import Simulation
 from ibc_envs.block_push.tasks import BlockPushEnv
 
 from ibc.cli.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.data import read_episodes
 from ibc.environment import EnvConfig, Environment

@@ -12,7 +12,7 @@ from ibc_envs.particle import ParticleEnv, ParticleExpert
 from ibc_envs.particle.env import GOAL_DISTANCE
 
 from ibc.cli.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError

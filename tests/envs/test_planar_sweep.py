@@ -12,7 +12,7 @@ from ibc_envs.planar_sweep.env import MAX_DELTA, PlanarSweepEnv
 from ibc_envs.planar_sweep.simulation import HALF_SIDE, PIECE_RADIUS, STICK_LENGTH, Simulation
 
 from ibc.cli.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ibc.cli.app import run
-from ibc.component import construct, describe
+from ibc.component import describe
+from ibc.construct import construct
 from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation import budget as module

@@ -6,7 +6,7 @@ from conftest import ROOT
 from known_energies import rng
 from small import config_of
 
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import (

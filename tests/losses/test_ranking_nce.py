@@ -8,7 +8,7 @@ from known_energies import Bowl, BowlPolicy, rng
 from small import config_of
 from torch import nn
 
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import WindowDataset
 from ibc.energies import (
     BoundEnergy,

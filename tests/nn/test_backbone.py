@@ -9,7 +9,8 @@ import torch
 from conftest import built
 from torch import nn
 
-from ibc.component import construct, describe
+from ibc.component import describe
+from ibc.construct import construct
 from ibc.errors import UserError
 from ibc.nn import BackboneEncoder, Module, ObsEncoder, TorchvisionBackbone
 from ibc.spec import ObsField, Spec

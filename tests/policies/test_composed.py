@@ -185,10 +185,3 @@ def test_every_operation(operation, policy):
     config = compose("evaluate", [*overrides, f"compose.operation={operation}"])["compose"]
     found = composed(policy, config, torch.device("cpu"))
     assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
-
-
-def test_the_example_of_the_documentation_runs(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    text = (ROOT / "docs/compose.md").read_text()
-    exec(text.split("```python\n")[1].split("```")[0], {})
-    assert "'feasible': tensor([1.])" in capsys.readouterr().out

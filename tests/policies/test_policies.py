@@ -7,7 +7,8 @@ from conftest import ROOT, random_episode
 from small import CPU, config_of, make_obs, row_noise
 
 from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ibc.component import construct, describe
+from ibc.component import describe
+from ibc.construct import construct
 from ibc.control import PolicyActor
 from ibc.data import WindowDataset
 from ibc.errors import UserError

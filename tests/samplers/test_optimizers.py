@@ -6,7 +6,7 @@ from conftest import ROOT
 from known_energies import bowl, generators, meters, rng, run, search, uniform
 
 from ibc.cli.config import compose
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.energies import BoundEnergy, action_gradient
 from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, Chain, GradientDescent

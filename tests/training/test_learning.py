@@ -6,7 +6,7 @@ import torch
 
 from ibc.cli.config import compose
 from ibc.cli.train import train_in
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import Episode, WindowDataset
 from ibc.policies.loading import make_policy
 from ibc.random import PerEpisodeRandom

@@ -5,7 +5,7 @@ import torch
 from conftest import ROOT
 from small import CPU, config_of
 
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import dataset
 from ibc.errors import UserError
 from ibc.policies.loading import make_policy

@@ -9,7 +9,7 @@ import torch
 from small import config_of
 
 from ibc.checkpoint import load_checkpoint
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.policies.loading import make_policy

@@ -10,7 +10,7 @@ from small import CPU, config_of
 
 from ibc.cli.config import compose
 from ibc.cli.train import train
-from ibc.component import construct
+from ibc.construct import construct
 from ibc.data import WindowDataset
 from ibc.data.transforms import split_episodes
 from ibc.errors import UserError
