@@ -217,6 +217,23 @@ class CompareSchema:
 
 
 @dataclass
+class ReportSchema:
+    """Keys of ``report.yaml``."""
+
+    runs: Any
+    output: str
+
+
+@dataclass
+class PageSchema:
+    """Keys of ``page.yaml``."""
+
+    checkpoint: Any
+    output: str
+    trust: list[str]
+
+
+@dataclass
 class ConvertSchema:
     """Keys of ``convert.yaml``."""
 
@@ -240,4 +257,6 @@ SCHEMAS = {
     "budget": BudgetSchema,
     "serve": ServeSchema,
     "export": ExportSchema,
+    "page": PageSchema,
+    "report": ReportSchema,
 }
