@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cache
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,6 +20,9 @@ from ibc.spec import Obs
 Spring = tuple[float, float, float]
 #: The most segments of one period of an action. With as many substeps or fewer, the motion is exact.
 SEGMENTS = 10
+#: The share of the distance to the set-point (and of a velocity, in units per unit/s) that is left where the
+#: prediction of a motion ends and a bound for all times begins.
+SETTLED = 0.01
 #: Powers of the transition matrix below this length are zero; after so many, the body counts as one without rest.
 NEGLIGIBLE, MOST_POWERS = 1e-8, 2**17
 
@@ -71,8 +76,9 @@ class PDController(ForwardModel):
 
         Within a substep the body moves in a straight line, so with ten substeps or fewer in a period the segments are
         the motion. With more, a segment holds several; how far the body leaves it is bounded by multiples, exact
-        for each alone, of its acceleration and velocity at the start. One further segment leads from the end of
-        ``lookahead`` to the set-point, with a bound on all that the body does from then on.
+        for each alone, of its acceleration and velocity at the start. After ``lookahead``, each period is one segment
+        until a hundredth of the distance to the set-point is left, and a last one leads there, with a bound on all that
+        the body does from then on. Whatever moves beside the body is taken to stand still after ``lookahead``.
 
         Raises:
             UserError: the body does not come to rest.
@@ -159,40 +165,57 @@ def _plan_motion(
     spring: Spring, substeps: int, lookahead: int, chunk: int, size: int
 ) -> _MotionPlan:
     """Compute the gains on the ends of all segments, and on acceleration and velocity where they begin."""
-    powers, gains = _states(spring, substeps, lookahead, chunk)
-    # Rows of all gains: position and velocity now, then the actions.
-    states = torch.cat([torch.eye(2, 2 + chunk).to(powers)[None], torch.cat([powers, gains], 2)])
-    periods = len(powers)
-    setpoints = torch.zeros(periods + 1, 1, 2 + chunk).to(powers)
-    setpoints[range(periods + 1), 0, [2 + min(k, chunk - 1) for k in range(periods + 1)]] = 1.0
-    marks = torch.linspace(0, substeps, min(substeps, SEGMENTS) + 1).round().long().tolist()
     transition = _transition(spring)
     tail = _deviation_at_rest(spring, _powers_until_rest(transition))
-    free = torch.stack([torch.linalg.matrix_power(transition, n) for n in marks])
-    within = free @ states[:-1, None] + _by_setpoint(free) @ setpoints[:-1, None]
-    starts = torch.cat([within[:, :-1].flatten(0, 1), states[-1:]])
-    held = torch.cat([setpoints[:-1].repeat_interleave(len(marks) - 1, 0), setpoints[-1:]])
-    nodes = torch.cat([within[:, 1:, 0].flatten(0, 1), setpoints[-1]])
-    counts = torch.tensor(marks).diff().tolist()
-    by_count = {n: _deviation(spring, _powers(transition, n)) for n in set(counts)}
-    factors = torch.tensor([*[by_count[n] for _ in range(periods) for n in counts], tail]).T
-    (index,) = torch.nonzero(factors.amax(0) > 0, as_tuple=True)
+    settling = _settling_periods(torch.linalg.matrix_power(transition, substeps))
+    powers, gains = _states(spring, substeps, lookahead + settling, chunk)
+    # Rows of all gains: position and velocity now, then the actions.
+    states = torch.cat([torch.eye(2, 2 + chunk).to(powers)[None], torch.cat([powers, gains], 2)])
+    held = torch.arange(len(states)).clamp(max=chunk - 1)
+    setpoints = F.one_hot(2 + held, 2 + chunk).to(states).unsqueeze(1)
+    periods = len(powers) - settling
+    marks = torch.linspace(0, substeps, min(substeps, SEGMENTS) + 1).round().long().tolist()
+    starts, ends, targets, factors = [], [], [], []
+    for part, counts in (
+        (slice(0, periods), marks),
+        (slice(periods, periods + settling), [0, substeps]),
+    ):
+        free = torch.stack([torch.linalg.matrix_power(transition, n) for n in counts])
+        within = free @ states[part, None] + _by_setpoint(free) @ setpoints[part, None]
+        starts.append(within[:, :-1].flatten(0, 1))
+        ends.append(within[:, 1:, 0].flatten(0, 1))
+        targets.append(setpoints[part].repeat_interleave(len(counts) - 1, 0))
+        lengths = [b - a for a, b in pairwise(counts)]
+        by_length = {n: _deviation(spring, _powers(transition, n)) for n in set(lengths)}
+        factors += [by_length[n] for _ in range(len(within)) for n in lengths]
+    start = torch.cat([*starts, states[-1:]])
+    target = torch.cat([*targets, setpoints[-1:]])[:, 0]
+    factor = torch.tensor([*factors, tail]).T
+    (index,) = torch.nonzero(factor.amax(0) > 0, as_tuple=True)
     stiffness, damping, substep = spring
-    acceleration = stiffness * (held[:, 0] - starts[:, 0]) - damping * starts[:, 1]
-    ends = [(k * substeps + n) * substep for k in range(periods) for n in marks[1:]]
+    acceleration = stiffness * (target - start[:, 0]) - damping * start[:, 1]
+    times = [(k * substeps + n) * substep for k in range(periods) for n in marks[1:]]
     return _MotionPlan(
-        _split(nodes, size),
-        torch.tensor([0.0, *ends, ends[-1] + substeps * substep]),
-        len(counts),
+        _split(torch.cat([*ends, setpoints[-1]]), size),
+        torch.tensor([0.0, *times, *[times[-1]] * (settling + 1)]),
+        len(marks) - 1,
         index,
-        factors[:, index],
-        (_split(acceleration[index], size), _split(starts[index, 1], size)),
+        factor[:, index],
+        (_split(acceleration[index], size), _split(start[index, 1], size)),
     )
 
 
 def _split(gains: Float[Tensor, "S T2"], size: int) -> Gains:
     prediction = Prediction.from_gain(torch.zeros(1, 1, 1), gains[:, 2:], size)
     return gains[:, :2], prediction.matrix
+
+
+def _settling_periods(free: Float[Tensor, "2 2"]) -> int:
+    """Count the periods until little of position and velocity is left in the position, relative to the set-point."""
+    count, power = 1, free
+    while power[0].abs().amax() > SETTLED:
+        count, power = count + 1, free @ power
+    return count
 
 
 def _powers(transition: Float[Tensor, "2 2"], count: int) -> Float[Tensor, "C 2 2"]:
