@@ -87,3 +87,27 @@ def latency_table(result: dict[str, Any]) -> list[str]:
         f"data) in {rows[0]['num_episodes']} episodes, the same for all, at {result['rate']} steps a second.",
         "",
     ]
+
+
+VIOLATIONS: dict[str, Callable[[Row], str]] = {
+    "body": lambda row: str(row["body"]),
+    "checked": lambda row: str(row["checked"]),
+    "fallback": lambda row: str(row["fallback"]).replace("_", " "),
+    "steps": lambda row: f"{row['steps']:,}",
+    "violations": lambda row: f"{row['violations']:,}",
+    "deepest": lambda row: f"{max(row['deepest'], 0):.4f}" if row["violations"] else "",
+    "fallbacks": lambda row: f"{row['fallbacks']:,}" if row["fallback"] else "",
+    "targets reached": lambda row: f"{row['reached']:.0%}",
+}
+
+
+def constraints_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: violations of each body, by what is checked and by the fallback."""
+    return [
+        *column_table(VIOLATIONS, result["rows"]),
+        "",
+        f"`{result['command']}`: a square room of side 1 with three disks of radius 0.1; depths in its units, a new target every 25 "
+        "steps. The controller is that of the particle (stiffness 10, damping 5, steps of 50 ms). In the last rows the body moves in "
+        "continuous time and the model by explicit Euler. Between targets no way is planned, so that bodies wait before disks.",
+        "",
+    ]

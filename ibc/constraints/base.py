@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -193,19 +193,19 @@ class ConstraintGroup(BoundEnergy):
         self, action: Float[Tensor, "B N A"]
     ) -> Iterator[tuple[Float[Tensor, "B N J"], Float[Tensor, "B N"]]]:
         """Yield excess and weighted energy of each constraint."""
-        points = self._predict(action).points(action)
+        excess_of = self._excess_at(action)
         for constraint, weight in self.constraints:
             with _named(constraint):
-                excess = self._excess(constraint, points, action)
+                excess = excess_of(constraint)
                 if excess.ndim != 3 or excess.shape[:2] != action.shape[:2]:
                     expected = f"({action.shape[0]}, {action.shape[1]}, J)"
                     raise UserError(f"its excess has shape {tuple(excess.shape)}, not {expected}")
             yield excess, weight * constraint.energy(excess)
 
-    def _excess(
-        self, constraint: Constraint, points: Float[Tensor, "B N K D"], action: Tensor
-    ) -> Tensor:
-        return constraint.excess(points, self._obs)
+    def _excess_at(self, action: Float[Tensor, "B N A"]) -> Callable[[Constraint], Tensor]:
+        """Return the excess (B, N, J) of these actions as a function of the constraint; points are predicted here."""
+        points = self._predict(action).points(action)
+        return lambda constraint: constraint.excess(points, self._obs)
 
     def _predict(self, action: Tensor) -> Prediction:
         """Return the points as a function of actions of this length.
@@ -239,19 +239,23 @@ class ConstraintsAlongMotion(ConstraintGroup):
         """See :class:`BoundEnergy`; by automatic differentiation."""
         return autograd_gradient(self, action)
 
-    def _excess(
-        self, constraint: Constraint, points: Float[Tensor, "B N K D"], action: Tensor
-    ) -> Tensor:
-        at_points = constraint.excess(points, self._obs)
-        if constraint.lipschitz is None:
+    def _excess_at(self, action: Float[Tensor, "B N A"]) -> Callable[[Constraint], Tensor]:
+        at_points = super()._excess_at(action)
+        if all(constraint.lipschitz is None for constraint, _ in self.constraints):
             return at_points
         motion = self._plan(action)
         segments = motion.segments(action)
-        along = constraint.segment_excess(segments, self._obs)
-        along = along + constraint.lipschitz * segments.margin
-        now = constraint.segment_excess(segments.present(), self._obs).clamp(min=0)
-        first = along[..., : motion.first] - now
-        return torch.cat([first, along[..., motion.first :], at_points], -1)
+
+        def excess(constraint: Constraint) -> Tensor:
+            if constraint.lipschitz is None:
+                return at_points(constraint)
+            along = constraint.segment_excess(segments, self._obs)
+            along = along + constraint.lipschitz * segments.margin
+            now = constraint.segment_excess(segments.present(), self._obs).clamp(min=0)
+            first = along[..., : motion.first] - now
+            return torch.cat([first, along[..., motion.first :], at_points(constraint)], -1)
+
+        return excess
 
     def _plan(self, action: Tensor) -> Motion:
         length = action.shape[-1]

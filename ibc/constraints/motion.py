@@ -69,7 +69,7 @@ class Segments:
     def present(self) -> Segments:
         """Return where the body is now, as a segment of length zero."""
         now = self.start[:, :, :1]
-        return Segments(now, now, torch.zeros_like(self.margin[:, :, :1]), self.times[[0, 0]])
+        return Segments(now, now, torch.zeros_like(self.margin[:, :, :1]), self.times[:1].expand(2))
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ class ComposedPolicy(Policy):
         feasible = bound.feasible(likely.action)
         if feasible.any(1).all():
             return first_feasible(likely, feasible, likely.energy).best(), feasible.any(1)
-        feasible = bound.feasible(found.action)
         violation = bound.violation(found.action)
+        feasible = bound.feasible(found.action)
         return first_feasible(found, feasible, violation).best(), feasible.any(1)
 
     def _fallback(
