@@ -107,7 +107,8 @@ def constraints_table(result: dict[str, Any]) -> list[str]:
         *column_table(VIOLATIONS, result["rows"]),
         "",
         f"`{result['command']}`: a square room of side 1 with three disks of radius 0.1; depths in its units, a new target every 25 "
-        "steps. The controller is that of the particle (stiffness 10, damping 5, steps of 50 ms). In the last rows the body moves in "
-        "continuous time and the model by explicit Euler. Between targets no way is planned, so that bodies wait before disks.",
+        "steps. Points are the positions after each of 20 actions, as in configs/compose, or after the one for set-points and deltas. "
+        "The spring is the particle's controller (stiffness 10, damping 5, steps of 50 ms); the oscillator is the same in continuous "
+        "time, predicted by steps of 1 ms. No detour is planned, so many bodies wait before a disk.",
         "",
     ]

@@ -27,7 +27,7 @@ from ibc.constraints import (
 from ibc.errors import UserError
 
 #: Random motions of each test, and points of a segment that are evaluated.
-MOTIONS, DENSE = 10_000, 30
+MOTIONS, DENSE = 10_000, 20
 
 
 def spring(**changed):
@@ -157,7 +157,7 @@ MODELS = {
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", CONSTRAINTS)
 def test_feasible_is_what_holds_at_every_dense_point(name, model, obs):
-    """Exact: of ten thousand motions of each model, the same ones are feasible as by thirty points a segment."""
+    """Exact: of ten thousand motions of each model, the same ones are feasible as by many points of each segment."""
     model = MODELS[model]()
     constraint = CONSTRAINTS[name](model)
     torch.manual_seed(2)
@@ -168,10 +168,10 @@ def test_feasible_is_what_holds_at_every_dense_point(name, model, obs):
     assert torch.equal(found.violation(action.unsqueeze(1))[:, 0] == 0, feasible)
 
     segments, motion = motion_of(model, obs, action)
-    part = torch.linspace(0, 1, DENSE).double().view(-1, 1)
+    is_spring = isinstance(model, PDController)
+    part = torch.linspace(0, 1, DENSE if is_spring else 10 * DENSE).double().view(-1, 1)
     worst = torch.full((MOTIONS,), -math.inf).double()
     now = excess_at(name, obs["pos"], torch.zeros(1).double(), obs)[:, 0].clamp(min=0)
-    is_spring = isinstance(model, PDController)
     count = model.lookahead + 1 if is_spring else 2
     for s in range(count * (model.substeps if is_spring else 1)):
         start, end = segments.start[:, :, s], segments.end[:, :, s]
@@ -185,8 +185,8 @@ def test_feasible_is_what_holds_at_every_dense_point(name, model, obs):
     # Nothing that is called feasible is violated between the control points.
     assert (worst[feasible] <= 1e-5).all()
     if not is_spring:  # and nothing else is refused, up to the spacing of the dense points
-        assert (worst[~feasible] > -0.03).all()
-        assert (feasible == (worst <= 1e-6)).double().mean() > 0.985
+        assert (worst[~feasible] > -0.003).all()
+        assert (feasible == (worst <= 1e-6)).double().mean() > 0.997
 
 
 def excess_at(name, points, times, obs):
