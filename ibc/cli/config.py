@@ -27,6 +27,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
@@ -128,6 +129,9 @@ def readable_errors(
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (OSError, MemoryError, YAMLError, UnicodeDecodeError) as error:
+        print(f"error: {' '.join(str(error).split()) or 'the memory is full'}", file=sys.stderr)
+        sys.exit(2)
     except ValueError as error:
         if "Config group override" not in str(error):  # Hydra's, for GROUP=null
             raise
@@ -145,12 +149,6 @@ def readable_errors(
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print("error: the memory is full", file=sys.stderr)
-        sys.exit(2)
 
 
 def _one_line(error: Exception, config_name: str | None, config_dir: Path) -> str:

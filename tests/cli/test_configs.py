@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from commands import assert_refused
 from conftest import ROOT
 
 from ibc.cli.config import compose
@@ -192,3 +193,12 @@ class TestTrust:
     def test_optimizers_are_trusted(self):
         adam = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 1e-3}
         construct(adam, "optimizer", trusted=trusted_packages())
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"{", "mine.yaml"), (b"\xff\xfe\x00", "utf-8")])
+def test_a_damaged_configuration_of_the_user_is_one_line(content, message, cli, tmp_path):
+    own = tmp_path / "own/policy"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_bytes(content)
+    folder = f"--config-dir={own.parent}"
+    assert_refused(cli("train", folder, "env=particle", "policy=mine"), message)
