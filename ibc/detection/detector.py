@@ -30,7 +30,8 @@ class Detector:
     """Scores of decisions with what they were in calibration; made by :func:`ibc.detection.calibrate`.
 
     Scores are standardized by those of the reference at about the same time in their episodes. The value of a decision
-    is the mean of its standardized scores, and that is averaged over the last ``window`` decisions of the episode. Its **confidence** is a conformal p-value among the largest averages of the n calibration episodes:
+    is the mean of its standardized scores, and that is averaged over the last ``window`` decisions of the episode. Its
+    **confidence** is a conformal p-value among the largest averages of the n calibration episodes:
 
         ``confidence = (1 + number of calibration episodes whose largest average is at least this one) / (n + 1)``
 
