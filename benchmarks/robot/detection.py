@@ -290,7 +290,6 @@ def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None
         order=lambda key: (order.index(str(key[0])), str(key[1]) != "demonstrations"),
         head=lambda rows: {
             "command": f"python -m benchmarks.robot.detection {output} {image}",
-            "judged_by": "detection",
             "false_alarms": FALSE_ALARMS,
             "window": WINDOW,
             "about": provenance(),
