@@ -16,7 +16,6 @@ from ibc.detection.decision import Decision, SameForEach
 from ibc.errors import UserError
 from ibc.policies import Policy, load_policy
 from ibc.policies.modes import ood_score
-from ibc.policies.verified import check_same_task
 from ibc.samplers import Candidates, find_modes
 
 #: Standard deviation below which a feature counts as constant, where those of observations are about one.
@@ -124,8 +123,11 @@ class Committee(Score):
     @torch.no_grad()
     def __call__(self, decision: Decision) -> Float[Tensor, " B"]:
         actions = [decision.action]
-        for seed, member in enumerate(self._members):
-            check_same_task(decision.policy, member)
+        for seed, (path, member) in enumerate(zip(self.checkpoints, self._members, strict=True)):
+            for key in ("obs_horizon", "action_horizon", "action_dim"):
+                mine, its = getattr(decision.policy.spec, key), getattr(member.spec, key)
+                if mine != its:
+                    raise UserError(f"{path} has {key} {its}, the policy {mine}")
             member.to(decision.action.device)
             actions.append(member.act_flat(decision.obs, SameForEach(seed, decision.action.device)))
         return spread(torch.stack(actions, 1) / decision.bounds.half_range)

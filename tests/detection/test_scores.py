@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from known_energies import ACTION_SPEC, policy_of, two_wells
 
 import ibc
@@ -152,6 +153,9 @@ def test_what_cannot_be_scored_is_refused_in_a_line():
         Committee([])
     with pytest.raises(ibc.UserError, match="no checkpoint at"):
         Committee(["nowhere.pt"])
+    other = Committee([f"{ROOT}/pretrained/particle_2d.pt"])
+    with pytest.raises(ibc.UserError, match=r"particle_2d.pt has obs_horizon 2, the policy 1"):
+        other(decision(bowl, [0.2]))
     with pytest.raises(ibc.UserError, match="num_neighbors=0"):
         NearestNeighbors(0)
     with pytest.raises(ibc.UserError, match="separation=0"):
