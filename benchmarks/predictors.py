@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from benchmarks.results import Row, markdown
 from benchmarks.runs import run
 from ibc.device import provenance
-from ibc.evaluation import style
 from ibc.evaluation.evaluate import write_json
 from ibc.evaluation.plots import png
+from ibc.evaluation.style import BLUE, GREEN, ORANGE, legend, panels
 from ibc.files import write_atomically
 from ibc.training.loggers import read_metrics
 
@@ -34,6 +34,12 @@ MEASURES = {
     "held_out/action_error": -1,
     "held_out/rank": -1,
     "step": 1,
+}
+#: Names of measures on the axes, and what they are multiplied by.
+LABELS = {
+    "held_out/loss": ("held-out loss", 1),
+    "held_out/action_error": ("held-out action error (action units)", 1),
+    "held_out/rank": ("random actions with less energy (%)", 100),
 }
 STEPS, EVERY, EPISODES = 3000, 150, 50
 
@@ -85,38 +91,26 @@ def correlations(rows: Sequence[Row]) -> list[Row]:
 
 def picture(rows: Sequence[Row]) -> Figure:
     """Success over each measure: a column a measure, a row a task, a point a checkpoint."""
-    measures = [name for name in MEASURES if name != "step"]
-    figure, grid = style.panels(len(TASKS), len(measures), (3.2, 2.5), sharey=True)
+    figure, grid = panels(len(TASKS), len(LABELS), (3.2, 2.4), sharey=True)
     for line, task in zip(grid, TASKS, strict=True):
-        for axes, measure in zip(line, measures, strict=True):
-            for policy, color in zip(
-                POLICIES, (style.BLUE, style.ORANGE, style.GREEN), strict=True
-            ):
+        for axes, (measure, (label, factor)) in zip(line, LABELS.items(), strict=True):
+            for policy, color in zip(POLICIES, (BLUE, ORANGE, GREEN), strict=True):
                 own = [
                     row
                     for row in rows
                     if row["task"] == task and row["policy"] == policy and measure in row
                 ]
-                axes.scatter(
-                    [row[measure] for row in own],
-                    [100 * row[SUCCESS] for row in own],
-                    s=12,
-                    color=color,
-                    label=policy,
-                )
-            axes.set(
-                xlabel=measure.partition("/")[2].replace("_", " "),
-                xscale=scale(rows, measure, task),
-            )
+                x = [factor * row[measure] for row in own]
+                y = [100 * row[SUCCESS] for row in own]
+                axes.scatter(x, y, s=12, color=color, label=policy)
+            axes.set_xlabel(label)
+            if measure == "held_out/loss":
+                axes.set_xscale("log")
+            else:
+                axes.set_xlim(left=0)
         line[0].set_ylabel(f"{task.replace('_', ' ')}\nsuccess (%)")
-    style.legend(grid[0, 0])
+    legend(grid[0, 0])
     return figure
-
-
-def scale(rows: Sequence[Row], measure: str, task: str) -> str:
-    """Logarithmic where all values are positive."""
-    values = [row[measure] for row in rows if row["task"] == task and measure in row]
-    return "log" if values and min(values) > 0 else "linear"
 
 
 def predictor_table(result: Row) -> list[str]:

@@ -15,6 +15,7 @@ from benchmarks.faults.attempt import Outcome, attempt
 from benchmarks.faults.checkpoints import hostile_checkpoints
 from benchmarks.faults.data import hostile_data
 from benchmarks.faults.kills import kills
+from benchmarks.faults.long import long_runs
 from benchmarks.faults.races import races
 from benchmarks.faults.text import damaged_texts
 from benchmarks.results import ResultTable, Row
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Path, list[str], Path], Iterator[tuple[str, Outcome]]
     "hostile checkpoints": hostile_checkpoints,
     "hostile data": lambda made, train, folder: hostile_data(folder),
     "damaged text": lambda made, train, folder: damaged_texts(made, folder),
+    "long runs": lambda made, train, folder: long_runs(folder),
     "races": lambda made, train, folder: races(train, folder),
 }
 
@@ -86,9 +88,12 @@ def run_part(name: str, outcomes: Iterator[tuple[str, Outcome]]) -> Row:
     """Count what becomes of the attempts of one part; print each one that does not end as it should."""
     kinds: Counter[str] = Counter()
     failed, slowest = [], 0.0
+    counted: dict[str, int] = {}
     for case, outcome in outcomes:
         kinds[outcome.kind] += 1
         slowest = max(slowest, outcome.seconds)
+        if outcome.kind == "done" and outcome.line.isdigit():
+            counted[case] = int(outcome.line)
         if not outcome.survived:
             failed.append({"case": case, "kind": outcome.kind, "line": outcome.line})
             print(f"{name}, {case}: {outcome.kind}: {outcome.line[:300]}", flush=True)
@@ -100,6 +105,7 @@ def run_part(name: str, outcomes: Iterator[tuple[str, Outcome]]) -> Row:
         "kinds": dict(kinds),
         "slowest_seconds": slowest,
         "failed": failed,
+        "counted": counted,
     }
 
 

@@ -17,9 +17,15 @@ def faults_table(result: dict[str, Any]) -> list[str]:
         ]
         for row in result["rows"]
     ]
+    counts = [
+        f"{count:,} {case}"
+        for row in result["rows"]
+        for case, count in row.get("counted", {}).items()
+    ]
     return [
         *markdown(["part", "tried", "survived", "how they ended", "slowest"], rows),
         "",
         f"`{result['command']}`",
         "",
+        *([f"Long runs: {', '.join(counts)}.", ""] if counts else []),
     ]

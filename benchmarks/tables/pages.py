@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.predictors import predictor_table
+from benchmarks.reproducibility import reproducibility_table
 from benchmarks.results import Row, read_result
 from benchmarks.scale import scale_table
 from benchmarks.tables.comparisons import comparison_table
@@ -80,6 +81,7 @@ def _methods(result: Row) -> list[str]:
 #: What makes the table of a result that has this entry, or this column; the first that is found.
 TABLES: Mapping[str, Callable[[Row], list[str]]] = {
     "part": faults_table,
+    "exact_different": reproducibility_table,
     "overhead_ms": serve_table,
     "correlations": predictor_table,
     "beside": beside_table,

@@ -28,7 +28,7 @@ def study_table(result: dict[str, Any]) -> list[str]:
     elif "experiments" in result:
         lines = experiment_table(result)
     else:
-        lines = policy_table(rows)
+        lines = policy_table(rows, timed="runs_at_once" not in result)
     if not rows:
         return [*lines, "", f"`{result['command']}`", ""]
     first, about = rows[0], result["about"]
@@ -38,7 +38,11 @@ def study_table(result: dict[str, Any]) -> list[str]:
         f"{first['first_seed']}; {about['cores']} cores, {about['processor']}"
         f"{', ' + about['gpu'] if about.get('gpu') else ''}. "
     )
-    if not several:
+    if "runs_at_once" in result:
+        note += (
+            f"Up to {result['runs_at_once']} runs shared the machine, so their times are left out. "
+        )
+    elif not several:
         note += (
             "Milliseconds are the median for one decision for "
             f"{first['num_envs']} environments at once. "
@@ -51,12 +55,12 @@ def study_table(result: dict[str, Any]) -> list[str]:
     return [*lines, "", note, ""]
 
 
-def policy_table(rows: Sequence[Row]) -> list[str]:
-    """A row a policy, trained by one experiment."""
+def policy_table(rows: Sequence[Row], *, timed: bool) -> list[str]:
+    """A row a policy, trained by one experiment; with the times of training and of decisions, if they were alone."""
     returns: Columns = {"return": lambda row: f"{row['return_mean']:.2f}{spread(row, '.2f')}"}
     time: Columns = {"ms per decision": lambda row: f"{row['policy_latency_ms']:.1f}"}
-    columns = {**POLICY, **reports(rows[:1]), **SUCCESS, **returns, **TRAINING, **time}
-    return column_table(columns, rows)
+    times = {**TRAINING, **time} if timed else {}
+    return column_table({**POLICY, **reports(rows[:1]), **SUCCESS, **returns, **times}, rows)
 
 
 def experiment_table(result: dict[str, Any]) -> list[str]:
@@ -68,7 +72,8 @@ def experiment_table(result: dict[str, Any]) -> list[str]:
         return "none" if value is None else f"{value:g}"
 
     head: Columns = {"experiment": lambda row: row["task"], **POLICY, "published": of_paper}
-    return column_table({**head, **reports(rows), **SUCCESS, **TRAINING}, rows)
+    times = {} if "runs_at_once" in result else TRAINING
+    return column_table({**head, **reports(rows), **SUCCESS, **times}, rows)
 
 
 def task_table(result: dict[str, Any]) -> list[str]:
@@ -101,19 +106,21 @@ KINDS = {"energy": ("implicit",), "regression": ("mse",), "diffusion": ("edm", "
 def side_by_side_table(results: Sequence[Row]) -> list[str]:
     """A row a study, a column a kind of policy: success with its interval, and the time of a decision."""
 
-    def cell(row: Row) -> str:
+    def cell(row: Row, timed: bool) -> str:
         low, high = row["success_rate_ci95"]
         rates = f"{row['success_rate']:.0%} ({low:.0%} to {high:.0%})"
-        return f"{rates}<br>{row['policy_latency_ms']:.1f} ms"
+        return f"{rates}<br>{row['policy_latency_ms']:.1f} ms" if timed else rates
 
     lines = []
     for result in results:
-        of = {row["policy"]: cell(row) for row in result["rows"]}
+        timed = "runs_at_once" not in result
+        of = {row["policy"]: cell(row, timed) for row in result["rows"]}
         cells = [next((of[name] for name in names if name in of), "") for names in KINDS.values()]
         lines.append([f"`{result['experiment']}`", str(len(result["seeds"])), *cells])
     note = (
         "Success with its 95 % interval, and the median time of one decision for "
-        f"{results[0]['rows'][0]['num_envs']} environments at once. An empty cell was not measured. "
+        f"{results[0]['rows'][0]['num_envs']} environments at once, where it was "
+        "measured alone on two cores. An empty cell was not measured. "
         "The command of each row stands under its own table, on the pages of results."
     )
     return [*markdown(["`experiment=`", "training seeds", *KINDS], lines), "", note, ""]
@@ -141,6 +148,8 @@ def reports(rows: Iterable[Row]) -> Columns:
         report = row.get("report", {})
         if name not in report:
             return ""
+        if "ci95" not in report[name]:
+            return f"{report[name]['mean']:.3f}"
         return "{mean:.3f} ({ci95[0]:.3f} to {ci95[1]:.3f})".format(**report[name])
 
     names = dict.fromkeys(name for row in rows for name in row.get("report", {}))

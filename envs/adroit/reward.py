@@ -6,6 +6,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import finite
 from numpy.typing import NDArray
 
 #: Weight of the distance between palm and target in the dense reward (Rajeswaran et al. 2018, appendix).
@@ -52,6 +53,7 @@ class CorrectedReward(
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], SupportsFloat, bool, bool, dict[str, Any]]:
         """As the wrapped environment, with ``-0.1`` instead of ``+0.1`` times the distance."""
+        finite(action)
         obs, reward, terminated, truncated, info = self.env.step(action)
         return (
             obs,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import clipped
 from ibc_envs.bimanual_sweep.places import in_bowls, lost
 from ibc_envs.bimanual_sweep.scene import JOINTS, PIECE_RADIUS
 from ibc_envs.bimanual_sweep.simulation import Simulation
@@ -143,8 +144,7 @@ class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Change the set-points by ``action`` (12,) and follow them for 0.1 s."""
-        delta = np.asarray(action, np.float64).reshape(self._limit.shape)
-        delta = np.clip(delta, -self._limit, self._limit)
+        delta = clipped(action, -self._limit, self._limit, self._limit.shape)
         if self.disturbance > 0:
             fresh = self.np_random.normal(0.0, self.disturbance, delta.shape)
             self._shake *= DISTURBANCE_MEMORY

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import clipped
 from ibc_envs.block_push.scene import Scene
 from ibc_envs.block_push.simulation import Simulation
 from ibc_envs.studio import Cameras
@@ -172,7 +173,7 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Move the set-point by ``action`` (2,) and follow it for 0.1 s."""
-        delta = np.clip(np.asarray(action, dtype=np.float64), -MAX_DELTA, MAX_DELTA)
+        delta = clipped(action, -MAX_DELTA, MAX_DELTA, (2,))
         if self.action_noise_std > 0 and self.np_random.random() < NOISE_SHARE:
             delta += self.np_random.normal(0, self.action_noise_std, 2)
         self.simulation.move(self.simulation.setpoint + delta)

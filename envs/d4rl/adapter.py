@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
+from ibc_envs.actions import finite
 
 
 class SuccessInfo(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -34,6 +35,7 @@ class SuccessInfo(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorAr
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """As the wrapped environment."""
+        finite(action)
         obs, reward, terminated, truncated, info = self.env.step(action)
         self._return += float(reward)
         return obs, reward, terminated, truncated, self._told(info)

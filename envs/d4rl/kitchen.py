@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import finite
 from numpy.typing import NDArray
 
 #: Where each element's joints are among the 30 positions (9 of the robot, 21 of objects), as the simulator has it too.
@@ -43,6 +44,7 @@ class KitchenFixes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """The reward is the number of tasks completed by this step."""
+        finite(action)
         obs, reward, terminated, truncated, info = self.env.step(action)
         return copy.deepcopy(obs), reward, terminated, truncated, self._info(info)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import cv2
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import clipped
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -113,7 +114,7 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Follow the set-point for 50 ms."""
-        self._setpoint = np.clip(np.asarray(action, dtype=np.float64), 0.0, 1.0)
+        self._setpoint = clipped(action, 0.0, 1.0, (self.n_dim,))
         self._position, self._velocity = control_step(
             self._position, self._velocity, self._setpoint
         )

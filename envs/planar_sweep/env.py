@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import clipped
 from ibc_envs.planar_sweep.picture import draw
 from ibc_envs.planar_sweep.simulation import Array, Simulation
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ class PlanarSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Move the set-point by ``action`` (3,) and follow it for 0.1 s."""
-        delta = np.clip(np.asarray(action, np.float64), -np.array(MAX_DELTA), MAX_DELTA)
+        delta = clipped(action, -np.array(MAX_DELTA), MAX_DELTA, (3,))
         self.simulation.move(self.simulation.setpoint + delta)
         before, self._fraction = self._fraction, self._measure()
         info = self._info()

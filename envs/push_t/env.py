@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from ibc_envs.actions import clipped
 from ibc_envs.push_t.picture import draw
 from ibc_envs.push_t.simulation import CENTER_OF_MASS, CONTROL_HZ, SIDE, Simulation, rotated
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class PushTEnv(gym.Env[Any, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Send the agent to ``action`` (2,) for 0.1 s."""
-        self.simulation.move(np.clip(np.asarray(action, np.float64), 0.0, SIDE))
+        self.simulation.move(clipped(action, 0.0, SIDE, (2,)))
         coverage = self.simulation.coverage()
         reward = min(coverage / SUCCESS_COVERAGE, 1.0)
         self._max_reward = max(self._max_reward, reward)

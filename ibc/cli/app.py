@@ -22,12 +22,14 @@ class Command:
         keys: the ones used most.
         prepare: module of ``ibc.cli`` whose ``prepare`` registers what the configuration refers to, if any.
         positional: keys whose values may be given in this order without the key.
+        collects: a key whose list may be given value by value without the key.
     """
 
     summary: str
     keys: str = ""
     prepare: str | None = None
     positional: tuple[str, ...] = ()
+    collects: str | None = None
 
 
 COMMANDS = {
@@ -78,6 +80,15 @@ COMMANDS = {
         "Write a checkpoint's policy as ONNX graphs that act without torch, or as a folder for a hub.",
         "checkpoint, output, format, sampler",
         "act",
+    ),
+    "report": Command(
+        "Compare runs on one page: curves, outcomes, paired differences, films.",
+        "runs, output",
+        collects="runs",
+    ),
+    "page": Command(
+        "Write the energy of a checkpoint as one HTML file, to move, compose and search it in a browser.",
+        "checkpoint, output",
     ),
     "convert": Command(
         "Write a data set of any format that is read in Minari's layout.",
@@ -131,6 +142,8 @@ def run(name: str) -> None:
     from ibc.cli import config
 
     sys.argv[1:] = name_positional(sys.argv[1:], COMMANDS[name].positional)
+    if (key := COMMANDS[name].collects) is not None:
+        sys.argv[1:] = collect_positional(sys.argv[1:], key)
     job = getattr(importlib.import_module(f"ibc.cli.{name}"), name)
     if name == "inspect":
         with config.readable_errors():
@@ -149,9 +162,21 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
         if not waiting or argument.startswith("-") or "=" in argument:
             named.append(argument)
         else:
-            escaped = argument.replace("\\", "\\\\").replace("'", "\\'")
-            named.append(f"{waiting.pop(0)}='{escaped}'")
+            named.append(f"{waiting.pop(0)}={_quoted(argument)}")
     return named
+
+
+def collect_positional(arguments: Sequence[str], key: str) -> list[str]:
+    """Write all arguments without a key as ``key=['value','value']``."""
+    plain = [a for a in arguments if not a.startswith("-") and "=" not in a]
+    others = [a for a in arguments if a.startswith("-") or "=" in a]
+    return [*others, f"{key}=[{','.join(map(_quoted, plain))}]"] if plain else others
+
+
+def _quoted(value: str) -> str:
+    """A value as Hydra reads it, whatever is in it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def help_of(name: str) -> str:

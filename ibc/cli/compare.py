@@ -14,6 +14,7 @@ import torch
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure
+from ibc.cli.paths import paths_of
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.compare import Comparison, compare_evaluations, outcomes, sequence_interval
@@ -35,7 +36,7 @@ def compare(config: Config) -> None:
     """
     seeds = seeds_of(config)
     at_least(config, num_episodes=2, margin=0)
-    paths = [_paths(config[side], side) for side in ("first", "second")]
+    paths = [paths_of(config, side) for side in ("first", "second")]
     if config["early_stop"] and not all(_is_checkpoint(p) for side in paths for p in side):
         raise UserError("early_stop=true evaluates checkpoints; files of evaluations are complete")
     if config["early_stop"] and max(map(len, paths)) > 1:
@@ -126,13 +127,6 @@ def _source(path: Path, config: Config, device: torch.device) -> Source:
         return measure(policy, checkpoint, seeds=seeds, num_envs=num_envs, num_execute_steps=steps)
 
     return evaluate
-
-
-def _paths(given: Any, side: str) -> list[Path]:
-    paths = given if isinstance(given, list) else [given]
-    if not paths or not all(isinstance(path, str) and path for path in paths):
-        raise UserError(f"{side}={given}; it must be a path, or a list of paths")
-    return [Path(path).expanduser() for path in paths]
 
 
 def _is_checkpoint(path: Path) -> bool:

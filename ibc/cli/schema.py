@@ -229,6 +229,23 @@ class CompareSchema:
 
 
 @dataclass
+class ReportSchema:
+    """Keys of ``report.yaml``."""
+
+    runs: Any
+    output: str
+
+
+@dataclass
+class PageSchema:
+    """Keys of ``page.yaml``."""
+
+    checkpoint: Any
+    output: str
+    trust: list[str]
+
+
+@dataclass
 class ConvertSchema:
     """Keys of ``convert.yaml``."""
 
@@ -253,4 +270,6 @@ SCHEMAS = {
     "calibrate": CalibrateSchema,
     "serve": ServeSchema,
     "export": ExportSchema,
+    "page": PageSchema,
+    "report": ReportSchema,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +28,9 @@ from ibc.device import configure_device, provenance
 from ibc.distributed import first_then_others, is_first, join_processes, wait_for_all
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
-from ibc.evaluation import record_video
 from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.evaluate import format_held_out, format_metrics, write_json
+from ibc.evaluation.record import Film, join, record_films, seeds_to_film
 from ibc.evaluation.report import write_report
 from ibc.files import write_atomically
 from ibc.policies import Policy
@@ -71,15 +73,15 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
         return {}
     final = replace(load_checkpoint(run_dir / CHECKPOINT), config=config)
     policy = build_policy(final, device, description=final.policy, trust=None)
-    metrics, video = assess(policy, final, trainer, config)
+    metrics, films = assess(policy, final, trainer, config)
     paths = [path for path in (run_dir / CHECKPOINT, run_dir / BEST) if path.exists()]
     write_json(run_dir / EVALUATION, metrics)
-    if video is not None:
-        write_atomically(run_dir / VIDEO, video)
-    log_result(run_dir, config, trainer.step, metrics, None if video is None else run_dir / VIDEO)
-    paths += [run_dir / name for name in (EVALUATION, VIDEO, REPORT) if name != VIDEO or video]
+    if films:
+        write_atomically(run_dir / VIDEO, join(films))
+    log_result(run_dir, config, trainer.step, metrics, run_dir / VIDEO if films else None)
+    paths += [run_dir / name for name in (EVALUATION, VIDEO, REPORT) if name != VIDEO or films]
     shown = trainer.dataset if trainer.held_out is None else trainer.held_out
-    write_report(run_dir / REPORT, run_dir, policy, final, metrics, video, shown)
+    write_report(run_dir / REPORT, run_dir, policy, final, metrics, films, shown)
     if has_environment(config):
         print(format_metrics(config["name"], config["policy_name"], metrics))
     if "held_out" in metrics:
@@ -91,10 +93,10 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
 
 def assess(
     policy: Policy, final: Checkpoint, trainer: Trainer, config: Config
-) -> tuple[dict[str, Any], bytes | None]:
-    """What the trained policy is worth: in closed loop, with a film, and on held-out demonstrations."""
+) -> tuple[dict[str, Any], list[Film]]:
+    """What the trained policy is worth: in closed loop, with films, and on held-out demonstrations."""
     seeds = seeds_of(config["evaluation"])
-    video: bytes | None = None
+    films: list[Film] = []
     if has_environment(config):
         metrics = measure(
             policy,
@@ -106,17 +108,27 @@ def assess(
             exact=config["evaluation"]["exact"],
         )
         if config["video"]:
-            video = record_video(
+            films = record_films(
                 policy,
                 config["env"],
-                seeds=range(seeds[0], seeds[0] + 3),
+                seeds=seeds_to_film(metrics["episodes"]),
                 num_execute_steps=config["num_execute_steps"],
             )
     else:
         metrics = {"about": origin(final)}
     if trainer.held_out is not None:
         metrics["held_out"] = held_out_measures(policy, trainer.loss, trainer.held_out)
-    return metrics, video
+    line = command_line()
+    if line is not None:
+        metrics["about"]["command"] = line
+    return metrics, films
+
+
+def command_line() -> str | None:
+    """The command of this process, where it is one that trains."""
+    if Path(sys.argv[0]).name not in ("ibc train", "train.py"):
+        return None
+    return f"{sys.argv[0]} {shlex.join(sys.argv[1:])}".strip()
 
 
 def has_environment(config: Config) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,27 @@ from ibc.evaluation.video import Frame, caption, encode_mp4
 from ibc.policies import ComposedPolicy, Policy
 
 
+@dataclass(frozen=True)
+class Film:
+    """One episode.
+
+    Attributes:
+        seed: of the reset.
+        success: whether it succeeded.
+        frames: with captions, the outcome in the last ones.
+        fps: frames a second.
+    """
+
+    seed: int
+    success: bool
+    frames: Sequence[Frame]
+    fps: float
+
+    def encode(self) -> bytes:
+        """The content of an MP4 file."""
+        return encode_mp4(list(self.frames), self.fps)
+
+
 def record_video(
     policy: Policy,
     env: str | Mapping[str, Any] | EnvConfig,
@@ -25,6 +47,36 @@ def record_video(
     num_execute_steps: int | None = None,
 ) -> bytes:
     """One episode after another as the content of an MP4 file, each with its outcome in the last frames.
+
+    It takes the arguments of :func:`record_films`.
+
+    Raises:
+        UserError: the environment cannot be made or rendered.
+    """
+    return join(record_films(policy, env, seeds=seeds, num_execute_steps=num_execute_steps))
+
+
+def join(films: Sequence[Film]) -> bytes:
+    """Films one after another as the content of an MP4 file."""
+    return encode_mp4([frame for film in films for frame in film.frames], films[0].fps)
+
+
+def seeds_to_film(rows: Sequence[Mapping[str, Any]], count: int = 2) -> list[int]:
+    """The first episodes that failed and the first that succeeded, ``count`` of each, by their seeds."""
+    by_outcome = [
+        [row["seed"] for row in rows if row["success"] == value] for value in (False, True)
+    ]
+    return [seed for seeds in by_outcome for seed in seeds[:count]]
+
+
+def record_films(
+    policy: Policy,
+    env: str | Mapping[str, Any] | EnvConfig,
+    *,
+    seeds: Sequence[int],
+    num_execute_steps: int | None = None,
+) -> list[Film]:
+    """Film an episode for each seed.
 
     Beside a composed policy's episode stand the energies of all terms over the action plane, decision by decision.
 
@@ -39,7 +91,7 @@ def record_video(
     """
     config = env_config(env)
     environment = Environment(config, render=True)
-    frames: list[Frame] = []
+    films: list[Film] = []
     raw: list[Frame] = []
     watched = Watched(policy) if isinstance(policy, ComposedPolicy) else None
     controller = Controller(
@@ -59,12 +111,13 @@ def record_video(
                 beside(frame, watched.pictures[min(int(k), len(watched.pictures) - 1)])
                 for frame, k in zip(raw, decisions, strict=True)
             ]
-        outcome = "success" if is_success(episode, config.success_when) else "failure"
-        frames += [
+        success = is_success(episode, config.success_when)
+        outcome = "success" if success else "failure"
+        frames = [
             caption(frame, f"{config.id}  seed {seed}  t = {t / environment.fps:.1f} s")
             for t, frame in enumerate(raw)
         ]
         frames += [caption(raw[-1], f"{config.id}  seed {seed}  {outcome}")] * int(environment.fps)
-    fps = environment.fps
+        films.append(Film(seed, success, frames, environment.fps))
     environment.close()
-    return encode_mp4(frames, fps)
+    return films

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from ibc.checkpoint import Checkpoint
 from ibc.data.dataset import WindowDataset
 from ibc.environment import EnvConfig
-from ibc.evaluation.plots import (
-    energy_map,
-    held_out_curves,
-    learning_curve,
-    moments_of_data,
-    moments_of_episode,
-    png,
-)
+from ibc.evaluation import html
+from ibc.evaluation.energy_map import Moment, energy_maps, moments_of_data, moments_of_episode
+from ibc.evaluation.plots import held_out_curves, png, training_curves
+from ibc.evaluation.record import Film
+from ibc.evaluation.video import encode_png
 from ibc.files import write_atomically
 from ibc.policies import ImplicitPolicy, Policy
+from ibc.random import BatchRandom
+from ibc.threads import limit_threads
+from ibc.training.loggers import read_metrics
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2430; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.sub { color: #667085; margin-top: .2rem; }
-.cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0; }
-.card { flex: 1 1 10rem; border: 1px solid #e3e6ec; border-radius: .6rem; padding: .8rem 1rem; }
-.card b { display: block; font-size: 1.7rem; line-height: 1.2; } .card span { color: #667085; font-size: .9rem; }
-img, video { max-width: 100%; border-radius: .4rem; } video { max-height: 32rem; }
-pre { background: #f6f7f9; padding: 1rem; overflow-x: auto; font-size: .8rem; border-radius: .4rem; }
-"""
+#: Decisions for one observation that are timed.
+TIMED = 20
 
 
 def write_report(
@@ -40,60 +34,46 @@ def write_report(
     policy: Policy,
     checkpoint: Checkpoint,
     metrics: dict[str, Any],
-    video: bytes | None,
+    films: Sequence[Film],
     shown: WindowDataset,
 ) -> None:
-    """Write the page; energies are drawn in closed loop, or without an environment at examples of ``shown``."""
-    config = checkpoint.config
-    about = metrics["about"]
-    title = f"{config['name']}: {config['policy_name']} policy"
-    sections = [
-        section("Learning curve", image(png(learning_curve(run_dir)), "loss over gradient steps"))
-    ]
-    curves = held_out_curves(run_dir)
-    if curves is not None:
-        text = (
-            f"Measured while training, on {about['data']['held_out_episodes']} held-out episodes."
+    """Write the page.
+
+    Args:
+        path: of the page.
+        run_dir: whose ``metrics.jsonl`` has the curves.
+        policy: of the run.
+        checkpoint: of the run.
+        metrics: of the evaluation.
+        films: of single episodes, if any.
+        shown: examples, at which decisions are timed, and at which energies are drawn where there is no environment.
+    """
+    config, about = checkpoint.config, metrics["about"]
+    rows = {config["policy_name"]: read_metrics(run_dir)}
+    body = [html.cards([*headline(metrics), single_latency(policy, shown), training(about)])]
+    if "env_id" in metrics:
+        body.append(closed_loop(metrics, films))
+    body.append(html.section("Training", curves(training_curves(rows))))
+    if held_out := held_out_curves(rows):
+        count = about["data"]["held_out_episodes"]
+        where = (
+            f"Measured while training, on {count} held-out episodes."
+            if count
+            else "Measured while training."
         )
-        sections.append(
-            section(
-                "Held-out measures", f"<p>{text}</p>" + image(png(curves), "measures over steps")
-            )
-        )
+        body.append(html.section("Measures while training", html.text(where), curves(held_out)))
     if isinstance(policy, ImplicitPolicy):
-        seed = metrics.get("first_seed", 0)
-        env = config["env"]
-        landscape = energy_map(
-            policy,
-            moments_of_episode(policy, EnvConfig.from_mapping(env), seed)
-            if "env_id" in metrics
-            else moments_of_data(shown, policy.bounds.center.device),
-            seed,
+        body.append(landscape(policy, config, metrics, shown, has_pictures=bool(films)))
+    body.append(
+        html.section(
+            "Origin",
+            html.command(about.get("command")),
+            html.folded("Configuration", html.dump(config)),
+            html.folded("Versions, machine and data", html.dump(about)),
         )
-        text = (
-            "Dark is low. The star is the action that was chosen, dots are what the search ended with. "
-            "Dimensions that are not shown are held at the chosen action; colors are logarithmic."
-        )
-        sections.append(
-            section(
-                "Energy landscape",
-                f"<p>{text}</p>" + image(png(landscape), "energy over two action dimensions"),
-            )
-        )
-    if video is not None:
-        sections.append(section("Closed loop", film(video)))
-    sections.append(section("Configuration", f"<pre>{dump(config)}</pre>"))
-    sections.append(section("Origin", f"<pre>{dump(about)}</pre>"))
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f'<p class="sub">{html.escape(subtitle(metrics))}</p><div class="cards">'
-        + "".join(f'<div class="card"><b>{b}</b><span>{s}</span></div>' for b, s in cards(metrics))
-        + "</div>"
-        + "".join(sections)
-        + "</html>\n"
     )
-    write_atomically(path, page.encode())
+    title = f"{config['name']}: {config['policy_name']} policy"
+    write_atomically(path, html.document(title, subtitle(metrics), "".join(body)).encode())
 
 
 def subtitle(metrics: dict[str, Any]) -> str:
@@ -107,8 +87,8 @@ def subtitle(metrics: dict[str, Any]) -> str:
     return f"{data['num_episodes']} episodes of {data['path']}, {data['num_steps']} steps; no environment"
 
 
-def cards(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures at the top of the page, each with what it is."""
+def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What came out, in closed loop and on held-out episodes: numbers, each with what it is."""
     found = []
     if "env_id" in metrics:
         low, high = metrics["success_rate_ci95"]
@@ -118,45 +98,98 @@ def cards(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             (f"{metrics['return_mean']:.2f}", "mean return"),
             (
                 f"{latency['median']:.1f} ms",
-                f"median latency for {metrics['num_envs']} environments at once; "
+                f"median time of a decision for {metrics['num_envs']} environments at once; "
                 f"p95 {latency['p95']:.1f} ms",
             ),
         ]
     if "held_out" in metrics:
         held_out = metrics["held_out"]
-        found += [
-            (
-                f"{held_out['action_error_of_range']:.2%}",
-                f"held-out action error, of each range; {held_out['action_error']:.3g} in units of the data",
-            )
-        ]
+        error = f"held-out action error, of each range; {held_out['action_error']:.3g} in units of the data"
+        found.append((f"{held_out['action_error_of_range']:.2%}", error))
         if "rank" in held_out:
             found.append(
                 (f"{held_out['rank']:.1%}", "of random actions have less energy than the shown one")
             )
-    about = metrics["about"]
-    return [
-        *found,
-        (f"{about['training_seconds']:.0f} s", f"training, on {html.escape(about['processor'])}"),
+    return found
+
+
+def training(about: dict[str, Any]) -> tuple[str, str]:
+    """The time of training, and where."""
+    return f"{about['training_seconds']:.0f} s", f"training, on {about['processor']}"
+
+
+@torch.no_grad()
+def single_latency(policy: Policy, shown: WindowDataset) -> tuple[str, str]:
+    """The time of a decision for one observation at a time, on one thread of the processor."""
+    device = next(policy.parameters()).device
+    obs = {name: o.to(device) for name, o in shown.batch(torch.tensor([0])).obs.items()}
+    rng = BatchRandom(torch.Generator(device).manual_seed(0))
+    seconds = []
+    with limit_threads(1):
+        for _ in range(TIMED + 2):  # the first ones prepare
+            start = time.perf_counter()
+            policy.act(obs, rng).cpu()
+            seconds.append(time.perf_counter() - start)
+    median, p95 = 1e3 * np.quantile(seconds[2:], [0.5, 0.95])
+    return f"{median:.1f} ms", f"median time of a decision for one observation; p95 {p95:.1f} ms"
+
+
+def closed_loop(metrics: dict[str, Any], films: Sequence[Film]) -> str:
+    """Outcomes of all episodes, and films of some that failed and some that succeeded."""
+    rows = metrics["episodes"]
+    failed = [str(row["seed"]) for row in rows if not row["success"]]
+    note = "One square an episode, in the order of seeds; x is a failure."
+    if failed:
+        more = f" and {len(failed) - 12} more" if len(failed) > 12 else ""
+        note += f" Seeds that failed: {', '.join(failed[:12])}{more}."
+    shots = [
+        html.figure(
+            html.film(f.encode(), encode_png(f.frames[-1])),
+            f"seed {f.seed}: {'success' if f.success else 'failure'}",
+        )
+        for f in films
     ]
+    return html.section(
+        "Closed loop",
+        html.text(note),
+        html.outcomes(rows),
+        "<br>" if shots else "",
+        html.grid(shots),
+    )
 
 
-def section(heading: str, body: str) -> str:
-    """A heading and what belongs to it."""
-    return f"<h2>{html.escape(heading)}</h2>{body}"
+def curves(figures: Sequence[tuple[str, Any]]) -> str:
+    """Curves beside one another."""
+    return html.grid([html.figure(html.image(png(drawn), name), name) for name, drawn in figures])
 
 
-def image(content: bytes, description: str) -> str:
-    """A PNG inside the page."""
-    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+def landscape(
+    policy: ImplicitPolicy,
+    config: Mapping[str, Any],
+    metrics: dict[str, Any],
+    shown: WindowDataset,
+    *,
+    has_pictures: bool,
+) -> str:
+    """Energies at a few moments, each beneath the scene it belongs to where there is a picture of it."""
+    seed = metrics.get("first_seed", 0)
+    if "env_id" in metrics:
+        env = EnvConfig.from_mapping(config["env"])
+        moments = moments_of_episode(policy, env, seed, render=has_pictures)
+    else:
+        moments = moments_of_data(shown, policy.bounds.center.device)
+    note = "The star is the action that was chosen, dots are what the search ended with."
+    if policy.spec.action_size > 1:
+        note = f"Dark is low, and colors are logarithmic. {note}"
+    if policy.spec.action_size > 2:
+        note += " Numbers of the action that are not on an axis are held at the chosen action."
+    pairs = zip(moments, energy_maps(policy, moments, seed), strict=True)
+    figures = [
+        html.figure(_scene(moment) + html.image(png(drawn), "energy of actions"), moment.title)
+        for moment, drawn in pairs
+    ]
+    return html.section("Energy landscape", html.text(note), html.grid(figures))
 
 
-def film(content: bytes) -> str:
-    """An MP4 inside the page."""
-    source = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
-    return f'<video controls autoplay loop muted playsinline src="{source}"></video>'
-
-
-def dump(content: object) -> str:
-    """Plain containers as text."""
-    return html.escape(json.dumps(content, indent=1))
+def _scene(moment: Moment) -> str:
+    return "" if moment.scene is None else html.image(encode_png(moment.scene), "the scene")

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import imageio.v2 as imageio
 import numpy as np
+from imageio.v3 import imread
 from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]
@@ -38,6 +39,11 @@ def encode_mp4(frames: list[Frame], fps: float) -> bytes:
             for frame in frames:
                 writer.append_data(frame)
         return path.read_bytes()
+
+
+def first_frame(path: Path) -> Frame:
+    """The first frame of an MP4 file."""
+    return np.asarray(imread(path, index=0, plugin="FFMPEG"), dtype=np.uint8)
 
 
 def encode_png(frame: Frame) -> bytes:

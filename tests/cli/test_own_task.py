@@ -103,7 +103,9 @@ def test_pictures_in_a_dictionary(dots, encoder, whole_report):
     with imageio.get_reader("film.mp4") as film:
         assert film.count_frames() == 5 + 5  # reset and four steps, then a second of the outcome
     page = (dots.parent / "run/report.html").read_text()
-    assert page.count("data:image/png") == 2, "the energy of a one-dimensional action is a curve"
+    assert page.count('alt="energy of actions"') == 4, (
+        "the energy of a one-dimensional action is a curve"
+    )
 
 
 def test_only_some_observations(dots):

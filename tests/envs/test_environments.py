@@ -45,6 +45,16 @@ class TestContract:
             check_env(env, skip_render_check=True)
         env.close()
 
+    def test_actions_that_are_not_finite_are_refused(self, env_id):
+        env = gym.make(env_id, disable_env_checker=True)
+        env.reset(seed=0)
+        for value in (np.nan, np.inf):
+            with pytest.raises(ValueError, match="must be finite"):
+                env.step(np.full(env.action_space.shape, value, np.float32))
+        obs, reward, *_ = env.step(env.action_space.sample())
+        assert np.isfinite(reward)
+        env.close()
+
     def test_same_seed_same_course(self, env_id):
         def course():
             env = gym.make(env_id, disable_env_checker=True)  # it would look below our wrappers

@@ -74,8 +74,9 @@ def test_every_package_and_configuration_is_in_it(wheel):
     environments = {
         f"ibc_envs/{p.relative_to(ROOT / 'envs').as_posix()}" for p in (ROOT / "envs").rglob("*.py")
     }
+    assets = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ibc/page").glob("*.[jch]*")}
     configs = {f"ibc/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "configs").rglob("*.yaml")}
-    assert modules | environments | configs | {"ibc/py.typed", "ibc_envs.pth"} <= names
+    assert modules | environments | assets | configs | {"ibc/py.typed", "ibc_envs.pth"} <= names
     assert not [name for name in names if name.startswith(("benchmarks", "tests", "scripts"))]
 
 

@@ -8,7 +8,13 @@ from ibc.construct import construct
 from ibc.errors import UserError
 from ibc.samplers import GradientDescent
 
-DESCENT = {"_target_": "ibc.samplers.GradientDescent", "num_candidates": 8, "num_iterations": 4, "step_init": 1.5, "step_final": 0.01}
+DESCENT = {
+    "_target_": "ibc.samplers.GradientDescent",
+    "num_candidates": 8,
+    "num_iterations": 4,
+    "step_init": 1.5,
+    "step_final": 0.01,
+}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,4 @@
+import { start } from "./app.js";
+import { serve } from "./worker.js";
+
+start(serve);
