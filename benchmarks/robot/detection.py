@@ -179,7 +179,10 @@ def judged(
         group: [decisions_of(policy, episode, every) for episode in episodes]
         for group, episodes in groups.items()
     }
-    ahead = int(np.ceil(fps / every))
+    left = [
+        (len(episode.action) - np.arange(0, len(episode.action), every)) / fps
+        for episode in groups["failures"]
+    ]
     rows = []
     fixed: dict[str, list[NDArray[np.float64]]] = {}
     free = [i for i, score in enumerate(scores) if not score.fitted]
@@ -200,9 +203,7 @@ def judged(
             ]
         for title, members in {**{n: (n,) for n in names}, **TOGETHER}.items():
             columns = [names.index(member) for member in members]
-            row = outcome([scores[i] for i in columns], columns, measured, calibration, ahead)
-            seconds = row.pop("warning")
-            row["warning_s"] = float(np.median(seconds)) * every / fps if seconds else None
+            row = outcome([scores[i] for i in columns], columns, measured, calibration, left)
             rows.append({"calibration": calibration, "score": title, **row})
     return rows
 
@@ -212,9 +213,9 @@ def outcome(
     columns: Sequence[int],
     measured: Mapping[str, Scores],
     calibration: str,
-    ahead: int,
+    left: Scores,
 ) -> Row:
-    """What a detector of some scores finds; ``warning`` is in judged decisions."""
+    """What a detector of some scores finds; ``left`` has the seconds from each decision to the end of each failure."""
     own = {group: [one[:, columns] for one in every] for group, every in measured.items()}
     center, scale = statistics(scores, own[calibration][::2])
     values = {
@@ -229,20 +230,22 @@ def outcome(
     usual = int(np.median([len(one) for one in good]))
     threshold = conformal_threshold(held_out, FALSE_ALARMS)
     flagged = [one for one in bad if one.max() > threshold]
-    early = sum(bool((one[: len(one) - ahead] > threshold).any()) for one in bad)
+    warnings = [
+        float(seconds[one > threshold].max(initial=0.0))
+        for one, seconds in zip(bad, left, strict=True)
+    ]
     curve = []
     for wanted in RATES:
         at = conformal_threshold(held_out, wanted)
         curve.append(
             [
                 float(np.mean([one.max() > at for one in good])),
-                float(np.mean([(one[: len(one) - ahead] > at).any() for one in bad]))
-                if bad
-                else None,
+                in_time(bad, left, at),
                 float(np.mean([one.max() > at for one in changed])),
             ]
         )
     alarms = rate("false_alarm", int(sum(one.max() > threshold for one in good)), len(good))
+    early = sum(seconds >= 1 for seconds in warnings)
     early_rate = rate("early", early, len(bad)) if bad else {}
     return {
         **{k: v for k, v in (alarms | early_rate).items() if k != "num_episodes"},
@@ -258,9 +261,17 @@ def outcome(
         ),
         "flagged_failures": len(flagged) / len(bad) if bad else None,
         "flagged_shifted": float(np.mean([one.max() > threshold for one in changed])),
-        "warning": [len(one) - int(np.argmax(one > threshold)) for one in flagged],
+        "warning_s": float(np.median([w for w in warnings if w])) if flagged else None,
         "curve": curve,
     }
+
+
+def in_time(bad: Scores, left: Scores, threshold: float) -> float | None:
+    """The share of failures with an average above a threshold at least one second before their end."""
+    if not len(bad):
+        return None
+    early = [(one[seconds >= 1] > threshold).any() for one, seconds in zip(bad, left, strict=True)]
+    return float(np.mean(early))
 
 
 def picture(rows: Sequence[Row]) -> bytes:
@@ -310,7 +321,7 @@ def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None
         shift = {"shift": TASKS[name].shift, "size": TASKS[name].size}
         table.add(*({"task": name, **shift, **row} for row in measure(name, TASKS[name])))
         print(name, "measured", flush=True)
-    write_atomically(image, picture(table.rows))
+        write_atomically(image, picture(table.rows))
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ class AsynchronousController(Controller):
             course = self._courses[index]
             is_first, course.began, course.search = course.began is None, now, search
             if is_first or self.simulated:
-                result.result()
+                result.exception()  # waits; what went wrong is raised where the result is taken over
 
     def _act(
         self, env_indices: list[int], obs: NumpyObs

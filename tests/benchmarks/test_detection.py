@@ -16,6 +16,10 @@ def test_auroc_by_hand():
     assert detection.auroc([], [1]) is None
 
 
+#: Ten failures of 20 decisions of 0.2 s.
+LEFT = [0.2 * np.arange(20, 0, -1)] * 10
+
+
 def episodes(count, length, level, source):
     return [level + source.normal(size=(length, 1)) for _ in range(count)]
 
@@ -37,10 +41,11 @@ def measured():
 
 
 def test_failures_are_in_time_if_flagged_before_the_last_second(measured):
-    row = detection.outcome([GradientResidual()], [0], measured, "own successes", ahead=5)
+    row = detection.outcome([GradientResidual()], [0], measured, "own successes", left=LEFT)
     assert row["early_rate"] == 0.6
     assert row["flagged_failures"] == 1
-    assert sorted(row["warning"]) == [2] * 4 + [10] * 6
+    assert row["warning_s"] == 2  # ten steps of 0.2 s
+    assert detection.in_time(measured["failures"], LEFT, 1e9) == 0
     assert row["auroc_failures"] == 1
     assert row["auroc_shifted"] > 0.97
     assert row["flagged_shifted"] == 1
@@ -49,7 +54,7 @@ def test_failures_are_in_time_if_flagged_before_the_last_second(measured):
 
 def test_a_clock_flags_nothing_among_episodes_of_one_length(measured):
     clock = {group: [np.arange(20.0)[:, None] for _ in every] for group, every in measured.items()}
-    row = detection.outcome([Elapsed()], [0], clock, "own successes", ahead=5)
+    row = detection.outcome([Elapsed()], [0], clock, "own successes", left=LEFT)
     assert row["auroc_failures"] == 0.5
     assert (row["false_alarm_rate"], row["early_rate"]) == (0, 0)
 
@@ -58,7 +63,8 @@ def test_the_table_says_where_there_were_no_failures(measured, tmp_path):
     rows = []
     for task in ("fails", "succeeds"):
         groups = {**measured, "failures": measured["failures"] if task == "fails" else []}
-        row = detection.outcome([GradientResidual()], [0], groups, "own successes", ahead=5)
+        left = LEFT if groups["failures"] else []
+        row = detection.outcome([GradientResidual()], [0], groups, "own successes", left)
         row |= {"warning_s": 1.0, "task": task, "shift": "mass", "size": 2.0}
         about = {**row, "calibration": "own successes"}
         rows += [{**about, "score": name} for name in detection.DRAWN]
