@@ -287,7 +287,7 @@ def picture(rows: Sequence[Row]) -> bytes:
                 axis.plot(curve[:, 0], y, line, color=color, marker="o", markersize=3, label=name)
         if not own[0]["num_failures"]:
             column[0].text(25, 50, "no failures", ha="center", fontsize=9)
-        column[0].set(title=task.replace("_", " "), ylim=(-3, 103))
+        column[0].set(title=task.removesuffix("_states").replace("_", " "), ylim=(-3, 103))
         column[1].set(xlabel="false alarms (%)", xlim=(-2, 60))
         for axis in column:
             axis.axvline(100 * FALSE_ALARMS, color=style.GRAY, linewidth=0.8, alpha=0.5)
