@@ -110,8 +110,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             trainer=raw["trainer"],
             about=raw["about"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} lacks a part of a checkpoint: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(
+            str(error).split()
+        )  # torch says more than a line of tensors that are none
+        raise UserError(f"{path} lacks a part of a checkpoint: {reason}") from error
 
 
 def _read_file(path: Path) -> Any:

@@ -51,7 +51,7 @@ class TestContract:
         for value in (np.nan, np.inf):
             with pytest.raises(ValueError, match="must be finite"):
                 env.step(np.full(env.action_space.shape, value, np.float32))
-        obs, reward, *_ = env.step(env.action_space.sample())
+        _, reward, *_ = env.step(env.action_space.sample())
         assert np.isfinite(reward)
         env.close()
 
