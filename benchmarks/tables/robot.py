@@ -104,6 +104,7 @@ def detection_table(result: dict[str, Any]) -> list[str]:
         }
         known = [task for task in tasks if any((score, task) in cells for score in scores)]
         lines = [[score, *(cells.get((score, task), "") for task in known)] for score in scores]
+        lines = [line for line in lines if any(line[1:])]
         return markdown(["score", *(head[1 + tasks.index(task)] for task in known)], lines)
 
     counts = ", ".join(
