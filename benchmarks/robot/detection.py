@@ -321,7 +321,7 @@ def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None
         shift = {"shift": TASKS[name].shift, "size": TASKS[name].size}
         table.add(*({"task": name, **shift, **row} for row in measure(name, TASKS[name])))
         print(name, "measured", flush=True)
-        write_atomically(image, picture(table.rows))
+    write_atomically(image, picture(table.rows))
 
 
 if __name__ == "__main__":
