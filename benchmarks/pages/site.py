@@ -21,6 +21,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
 }
 #: Links and images of Markdown, and of HTML within it; a block of code between three backticks has none.
 LINK = re.compile(r"""(\]\(|(?:src|href)=")([^)\s"]+)""")

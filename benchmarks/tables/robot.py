@@ -153,3 +153,28 @@ def _failures_in_short(row: Row) -> str:
     if not row["num_failures"]:
         return f"{row['false_alarm_rate']:.0%} false alarms"
     return f"{row['auroc_failures']:.2f}, {row['false_alarm_rate']:.0%}, {row['early_rate']:.0%}"
+
+
+VIOLATIONS: dict[str, Callable[[Row], str]] = {
+    "body": lambda row: str(row["body"]),
+    "checked": lambda row: str(row["checked"]),
+    "fallback": lambda row: str(row["fallback"]).replace("_", " "),
+    "steps": lambda row: f"{row['steps']:,}",
+    "violations": lambda row: f"{row['violations']:,}",
+    "deepest": lambda row: f"{max(row['deepest'], 0):.4f}" if row["violations"] else "",
+    "fallbacks": lambda row: f"{row['fallbacks']:,}" if row["fallback"] else "",
+    "targets reached": lambda row: f"{row['reached']:.0%}",
+}
+
+
+def constraints_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: violations of each body, by what is checked and by the fallback."""
+    return [
+        *column_table(VIOLATIONS, result["rows"]),
+        "",
+        f"`{result['command']}`: a square room of side 1 with three disks of radius 0.1; depths in its units, a new target every 25 "
+        "steps. Points are the positions after each of 20 actions, as in configs/compose, or after the one for set-points and deltas. "
+        "The spring is the particle's controller (stiffness 10, damping 5, steps of 50 ms); the oscillator is the same in continuous "
+        "time, predicted by steps of 1 ms. No detour is planned, so many bodies wait before a disk.",
+        "",
+    ]

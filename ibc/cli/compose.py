@@ -35,6 +35,7 @@ class Composition:
             sampler's steps are as long as down the energy of one.
         terms: constraints.
         hard: whether these come before everything else.
+        fallback: what a hard composition does where no candidate is feasible; see :class:`ComposedPolicy`.
     """
 
     other: str | list[str] | None = None
@@ -43,6 +44,7 @@ class Composition:
     temperatures: list[float] | None = None
     terms: list[Any] = field(default_factory=list)
     hard: bool = False
+    fallback: str = "least_violation"
     num_samples: int = 16
 
     def __post_init__(self) -> None:
@@ -92,7 +94,8 @@ def composed(
     if constraints:
         names = [f"{type(c).__name__}_{i}" for i, c in enumerate(constraints, 1)]
         energy = AllOf(energy, *constraints, names=["learned", *names])
-    return ComposedPolicy(policy, energy, hard=composition.hard).to(device).eval()
+    careful = ComposedPolicy(policy, energy, hard=composition.hard, fallback=composition.fallback)
+    return careful.to(device).eval()
 
 
 def _other(

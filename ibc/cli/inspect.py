@@ -40,10 +40,11 @@ def inspect(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, help="of the picture; NAME_actions.png by default")
     parser.add_argument("--episode-length", type=int, help="where a D4RL file does not tell")
     given = parser.parse_args(arguments)
-    path = Path(given.path)
+    path = Path(given.path).expanduser()
     search = ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
     if not path.exists():
-        path = find_data(path, search) if path.suffix else find_task_data(given.path, search)
+        is_place = bool(path.suffix) or path.is_absolute() or given.path.startswith(".")
+        path = find_data(path, search) if is_place else find_task_data(given.path, search)
     actions: list[NDArray[np.float32]] = []
 
     def noted() -> Iterator[Episode]:

@@ -132,6 +132,13 @@ class BoundComposition(BoundEnergy):
         same = all(a is b for a, b in zip(cheap, self.bound, strict=True))
         return self if same else self._like(cheap)
 
+    def along_motion(self) -> BoundComposition:
+        return self._like([replace(term, fn=term.fn.along_motion()) for term in self.bound])
+
+    def brake(self, length: int) -> Float[Tensor, "B A"] | None:
+        found = (term.fn.brake(length) for term in self.bound)
+        return next((action for action in found if action is not None), None)
+
     def _like(self, terms: Sequence[BoundTerm]) -> BoundComposition:
         return type(self)(terms)
 

@@ -2,11 +2,11 @@
 
 from ibc.constraints.base import Constraint as Constraint
 from ibc.constraints.base import ConstraintGroup as ConstraintGroup
-from ibc.constraints.base import Custom as Custom
+from ibc.constraints.custom import Custom as Custom
 from ibc.constraints.dynamics import DeltaPositionControl as DeltaPositionControl
-from ibc.constraints.dynamics import LinearDynamics as LinearDynamics
-from ibc.constraints.dynamics import PDController as PDController
 from ibc.constraints.dynamics import PositionControl as PositionControl
+from ibc.constraints.linear_dynamics import LinearDynamics as LinearDynamics
+from ibc.constraints.pd_controller import PDController as PDController
 from ibc.constraints.planning import Trajectory as Trajectory
 from ibc.constraints.planning import WaypointGuided as WaypointGuided
 from ibc.constraints.position import HalfPlane as HalfPlane

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ibc.constraints.dynamics import ForwardModel, PositionControl, Prediction
+from ibc.constraints.dynamics import ForwardModel, PositionControl
+from ibc.constraints.motion import Motion, Prediction, Segments
 from ibc.energies.base import BoundEnergy, Energy, autograd_gradient
 from ibc.errors import UserError
 from ibc.spec import Obs
@@ -29,15 +30,22 @@ TINY = 1e-12
 class Constraint(Energy):
     """``strength * sum_j max(0, excess_j) ** 2`` of the points that the actions lead to.
 
-    A subclass defines :meth:`excess`; it may also override :meth:`point_gradient` where speed matters.
+    A subclass defines :meth:`excess`; it may also override :meth:`point_gradient` where speed matters, and say by
+    ``lipschitz`` that it is about places, so that hard compositions keep it between the points as well.
 
     Args:
         model: predicts the points; the actions themselves if None.
         strength: energy of one squared unit of excess.
 
+    Attributes:
+        lipschitz: the most by which an excess grows for each unit that its point moves, where each one depends on one
+            point and not on its time; None where it does not, and is checked at the points only.
+
     Raises:
         UserError: no forward model, or a strength that is not positive.
     """
+
+    lipschitz: float | None = None
 
     def __init__(self, model: ForwardModel | None = None, strength: float = STRENGTH) -> None:
         super().__init__()
@@ -65,6 +73,17 @@ class Constraint(Energy):
             points: K predicted points of each candidate, environment units.
             obs: ``{name: (B, To, ...)}``, environment units.
         """
+
+    def segment_excess(self, segments: Segments, obs: Obs) -> Float[Tensor, "B N S"]:
+        """Bound the largest excess on each straight segment; where it can be computed, a subclass does so.
+
+        By default from the excess at both ends: it grows by at most ``lipschitz`` from either.
+        """
+        assert self.lipschitz is not None
+        ends = self.excess(segments.start, obs) + self.excess(segments.end, obs)
+        length = norm(segments.end - segments.start)
+        largest = ends.view(*length.shape, -1).amax(-1)
+        return (largest + self.lipschitz * length) / 2
 
     def energy(self, excess: Float[Tensor, "B N J"]) -> Float[Tensor, "B N"]:
         """Compute the energy of an excess."""
@@ -147,29 +166,46 @@ class ConstraintGroup(BoundEnergy):
         parts = [torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated]
         return reduce(add, parts)
 
+    def along_motion(self) -> ConstraintGroup:
+        """See :class:`BoundEnergy`."""
+        return ConstraintsAlongMotion(self.constraints, self._obs, self._size)
+
+    def brake(self, length: int) -> Float[Tensor, "B A"] | None:
+        """See :class:`BoundEnergy`; None if no constraint is about places."""
+        if all(constraint.lipschitz is None for constraint, _ in self.constraints):
+            return None
+        size = self._size or length
+        return self.constraints[0][0].model.brake(self._obs, length // size, size)
+
     def merged(self, weight: float, other: BoundEnergy, other_weight: float) -> BoundEnergy | None:
         """See :class:`BoundEnergy`; constraints on the same points are merged."""
-        if not isinstance(other, ConstraintGroup):
+        if type(other) is not type(self):
             return None
+        assert isinstance(other, ConstraintGroup)
         mine, theirs = self.constraints[0][0].model, other.constraints[0][0].model
         if self._obs is not other._obs or self._size != other._size or mine != theirs:
             return None
         constraints = [(c, weight * w) for c, w in self.constraints]
         constraints += [(c, other_weight * w) for c, w in other.constraints]
-        return ConstraintGroup(constraints, self._obs, self._size)
+        return type(self)(constraints, self._obs, self._size)
 
     def _evaluate(
         self, action: Float[Tensor, "B N A"]
     ) -> Iterator[tuple[Float[Tensor, "B N J"], Float[Tensor, "B N"]]]:
         """Yield excess and weighted energy of each constraint."""
-        points = self._predict(action).points(action)
+        excess_of = self._excess_at(action)
         for constraint, weight in self.constraints:
             with _named(constraint):
-                excess = constraint.excess(points, self._obs)
+                excess = excess_of(constraint)
                 if excess.ndim != 3 or excess.shape[:2] != action.shape[:2]:
                     expected = f"({action.shape[0]}, {action.shape[1]}, J)"
                     raise UserError(f"its excess has shape {tuple(excess.shape)}, not {expected}")
             yield excess, weight * constraint.energy(excess)
+
+    def _excess_at(self, action: Float[Tensor, "B N A"]) -> Callable[[Constraint], Tensor]:
+        """Return the excess (B, N, J) of these actions as a function of the constraint; points are predicted here."""
+        points = self._predict(action).points(action)
+        return lambda constraint: constraint.excess(points, self._obs)
 
     def _predict(self, action: Tensor) -> Prediction:
         """Return the points as a function of actions of this length.
@@ -191,45 +227,44 @@ class ConstraintGroup(BoundEnergy):
         return self._prediction[1]
 
 
-class Custom(Constraint):
-    """A constraint from a function: ``function(obs, action)`` computes the excess (B, N) of actions (B, N, A).
+class ConstraintsAlongMotion(ConstraintGroup):
+    """Constraints at the predicted points, and everywhere between them for those that are about places.
 
-    Its gradient is taken by automatic differentiation, if the search follows gradients.
-
-    Args:
-        function: of ``{name: (B, To, ...)}`` and (B, N, A), environment units; positive where violated, in any unit.
-        strength: energy of one squared unit of excess.
-
-    Raises:
-        UserError: no function, or a strength that is not positive.
+    A violation at present cannot be undone: up to the first predicted point the excess may be as large as it is now.
     """
 
-    def __init__(
-        self, function: Callable[[Obs, Tensor], Tensor], strength: float = STRENGTH
-    ) -> None:
-        super().__init__(strength=strength)
-        if not callable(function):
-            raise UserError(f"Custom: {function!r} is not a function of (obs, action)")
-        self.function = function
+    _motion: tuple[tuple[int, torch.dtype], Motion] | None = None
 
-    @property
-    def name(self) -> str:
-        function = getattr(self, "function", None)
-        return f"Custom({getattr(function, '__name__', type(function).__name__)})"
+    def action_gradient(self, action: Float[Tensor, "B N A"], /) -> Float[Tensor, "B N A"]:
+        """See :class:`BoundEnergy`; by automatic differentiation."""
+        return autograd_gradient(self, action)
 
-    def excess(self, points: Float[Tensor, "B N 1 A"], obs: Obs) -> Float[Tensor, "B N 1"]:
-        """Call the function.
+    def _excess_at(self, action: Float[Tensor, "B N A"]) -> Callable[[Constraint], Tensor]:
+        at_points = super()._excess_at(action)
+        if all(constraint.lipschitz is None for constraint, _ in self.constraints):
+            return at_points
+        motion = self._plan(action)
+        segments = motion.segments(action)
 
-        Raises:
-            UserError: it gives NaN, or not one number for each candidate.
-        """
-        out = self.function(obs, points[:, :, 0])
-        if not isinstance(out, Tensor) or out.shape != points.shape[:2]:
-            shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise UserError(f"it gives {shape}, expected shape {tuple(points.shape[:2])}")
-        if torch.isnan(out).any():
-            raise UserError("it gives NaN for some actions")
-        return out.unsqueeze(-1)
+        def excess(constraint: Constraint) -> Tensor:
+            if constraint.lipschitz is None:
+                return at_points(constraint)
+            along = constraint.segment_excess(segments, self._obs)
+            along = along + constraint.lipschitz * segments.margin
+            now = constraint.segment_excess(segments.present(), self._obs).clamp(min=0)
+            first = along[..., : motion.first] - now
+            return torch.cat([first, along[..., motion.first :], at_points(constraint)], -1)
+
+        return excess
+
+    def _plan(self, action: Tensor) -> Motion:
+        length = action.shape[-1]
+        kind = length, action.dtype
+        if self._motion is None or self._motion[0] != kind:
+            size = self._size or length
+            model = self.constraints[0][0].model
+            self._motion = kind, model.motion(self._obs, length // size, size).to(action)
+        return self._motion[1]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ibc.constraints.base import STRENGTH, TINY, Constraint, norm
 from ibc.constraints.dynamics import ForwardModel, latest
+from ibc.constraints.motion import Segments
 from ibc.errors import UserError
 from ibc.spec import Obs
 
@@ -17,6 +19,7 @@ from ibc.spec import Obs
 class _Distance(Constraint):
     """A limit on the distance from a center, given or observed, that may move at a constant velocity."""
 
+    lipschitz = 1.0
     center: Tensor
     #: 1 if points must be near the center, -1 if they must be far from it.
     sign: float
@@ -54,15 +57,33 @@ class _Distance(Constraint):
         factor = factor.clamp(min=0) if self.sign > 0 else factor.clamp(max=0)
         return offset * factor.unsqueeze(-1)
 
+    def segment_excess(self, segments: Segments, obs: Obs) -> Float[Tensor, "B N S"]:
+        """Compute the excess where the segment is farthest from the center, or nearest to it.
+
+        A center that moves is followed: seen from it, the segment is straight as well.
+        """
+        start = segments.start - self._center(segments.start, obs, segments.times[:-1])
+        end = segments.end - self._center(segments.end, obs, segments.times[1:])
+        if self.sign > 0:
+            return torch.maximum(norm(start), norm(end)) - self.radius
+        way = end - start
+        length = way.square().sum(-1).clamp(min=TINY**2)
+        part = (-(start * way).sum(-1) / length).clamp(0, 1)
+        return self.radius - norm(start + part.unsqueeze(-1) * way)
+
     def _offset(self, points: Tensor, obs: Obs) -> Float[Tensor, "B N K D"]:
+        times = self.model.dt * torch.arange(1, 1 + points.shape[2]).to(points)
+        return points - self._center(points, obs, times)
+
+    def _center(self, like: Tensor, obs: Obs, times: Float[Tensor, " K"]) -> Tensor:
+        """Return the center at times from now (s), to be subtracted from points (B, N, K, D)."""
         if self.observed is None:
-            return points - self.center.to(points)
-        center = latest(obs, self.observed).to(points)[:, None, None]
-        if self.velocity is not None:
-            times = self.model.dt * torch.arange(1, 1 + points.shape[2]).to(points)
-            velocity = latest(obs, self.velocity).to(points)[:, None, None]
-            center = center + velocity * times.unsqueeze(-1)
-        return points - center
+            return self.center.to(like)
+        center = latest(obs, self.observed).to(like)[:, None, None]
+        if self.velocity is None:
+            return center
+        velocity = latest(obs, self.velocity).to(like)[:, None, None]
+        return center + velocity * times.to(like).unsqueeze(-1)
 
 
 class KeepOutDisk(_Distance):
@@ -104,6 +125,7 @@ class NearGoal(_Distance):
 class _BoxConstraint(Constraint):
     """A constraint that refers to the box from ``low`` to ``high`` (D,), ``margin`` inside or outside of it."""
 
+    lipschitz = 1.0
     low: Tensor
     high: Tensor
     #: 1 if points must be in the box, -1 if they must be out of it.
@@ -151,6 +173,11 @@ class StayWithin(_BoxConstraint):
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N J"]:
         return self.beyond(points).flatten(-2)
 
+    def segment_excess(self, segments: Segments, obs: Obs) -> Float[Tensor, "B N S"]:
+        """Compute the larger excess of both ends: the box is convex."""
+        ends = self.beyond(segments.start).amax(-1), self.beyond(segments.end).amax(-1)
+        return torch.maximum(*ends)
+
     def point_gradient(self, points: Tensor, obs: Obs) -> Tensor:
         """Compute ``2 strength`` times the vector from the nearest point of the box."""
         return (points - torch.clamp(points, *self.corners(points))) * (2 * self.strength)
@@ -168,10 +195,26 @@ class KeepOutBox(_BoxConstraint):
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         return -self.beyond(points).amax(-1)
 
+    def segment_excess(self, segments: Segments, obs: Obs) -> Float[Tensor, "B N S"]:
+        """Compute the excess where the segment is deepest in the box, or nearest to it.
+
+        Along a segment the distance to each face is linear, and the least of them largest at an end or where two are
+        equal.
+        """
+        start, end = -self.beyond(segments.start), -self.beyond(segments.end)
+        way = end - start
+        largest = torch.maximum(start.amin(-1), end.amin(-1))
+        for one, other in combinations(range(start.shape[-1]), 2):
+            part = (start[..., one] - start[..., other]) / (way[..., other] - way[..., one])
+            part = part.nan_to_num(0.0).clamp(0, 1).unsqueeze(-1)
+            largest = torch.maximum(largest, (start + part * way).amin(-1))
+        return largest
+
 
 class HalfPlane(Constraint):
     """Stay on one side: ``normal . p <= offset``. The normal (D,) is scaled to length one, with the offset."""
 
+    lipschitz = 1.0
     normal: Tensor
 
     def __init__(
@@ -195,3 +238,7 @@ class HalfPlane(Constraint):
 
     def excess(self, points: Float[Tensor, "B N K D"], obs: Obs) -> Float[Tensor, "B N K"]:
         return (points * self.normal.to(points)).sum(-1) - self.offset
+
+    def segment_excess(self, segments: Segments, obs: Obs) -> Float[Tensor, "B N S"]:
+        """Compute the larger excess of both ends."""
+        return torch.maximum(self.excess(segments.start, obs), self.excess(segments.end, obs))

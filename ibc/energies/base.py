@@ -64,6 +64,17 @@ class BoundEnergy(ABC):
         """Compute the energy of the violated constraints, zero for feasible candidates."""
         return action.new_zeros(action.shape[:2])
 
+    def along_motion(self) -> BoundEnergy:
+        """Return the energy with its constraints along the whole predicted motion, for ``feasible`` and ``violation``.
+
+        Itself where no constraint is about a motion.
+        """
+        return self
+
+    def brake(self, length: int) -> Float[Tensor, "B A"] | None:
+        """Return the action of ``length`` numbers that stops the body which constraints are about; None without one."""
+        return None
+
     def merged(self, weight: float, other: BoundEnergy, other_weight: float) -> BoundEnergy | None:
         """Return ``weight * self + other_weight * other`` as one energy, or None if they share no computation."""
         return None

@@ -108,11 +108,14 @@ def env_config(env: str | Mapping[str, Any] | EnvConfig) -> EnvConfig:
 
 
 def summarize_reports(reports: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """What a policy reported during one episode: infeasible decisions, and the mean energy of each term."""
+    """What a policy reported during one episode: infeasible decisions, fallbacks, and the mean energy of each term."""
     row: dict[str, Any] = {}
-    terms = [name for name in reports[0] if name != "feasible"] if reports else []
-    if reports and "feasible" in reports[0]:
+    first = reports[0] if reports else {}
+    terms = [name for name in first if name not in ("feasible", "fallback")]
+    if "feasible" in first:
         row["infeasible_decisions"] = sum(report["feasible"] == 0 for report in reports)
+    if "fallback" in first:
+        row["fallback_decisions"] = sum(report["fallback"] == 1 for report in reports)
     if terms:
         row["terms"] = {name: float(np.mean([r[name] for r in reports])) for name in terms}
     return row

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ibc.composition.bound import BoundComposition
-from ibc.energies import Box, Energy
+from ibc.energies import BoundEnergy, Box, Energy
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics
@@ -15,30 +15,50 @@ from ibc.policies.implicit import ImplicitPolicy
 from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import RandomSource
 from ibc.samplers import Candidates
-from ibc.spec import Obs
+from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_ACTION, Obs
+
+#: What a hard composition does where no candidate is feasible.
+FALLBACKS = ("least_violation", "brake", "hold")
+#: Candidates of lowest energy that are checked along their motion before all others are.
+LIKELY = 64
 
 
 class ComposedPolicy(Policy):
     """``argmin_a`` of a composed energy, by the search of a trained policy, in the box of the composition.
 
     By their energies alone, constraints are preferences. With ``hard``, the action is the best *feasible* one among the
-    candidates that the search started from and ended with; if none is feasible, it is the one of least violation, and
-    ``report()["feasible"]`` is 0.
+    candidates that the search started from and ended with. Feasible is an action whose whole predicted motion satisfies
+    the constraints, between two control steps as well. If no candidate is feasible, ``report()["fallback"]`` is 1 and
+    ``fallback`` decides; ``report()["feasible"]`` is about the action that is taken.
 
     Args:
         policy: whose search and unit cube are used.
         energy: to be minimized; ordinarily a composition that contains ``policy.energy``.
         hard: whether constraints take precedence over the energy.
+        fallback: ``least_violation``, the candidate that violates the constraints least; ``brake``, the action by which
+            the body stays nearest to its present position, by the model of the first constraint that is about places;
+            ``hold``, the previous action again, and at the first decision of an episode the least violation. The last
+            two are limited to what the environment accepts, and not to the range of the data.
 
     Raises:
-        UserError: the energy is about actions of another size, or its box is empty.
+        UserError: the energy is about actions of another size, its box is empty, or there is no such fallback.
     """
 
-    def __init__(self, policy: ImplicitPolicy, energy: Energy, *, hard: bool = False) -> None:
+    def __init__(
+        self,
+        policy: ImplicitPolicy,
+        energy: Energy,
+        *,
+        hard: bool = False,
+        fallback: str = "least_violation",
+    ) -> None:
         super().__init__(policy.spec)
+        if fallback not in FALLBACKS:
+            raise UserError(f"fallback={fallback}; allowed: {', '.join(FALLBACKS)}")
         self.policy = policy
         self.energy = energy
         self.hard = hard
+        self.fallback = fallback
         self.bounds = search_bounds(policy.bounds, energy.limits())
         self._problem = SearchProblem(energy, self.bounds, keeps_init=hard)
         self._report: dict[str, Float[Tensor, " B"]] = {}
@@ -53,28 +73,77 @@ class ComposedPolicy(Policy):
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
-        """See :class:`Policy`."""
+        """See :class:`Policy`.
+
+        Raises:
+            UserError: ``hard`` without a constraint, or a fallback for which something is missing.
+        """
         found = self.search(obs, rng)
         bound = found.bound
-        chosen = self._feasible(found).best().unsqueeze(1) if self.hard else found.lowest(1).action
         self._report = {}
+        if self.hard:
+            chosen, is_feasible = self._feasible(found)
+            if self.fallback != "least_violation":
+                other = self._fallback(bound, obs, chosen)
+                chosen = torch.where(is_feasible.unsqueeze(1), chosen, other)
+            self._report["fallback"] = (~is_feasible).float()
+            chosen = chosen.unsqueeze(1)
+        else:
+            chosen = found.lowest(1).action
         if bound.is_constrained:
-            self._report["feasible"] = bound.feasible(chosen)[:, 0].float()
+            checked = bound.along_motion() if self.hard else bound
+            self._report["feasible"] = checked.feasible(chosen)[:, 0].float()
         if isinstance(bound, BoundComposition):
             self._report |= {name: e[:, 0] for name, e in bound.terms(chosen).items()}
         return chosen[:, 0]
 
-    def _feasible(self, found: SearchResult) -> Candidates:
+    def _feasible(self, found: SearchResult) -> tuple[Float[Tensor, "B A"], Bool[Tensor, " B"]]:
+        """Return the best feasible candidate, or that of least violation, and whether it is feasible.
+
+        What is feasible along the motion is so at its points, which are quicker to evaluate.
+        """
         if not found.bound.is_constrained:
             raise UserError("hard=true needs a constraint among the terms")
-        feasible = found.bound.feasible(found.action)
-        violation = torch.zeros_like(found.energy)
-        if not feasible.any(1).all():
-            violation = found.bound.violation(found.action)
-        return first_feasible(found, feasible, violation)
+        at_points = found.bound.feasible(found.action)
+        energy = found.energy.masked_fill(~at_points, torch.inf)
+        likely = Candidates(found.action, energy).lowest(LIKELY)
+        bound = found.bound.along_motion()
+        feasible = bound.feasible(likely.action)
+        if feasible.any(1).all():
+            return first_feasible(likely, feasible, likely.energy).best(), feasible.any(1)
+        violation = bound.violation(found.action)
+        feasible = bound.feasible(found.action)
+        return first_feasible(found, feasible, violation).best(), feasible.any(1)
+
+    def _fallback(
+        self, bound: BoundEnergy, obs: Obs, like: Float[Tensor, "B A"]
+    ) -> Float[Tensor, "B A"]:
+        """Return the action where no candidate is feasible; numbers that are not known are those of ``like``."""
+        if self.fallback == "brake":
+            action = bound.brake(like.shape[1])
+            if action is None:
+                raise UserError("fallback=brake needs a constraint on places, such as KeepOutDisk")
+        elif PREVIOUS_ACTION in obs:
+            action = obs[PREVIOUS_ACTION][:, -1].repeat(1, self.spec.action_horizon)
+        else:
+            raise UserError(
+                f"fallback=hold needs the observation '{PREVIOUS_ACTION}', which a controller adds"
+            )
+        low, high = (
+            like.new_tensor(limit).repeat(self.spec.action_horizon)
+            for limit in (self.spec.action_low, self.spec.action_high)
+        )
+        action = torch.where(action.isnan(), like, action.to(like).clamp(low, high))
+        committed = obs.get(COMMITTED_ACTIONS)
+        if committed is None:
+            return action
+        return torch.where(committed.flatten(1).isnan(), action, committed.flatten(1))
 
     def report(self) -> dict[str, Float[Tensor, " B"]]:
-        """Return whether each chosen action is ``feasible`` (0 or 1), and its energy by each term."""
+        """Return whether each action is ``feasible``, whether it is the ``fallback`` (0 or 1), and its energies.
+
+        With ``hard``, feasible is said of the whole motion, otherwise of the predicted points.
+        """
         return self._report
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from conftest import ROOT
 
-from benchmarks.robot import export, latency, serve
+from benchmarks.robot import constraints, export, latency, serve
 from benchmarks.tables.pages import table
 
 pytestmark = [pytest.mark.unchecked, pytest.mark.slow]
@@ -50,3 +50,18 @@ def test_a_server_under_load_answers_right_and_its_memory_stays(tmp_path):
     before, after = result["memory_mb"]
     assert after < before + 10
     assert "wrong answers | 0" in table(output)
+
+
+def test_violations_are_counted_and_put_into_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for name, value in {"BODIES": 20, "STEPS": 25, "FEW_BODIES": 10, "FEW_STEPS": 25}.items():
+        monkeypatch.setattr(constraints, name, value)
+    output = tmp_path / "constraints.json"
+    constraints.main(output)
+    rows = json.loads(output.read_text())["rows"]
+    assert len(rows) == 26
+    found = {(row["body"], row["checked"], row["fallback"]): row["violations"] for row in rows}
+    assert found["delta of at most 0.2", "nothing", ""] > 100
+    assert found["delta of at most 0.2", "motion", "brake"] == 0
+    assert found["spring, 10 substeps", "motion", "hold"] == 0
+    assert "| delta of at most 0.2 | motion | brake | 500 | 0 |" in table(output)

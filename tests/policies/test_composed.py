@@ -13,7 +13,9 @@ from ibc.composition import AllOf, AnyOf
 from ibc.constraints import (
     ActionRateLimit,
     Custom,
+    KeepOutBox,
     KeepOutDisk,
+    PositionControl,
     StayWithin,
 )
 from ibc.control import Controller
@@ -117,6 +119,56 @@ class TestPolicy:
         action = hard.act(particle_obs(), rng())
         assert hard.report()["feasible"].tolist() == [0, 0]
         assert (action[..., 0] > 0.95).all()
+
+    @pytest.mark.parametrize("fallback", ["hold", "brake"])
+    def test_other_fallbacks(self, policy, fallback):
+        """Where no candidate is feasible; beside it stands an episode where some are."""
+        obs = particle_obs()
+        obs["pos_agent"] = torch.tensor([[0.5, 0.5], [0.1, 0.1]])[:, None].expand(-1, 2, -1)
+        obs["disk"] = torch.tensor([[0.5, 0.5], [9.0, 9.0]])[:, None]
+        obs["previous_action"] = torch.tensor([[[0.7, 1.4]], [[0.7, 0.2]]])
+        disk = KeepOutDisk("disk", 2.0, model=PositionControl("pos_agent"))
+        hard = ComposedPolicy(policy, AllOf(policy.energy, disk), hard=True, fallback=fallback)
+        action = hard.act(obs, rng())[:, 0]
+        expected = {"hold": [0.7, 1.0], "brake": [0.5, 0.5]}[fallback]  # set-points end at one
+        close(action[0], torch.tensor(expected))
+        assert (action[1] - torch.tensor([0.7, 0.2])).norm() > 1e-3
+        assert hard.report()["fallback"].tolist() == [1, 0]
+        assert hard.report()["feasible"].tolist() == [0, 1]
+        obs["previous_action"][0] = torch.nan
+        obs["committed_actions"] = torch.tensor([[[torch.nan, 0.3]], [[torch.nan] * 2]])
+        action = hard.act(obs, rng())[:, 0]
+        assert action[0, 1] == pytest.approx(0.3)
+        assert torch.isfinite(action).all()
+
+    def test_fallbacks_that_cannot_be(self, policy):
+        disk = AllOf(policy.energy, Custom(lambda obs, action: action[..., 0] + 10.0))
+        for fallback, message in [
+            ("brake", "needs a constraint on places"),
+            ("hold", "needs the observation 'previous_action'"),
+        ]:
+            with pytest.raises(UserError, match=message):
+                ComposedPolicy(policy, disk, hard=True, fallback=fallback).act(
+                    particle_obs(), rng()
+                )
+        with pytest.raises(UserError, match="allowed: least_violation, brake, hold"):
+            ComposedPolicy(policy, disk, hard=True, fallback="stop")
+
+    def test_hard_holds_between_the_points(self, policy, monkeypatch):
+        """The best of many candidates by a slow check of all of them."""
+        obs = particle_obs(3)
+        obs["pos_agent"] = torch.tensor([0.2, 0.5]).expand(3, 2, 2)
+        thin = KeepOutBox([0.4, -9.0], [0.41, 9.0], model=PositionControl("pos_agent"))
+        energy = AllOf(policy.energy, thin)
+        many = DFO(num_candidates=512, num_iterations=1, noise_std=0.3, shrink=0.5)
+        monkeypatch.setattr(policy, "sampler", many)
+        hard = ComposedPolicy(policy, energy, hard=True)
+        found = hard.search(obs, rng())
+        assert found.bound.feasible(found.action).double().mean() > 0.5
+        allowed = found.action[..., 0] < 0.4 + 1e-6
+        expected = first_feasible(found, allowed, found.energy).best()
+        close(hard.act(obs, rng())[:, 0], expected)
+        assert hard.report()["feasible"].tolist() == [1, 1, 1]
 
     def test_first_feasible(self):
         candidates = Candidates(torch.arange(6.0).view(2, 3, 1), torch.tensor([[1.0, 2, 3]] * 2))
