@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ibc.data import DemonstrationWriter as DemonstrationWriter
     from ibc.data import Episode as Episode
     from ibc.data import load_dataset as load_dataset
+    from ibc.detection import Detector as Detector
+    from ibc.detection import calibrate as calibrate
     from ibc.energies import AutoregressiveEnergy as AutoregressiveEnergy
     from ibc.energies import Energy as Energy
     from ibc.energies import MLPEnergy as MLPEnergy
@@ -59,6 +61,7 @@ _EXPORTS = {
     "constraints": ("Custom", "KeepOutDisk", "StayWithin"),
     "control": ("AsynchronousController", "Controller"),
     "data": ("DemonstrationWriter", "Episode", "load_dataset"),
+    "detection": ("Detector", "calibrate"),
     "energies": ("AutoregressiveEnergy", "Energy", "MLPEnergy", "NoiseConditionedEnergy"),
     "errors": ("UserError",),
     "evaluation": ("collect_demonstrations", "evaluate", "record_video"),

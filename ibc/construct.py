@@ -21,6 +21,7 @@ TRUSTED = (
     "ibc.energies",
     "ibc.composition",
     "ibc.constraints",
+    "ibc.detection",
     "ibc.samplers",
     "ibc.losses",
     "ibc.nn",

@@ -3,11 +3,12 @@
 import torch
 from torch import nn
 
-from ibc.energies import BoundEnergy, Box, Energy, UnitSpace
-from ibc.nn import ActionBounds
+from ibc.energies import BoundEnergy, Box, Energy, MLPEnergy, UnitSpace
+from ibc.nn import ActionBounds, ObsEncoder
+from ibc.policies import ComposedPolicy, ImplicitPolicy
 from ibc.random import BatchRandom, PerEpisodeRandom
-from ibc.samplers import Candidates
-from ibc.spec import Batch
+from ibc.samplers import Candidates, GradientDescent
+from ibc.spec import Batch, ObsField, Spec
 
 
 def rng(seed=0):
@@ -124,3 +125,35 @@ class BoundGaussian(BoundEnergy):
 
     def low_precision(self):
         return BoundGaussian(self.energy, self.offset, cheap=True)
+
+
+#: Actions from -1 to 1, of which the unit cube is the same.
+ACTION_SPEC = Spec(
+    obs={"state": ObsField((2,), "float32")},
+    obs_horizon=1,
+    action_dim=1,
+    action_horizon=1,
+    action_low=(-1.0,),
+    action_high=(1.0,),
+)
+
+
+class Known(Energy):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def bind(self, obs):
+        return lambda action: self.function(action[..., 0])
+
+
+def policy_of(function):
+    """A policy that searches a known energy over actions from -1 to 1, which is its unit cube."""
+    energy = MLPEnergy(ObsEncoder(num_gates=0), width=4, num_blocks=1)
+    descent = GradientDescent(num_candidates=32, num_iterations=100, step_init=0.1, step_final=0.05)
+    return ComposedPolicy(ImplicitPolicy(ACTION_SPEC, energy, descent).eval(), Known(function))
+
+
+def two_wells(action):
+    """Minima at -0.5 and 0.5, of which the second is higher by 0.7."""
+    return torch.minimum(8 * (action + 0.5).square(), 8 * (action - 0.5).square() + 0.7)

@@ -13,3 +13,4 @@ register(
     entry_point="benchmarks.envs.block_push_zone:BlockPushZoneEnv",
     max_episode_steps=150,  # a detour is longer
 )
+register(id="Shifted-v0", entry_point="benchmarks.envs.shifted:Shifted")

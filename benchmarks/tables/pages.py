@@ -12,7 +12,13 @@ from benchmarks.tables.comparisons import comparison_table
 from benchmarks.tables.composition import composition_table
 from benchmarks.tables.faults import faults_table
 from benchmarks.tables.methods import methods_table
-from benchmarks.tables.robot import constraints_table, export_table, latency_table, serve_table
+from benchmarks.tables.robot import (
+    constraints_table,
+    detection_table,
+    export_table,
+    latency_table,
+    serve_table,
+)
 from benchmarks.tables.studies import evaluation_table, side_by_side_table, study_table
 from benchmarks.tables.timing import timing_table
 from benchmarks.tables.toys import toy_table
@@ -92,6 +98,7 @@ TABLES: Mapping[str, Callable[[Row], list[str]]] = {
     "checked": constraints_table,
     "exported": export_table,
     "way": latency_table,
+    "calibration": detection_table,
     "case": composition_table,
     "relation": toy_table,
     "num_images": toy_table,

@@ -89,6 +89,72 @@ def latency_table(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def detection_table(result: dict[str, Any]) -> list[str]:
+    """Markdown lines: failures by either calibration, and changed scenes; rows are scores, columns are tasks."""
+    rows = result["rows"]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    scores = list(dict.fromkeys(row["score"] for row in rows))
+    head = ["score", *(task.replace("_", " ") for task in tasks)]
+
+    def grid(calibration: str, cell: Callable[[Row], str]) -> list[str]:
+        cells = {
+            (row["score"], row["task"]): cell(row)
+            for row in rows
+            if row["calibration"] == calibration
+        }
+        known = [task for task in tasks if any((score, task) in cells for score in scores)]
+        lines = [[score, *(cells.get((score, task), "") for task in known)] for score in scores]
+        lines = [line for line in lines if any(line[1:])]
+        return markdown(["score", *(head[1 + tasks.index(task)] for task in known)], lines)
+
+    counts = ", ".join(
+        f"{row['num_failures']} failures of {row['num_failures'] + row['num_successes']} episodes in {row['task'].replace('_', ' ')}"
+        for row in rows
+        if row["score"] == scores[0] and row["calibration"] == "own successes"
+    )
+    changes = ", ".join(
+        f"{row['task'].replace('_', ' ')}: {row['shift']} {row['size']:g}"
+        for row in rows
+        if row["score"] == scores[0] and row["calibration"] == "own successes"
+    )
+    return [
+        "Calibrated on the policy's own successes. Failures that it makes by itself: AUROC (of the first part of episodes, as long as "
+        "the median success), false alarms, failures flagged at least one second before their end, median warning of those flagged:",
+        "",
+        *grid("own successes", _failures),
+        "",
+        "Calibrated on demonstrations: AUROC, false alarms, failures flagged at least one second before their end:",
+        "",
+        *grid("demonstrations", _failures_in_short),
+        "",
+        "Changed scenes, calibrated on own successes: AUROC against all episodes in known scenes, and the share that is flagged:",
+        "",
+        *grid(
+            "own successes", lambda row: f"{row['auroc_shifted']:.2f}, {row['flagged_shifted']:.0%}"
+        ),
+        "",
+        f"`{result['command']}`, wanted rate of false alarms {result['false_alarms']:.0%}, means over {result['window']} judged "
+        f"decisions; {counts}. Changes: {changes}.",
+        "",
+    ]
+
+
+def _failures(row: Row) -> str:
+    if not row["num_failures"]:
+        return f"{row['false_alarm_rate']:.0%} false alarms"
+    warning = "" if row["warning_s"] is None else f", {row['warning_s']:.1f} s"
+    return (
+        f"{row['auroc_failures']:.2f} ({row['auroc_same_length']:.2f}), {row['false_alarm_rate']:.0%}, "
+        f"{row['early_rate']:.0%}{warning}"
+    )
+
+
+def _failures_in_short(row: Row) -> str:
+    if not row["num_failures"]:
+        return f"{row['false_alarm_rate']:.0%} false alarms"
+    return f"{row['auroc_failures']:.2f}, {row['false_alarm_rate']:.0%}, {row['early_rate']:.0%}"
+
+
 VIOLATIONS: dict[str, Callable[[Row], str]] = {
     "body": lambda row: str(row["body"]),
     "checked": lambda row: str(row["checked"]),

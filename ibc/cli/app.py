@@ -66,6 +66,11 @@ COMMANDS = {
         "checkpoint, ms, sampler, num_episodes, image, output",
         "act",
     ),
+    "calibrate": Command(
+        "Calibrate a detector of a checkpoint's unusual decisions, on demonstrations or its own successes.",
+        "checkpoint, output, data.path, scores, false_alarms, num_episodes, sampler",
+        "act",
+    ),
     "serve": Command(
         "Serve a checkpoint's policy over WebSockets, to robots that have no torch.",
         "checkpoint, host, port, token, sampler, compose",

@@ -199,6 +199,18 @@ class BudgetSchema(ActSchema):
 
 
 @dataclass
+class CalibrateSchema(ActSchema):
+    """Keys of ``calibrate.yaml``."""
+
+    output: str = "???"
+    scores: list[Any] = field(default_factory=list)
+    false_alarms: float = 0.0
+    window: int = 1
+    first_seed: int = 0
+    num_envs: int = 1
+
+
+@dataclass
 class CompareSchema:
     """Keys of ``compare.yaml``."""
 
@@ -255,6 +267,7 @@ SCHEMAS = {
     "record": RecordSchema,
     "compare": CompareSchema,
     "budget": BudgetSchema,
+    "calibrate": CalibrateSchema,
     "serve": ServeSchema,
     "export": ExportSchema,
     "page": PageSchema,

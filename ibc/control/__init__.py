@@ -2,6 +2,7 @@
 
 from ibc.control.actor import Actor, FunctionExpert
 from ibc.control.asynchronous import AsynchronousController
+from ibc.control.confidence import InDoubt
 from ibc.control.controller import Controller
 from ibc.control.policy_actor import PolicyActor
 
@@ -10,5 +11,6 @@ __all__ = [
     "AsynchronousController",
     "Controller",
     "FunctionExpert",
+    "InDoubt",
     "PolicyActor",
 ]

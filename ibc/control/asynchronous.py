@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ibc.control.confidence import OnDoubt
 from ibc.control.controller import Controller
 from ibc.control.plan import WAYS, Chunk, Plan
+from ibc.detection import Detector
 from ibc.errors import UserError
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.samplers import Anytime
@@ -30,7 +32,7 @@ class _Search:
     env_indices: list[int]
     seen_at: dict[int, int]
     ends_at: dict[int, int]
-    result: Future[NDArray[np.float32]]
+    result: Future[tuple[NDArray[np.float32], list[float]]]
 
 
 @dataclass
@@ -69,6 +71,9 @@ class AsynchronousController(Controller):
         hold_action: (D,), executed where nothing is planned; the last action is repeated if None.
         simulated: in a simulation, whose time stands still: results are held back for the steps of the deadline,
             and the search has all its time.
+        detector: see :class:`Controller`. It judges in the background, after the search, and so takes part of the time
+            from the end of the search to the next one; a chunk has its confidence from the step that takes it over.
+        on_doubt: see :class:`Controller`.
 
     Raises:
         UserError: another way; a rate or deadline that is not positive; chunks that are too short; a policy whose
@@ -85,6 +90,8 @@ class AsynchronousController(Controller):
         num_execute_steps: int | None = None,
         hold_action: ArrayLike | None = None,
         simulated: bool = False,
+        detector: Detector | None = None,
+        on_doubt: OnDoubt = None,
     ) -> None:
         if way not in WAYS:
             raise UserError(f"way={way}; allowed: {', '.join(WAYS)}")
@@ -107,7 +114,9 @@ class AsynchronousController(Controller):
         if not simulated and isinstance(policy, ImplicitPolicy):
             policy = copy.copy(policy)
             policy.sampler = Anytime(policy.sampler, SEARCH_PART * deadline_ms / 1000)
-        super().__init__(policy, num_execute_steps=num_execute_steps)
+        super().__init__(
+            policy, num_execute_steps=num_execute_steps, detector=detector, on_doubt=on_doubt
+        )
         self.way, self.simulated = way, simulated
         self.every = max(1, self.delay, (num_execute_steps or 0) - self.delay)
         self.hold = None if hold_action is None else np.asarray(hold_action, np.float32)
@@ -135,7 +144,12 @@ class AsynchronousController(Controller):
         actions = {}
         for index in obs:
             course = self._courses[index]
-            actions[index] = self._episodes[index].previous = course.plan.execute(course.now)
+            if self.monitor is not None and self.monitor.asks(self._episodes[index].confidence):
+                course.plan.last = self.monitor.ask(obs[index])
+            else:
+                course.plan.execute(course.now)
+            assert course.plan.last is not None
+            actions[index] = self._episodes[index].previous = course.plan.last
             course.now += 1
         return actions
 
@@ -166,13 +180,15 @@ class AsynchronousController(Controller):
             course = self._courses[index]
             is_first, course.began, course.search = course.began is None, now, search
             if is_first or self.simulated:
-                result.result()
+                result.exception()  # waits; what went wrong is raised where the result is taken over
 
-    def _act(self, env_indices: list[int], obs: NumpyObs) -> NDArray[np.float32]:
+    def _act(
+        self, env_indices: list[int], obs: NumpyObs
+    ) -> tuple[NDArray[np.float32], list[float]]:
         start = time.perf_counter()
-        chunks = self.actor.act(env_indices, obs)
+        judged = self._judged(env_indices, obs)
         self.latencies.append(time.perf_counter() - start)
-        return chunks
+        return judged
 
     def _take_results(self, env_indices: Mapping[int, NumpyObs]) -> None:
         for index in env_indices:
@@ -183,7 +199,10 @@ class AsynchronousController(Controller):
             if self.simulated and course.now < search.ends_at[index]:
                 continue
             course.search = None
-            chunk: Chunk = search.result.result()[search.env_indices.index(index)]
+            chunks, confidences = search.result.result()
+            row = search.env_indices.index(index)
+            chunk: Chunk = chunks[row]
+            self._episodes[index].confidence = confidences[row]
             if self.way == "blocking":
                 chunk = chunk[: self.num_execute_steps]
             course.plan.add(chunk, search.seen_at[index], course.now)

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibc.control.actor import Actor
+from ibc.control.confidence import Monitor, OnDoubt
 from ibc.control.policy_actor import PolicyActor
 from ibc.data.dataset import window_index
+from ibc.detection import Detector
 from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.spec import PREVIOUS_ACTION, NumpyObs, ObsField
@@ -22,11 +24,12 @@ from ibc.threads import limit_threads
 
 @dataclass
 class _Episode:
-    """What is remembered of one episode: the latest observations, the actions to come, the last one decided."""
+    """What is remembered of one episode: observations, actions to come, the last one decided, and its confidence."""
 
     history: deque[NumpyObs]
     queue: deque[NDArray[np.float32]] = field(default_factory=deque)
     previous: NDArray[np.float32] | None = None
+    confidence: float = 1.0
 
 
 class Controller:
@@ -45,13 +48,19 @@ class Controller:
             other processes; a search of ten thousand candidates is faster by more (docs/performance.md).
         exact: ask the policy for one environment at a time, as on a robot. The rounding of a matrix product depends on
             its size, so an action otherwise depends in its last digits on how many are computed together.
+        detector: judges every decision of the policy (:class:`ibc.detection.Detector`); see :attr:`confidence`.
+        on_doubt: what is done where the detector doubts a decision. ``stop`` raises :class:`ibc.control.InDoubt` before
+            anything of it is executed; ``search`` takes the best of more searches, and executes that whatever its
+            confidence; a function of the observation ``{name: (*shape)}`` gives the action (D,) of each step until a
+            decision is not in doubt: an operator, or one that holds still. None goes on as without a detector.
 
     Attributes:
-        latencies: seconds of each call of the policy.
+        latencies: seconds of each call of the policy, with its detector.
 
     Raises:
         UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, ``num_threads`` is
-            below 1, or ``exact`` is asked for with another number of threads than one.
+            below 1, ``exact`` is asked for with another number of threads than one, there is nothing that a detector
+            could judge, or ``on_doubt`` without a detector.
     """
 
     def __init__(
@@ -62,7 +71,10 @@ class Controller:
         obs_horizon: int = 1,
         num_threads: int | None = 1,
         exact: bool = False,
+        detector: Detector | None = None,
+        on_doubt: OnDoubt = None,
     ) -> None:
+        self.monitor = _monitor(policy, detector, on_doubt)
         self.fields: Mapping[str, ObsField] = {}
         if isinstance(policy, Policy):
             spec = policy.spec
@@ -93,12 +105,33 @@ class Controller:
         """Begin an episode: forget observations and actions, and restart the random numbers from ``seed``."""
         self._episodes[env_index] = _Episode(deque(maxlen=self.obs_horizon))
         self.actor.reset(env_index, seed)
+        if self.monitor is not None:
+            self.monitor.reset(env_index)
+
+    @property
+    def confidence(self) -> float:
+        """How usual the decision under way is: a conformal p-value in [0, 1].
+
+        1 before the first decision, and without a detector. Of environment 0; :meth:`confidence_of` tells of others.
+        """
+        return self.confidence_of(0)
+
+    def confidence_of(self, env_index: int) -> float:
+        """See :attr:`confidence`.
+
+        Raises:
+            UserError: ``reset`` was not called for the environment.
+        """
+        if env_index not in self._episodes:
+            raise UserError("call reset() before the first step of an episode")
+        return self._episodes[env_index].confidence
 
     def step(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The action (D,) for an observation ``{name: (*shape)}``, environment units, images uint8 (H, W, C).
 
         Raises:
             UserError: ``reset`` was not called, or the observation is not what the policy was trained on.
+            InDoubt: the decision is in doubt, and ``on_doubt="stop"``.
         """
         return self.step_many({0: _checked(obs, self.fields)})[0]
 
@@ -115,6 +148,11 @@ class Controller:
         asked = [index for index in obs if not self._episodes[index].queue]
         for together in ([index] for index in asked) if self.exact else [asked] if asked else []:
             self._decide(together)
+        for index, seen in obs.items():
+            episode = self._episodes[index]
+            if self.monitor is not None and self.monitor.asks(episode.confidence):
+                episode.previous = self.monitor.ask(seen)
+                episode.queue = deque([episode.previous])
         return {index: self._episodes[index].queue.popleft() for index in obs}
 
     def _decide(self, env_indices: list[int]) -> None:
@@ -122,12 +160,22 @@ class Controller:
         obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
         start = time.perf_counter()
         with limit_threads(self.num_threads):
-            chunks = self.actor.act(env_indices, obs)
+            chunks, confidences = self._judged(env_indices, obs)
         self.latencies.append(time.perf_counter() - start)
-        for index, chunk in zip(env_indices, chunks, strict=True):
+        for index, chunk, confidence in zip(env_indices, chunks, confidences, strict=True):
             executed = chunk[: self.num_execute_steps]
             self._episodes[index].queue.extend(executed)
             self._episodes[index].previous = executed[-1]
+            self._episodes[index].confidence = confidence
+
+    def _judged(
+        self, env_indices: list[int], obs: NumpyObs
+    ) -> tuple[NDArray[np.float32], list[float]]:
+        """The actor's chunks (E, Ta, D), and the confidence of each."""
+        chunks = self.actor.act(env_indices, obs)
+        if self.monitor is None:
+            return chunks, [1.0] * len(env_indices)
+        return self.monitor.judge(env_indices, obs, chunks)
 
     def _window(self, episode: _Episode) -> NumpyObs:
         history = list(episode.history)
@@ -138,6 +186,20 @@ class Controller:
             previous = unknown if episode.previous is None else episode.previous
             window = {PREVIOUS_ACTION: previous[None], **window}
         return window
+
+
+def _monitor(
+    policy: Policy | Actor, detector: Detector | None, on_doubt: OnDoubt
+) -> Monitor | None:
+    if detector is None:
+        if on_doubt is not None:
+            raise UserError("on_doubt needs a detector")
+        return None
+    if not isinstance(policy, Policy):
+        raise UserError(
+            f"a detector judges decisions of a policy, not of a {type(policy).__name__}"
+        )
+    return Monitor(policy, detector, on_doubt)
 
 
 def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs:

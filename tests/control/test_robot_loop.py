@@ -79,9 +79,12 @@ def in_root(monkeypatch):
 
 def test_blocks_of_the_page_that_need_no_server(in_root, tmp_path):
     own = [b for b in blocks("python") if "Client(" not in b and "load_exported" not in b]
-    assert len(own) == 3
+    assert len(own) == 4
     for block in own:
-        run_block(block, tmp_path)
+        names = run_block(block, tmp_path)
+        if "detector" in names:
+            assert names["detector"].is_doubtful(names["controller"].confidence)
+            np.testing.assert_allclose(names["action"], [-2.0, 0.2], rtol=1e-6)
 
 
 def test_the_block_of_the_client(in_root, tmp_path):

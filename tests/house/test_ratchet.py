@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 22_990, 310, 63, 7_370, 14, 114
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 24_100, 310, 63, 7_860, 14, 115
 
 
 def sources(folder):

@@ -1,0 +1,78 @@
+"""The command that calibrates a detector, as a user runs it."""
+
+import pytest
+from commands import assert_refused
+from conftest import ROOT
+
+from ibc import Detector, collect_demonstrations
+from ibc.cli.app import main
+from ibc.detection import ExpectedDuration, NearestNeighbors
+
+pytestmark = pytest.mark.unchecked
+CHECKPOINT = f"checkpoint={ROOT}/pretrained/particle_2d.pt"
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys, tmp_path):
+    """Run a command of ``ibc``; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["ibc"])
+        code = 0
+        try:
+            main(arguments)
+        except SystemExit as exit_:
+            code = exit_.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def demonstrations(tmp_path):
+    env = {"id": "Particle-v0", "expert": {"_target_": "ibc_envs.particle.ParticleExpert"}}
+    collect_demonstrations(env, tmp_path / "demos", num_episodes=6, first_seed=300_000)
+    return tmp_path / "demos"
+
+
+def test_a_detector_is_calibrated_on_demonstrations_and_on_own_successes(cli, demonstrations):
+    rate = ["false_alarms=0.5", "window=2"]
+    code, out, err = cli(
+        "calibrate", CHECKPOINT, f"data.path={demonstrations}", "output=shown.npz",
+        "scores=[NearestNeighbors,{_target_: ibc.detection.ExpectedDuration, num_neighbors: 3}]", *rate,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "6 demonstrations" in out
+    assert "from 3 episodes" in out
+    shown = Detector.load("shown.npz")
+    assert [type(score) for score in shown.scores] == [NearestNeighbors, ExpectedDuration]
+    assert shown.scores[1].num_neighbors == 3
+    assert (shown.false_alarms, shown.window) == (0.5, 2)
+    code, out, err = cli(
+        "calibrate",
+        CHECKPOINT,
+        "output=own.npz",
+        "num_episodes=4",
+        "scores=[DenoisingError]",
+        *rate,
+    )
+    assert code == 0, err
+    assert "successes of 4 episodes" in out
+    assert len(Detector.load("own.npz").calibration) >= 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num_episodes=3"], "false_alarms=0.05 needs 38"),
+        (["scores=[Sense]"], "ibc.detection.Sense"),
+        (["scores=[ibc.samplers.ProbabilityFlow]"], "no score"),
+        (["false_alarms=2"], "false_alarms=2"),
+        (["data.path=nowhere"], "no demonstrations at nowhere"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(cli, demonstrations, overrides, message):
+    where = [] if overrides == ["data.path=nowhere"] else [f"data.path={demonstrations}"]
+    assert_refused(cli("calibrate", CHECKPOINT, "output=d.npz", *where, *overrides), message)

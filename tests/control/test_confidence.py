@@ -1,0 +1,154 @@
+"""What controllers do with a detector: confidence by hand, and each reaction to doubt."""
+
+import numpy as np
+import pytest
+import torch
+from known_energies import ACTION_SPEC, policy_of
+
+from ibc import AsynchronousController, Controller, Detector, UserError
+from ibc.control import FunctionExpert, InDoubt
+from ibc.detection import GradientResidual, Score
+from ibc.policies import MSEPolicy
+
+CALM, STRANGE = {"state": [0.0, 0.0]}, {"state": [9.0, 0.0]}
+
+
+class FirstEntry(Score):
+    """The first number of what is seen."""
+
+    def __call__(self, decision):
+        return decision.obs["state"][:, -1, 0]
+
+
+def detector(window=1, scores=None):
+    """Calibration values 0 to 18: an average above 18 is in doubt at a rate of 5 %."""
+    scores = scores or [FirstEntry()]
+    zeros = np.zeros((1, len(scores)))
+    return Detector(scores, zeros, zeros + 0.5, np.arange(19.0), window=window)
+
+
+def bowl(action):
+    return 0.5 * (action - 0.2).square()
+
+
+def controller(on_doubt=None, **kwargs):
+    made = Controller(policy_of(bowl), detector=detector(**kwargs), on_doubt=on_doubt)
+    made.reset()
+    return made
+
+
+def test_confidence_is_the_p_value_of_the_average_of_the_last_decisions():
+    made = controller(window=2)
+    assert made.confidence == 1
+    confidences = []
+    for first in (0.0, 4.5, 9.5, 30.0):  # values 0, 9, 19, 60, averages 0, 4.5, 14, 39.5
+        made.step({"state": [first, 0.0]})
+        confidences.append(made.confidence)
+    assert confidences == [20 / 20, 15 / 20, 6 / 20, 1 / 20]
+    made.reset(1)
+    assert made.confidence == 1
+    made.step(CALM)
+    assert made.confidence == 1  # nothing of the last episode is averaged
+
+
+def test_actions_are_the_same_with_a_detector_that_does_not_interfere():
+    plain, judged = Controller(policy_of(bowl)), controller()
+    plain.reset()
+    for _ in range(3):
+        np.testing.assert_array_equal(plain.step(STRANGE), judged.step(STRANGE))
+    assert judged.confidence == 0.1
+
+
+def test_stop_raises_before_anything_is_executed():
+    made = controller("stop")
+    made.step(CALM)
+    with pytest.raises(InDoubt, match="environment 0: the decision has confidence 0.05") as doubt:
+        made.step({"state": [20.0, 0.0]})
+    assert doubt.value.env_index == 0
+    assert doubt.value.confidence == 0.05
+    made.step(CALM)  # one may go on
+
+
+def test_a_function_is_asked_until_a_decision_is_not_in_doubt():
+    asked = []
+
+    def operator(obs):
+        asked.append(float(obs["state"][0]))
+        return [-0.7]
+
+    made = controller(operator)
+    calm = made.step(CALM)
+    actions = [float(made.step({"state": [first, 0.0]})[0]) for first in (20.0, 21.0, 1.0)]
+    assert asked == [20.0, 21.0]
+    assert actions[:2] == [pytest.approx(-0.7)] * 2
+    assert actions[2] == pytest.approx(float(calm[0]), abs=0.01)
+    wrong = controller(lambda obs: [0.0, 0.0])
+    with pytest.raises(UserError, match="one action of 1 numbers"):
+        wrong.step({"state": [20.0, 0.0]})
+
+
+def many(action):
+    """Narrow wells, of which one search with few candidates seldom finds the deepest."""
+    return 0.1 * (action - 0.3).square() - torch.cos(60 * action)
+
+
+def test_search_takes_the_best_of_more_searches():
+    policy = policy_of(many)
+    policy.policy.sampler.num_candidates, policy.policy.sampler.num_iterations = 1, 20
+    policy.policy.sampler.step_init = policy.policy.sampler.step_final = 1e-3
+    strict = Detector(
+        [GradientResidual()], np.zeros((1, 1)), np.ones((1, 1)), np.full(19, -1.0)
+    )  # every decision is in doubt
+    plain, searching = Controller(policy), Controller(policy, detector=strict, on_doubt="search")
+    energies = {"plain": [], "searching": []}
+    for seed in range(3):
+        for name, made in (("plain", plain), ("searching", searching)):
+            made.reset(seed)
+            energies[name].append(float(many(torch.as_tensor(made.step(CALM)))))
+    assert max(energies["searching"]) < np.mean(energies["plain"])
+    assert searching.confidence == 0.05  # of the action that is executed
+
+
+def test_environments_are_judged_by_themselves():
+    made = controller()
+    made.reset(0, env_index=1)
+    obs = {i: {"state": np.float32([9.0 * i, 0.0])} for i in (0, 1)}
+    made.step_many(obs)
+    assert (made.confidence_of(0), made.confidence_of(1)) == (1.0, 0.1)
+    with pytest.raises(UserError, match="call reset"):
+        made.confidence_of(2)
+
+
+def asynchronous(on_doubt=None):
+    made = AsynchronousController(
+        policy_of(bowl), rate=10, deadline_ms=0, way="naive", simulated=True,
+        detector=detector(), on_doubt=on_doubt,
+    )  # fmt: skip
+    made.reset()
+    return made
+
+
+def test_an_asynchronous_controller_judges_stops_and_asks():
+    made = asynchronous(lambda obs: [-0.7])
+    assert float(made.step(CALM)[0]) == pytest.approx(0.2, abs=0.05)
+    assert made.confidence == 1
+    assert float(made.step({"state": [20.0, 0.0]})[0]) == pytest.approx(-0.7)
+    assert made.confidence == 0.05
+    assert float(made.step(CALM)[0]) == pytest.approx(0.2, abs=0.05)
+    made.close()
+    stopping = asynchronous("stop")
+    stopping.step(CALM)
+    with pytest.raises(InDoubt):
+        stopping.step({"state": [20.0, 0.0]})
+    stopping.close()
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(UserError, match="on_doubt=flee; allowed: stop, search, or a function"):
+        Controller(policy_of(bowl), detector=detector(), on_doubt="flee")
+    with pytest.raises(UserError, match="on_doubt needs a detector"):
+        Controller(policy_of(bowl), on_doubt="stop")
+    with pytest.raises(UserError, match="not of a FunctionExpert"):
+        Controller(FunctionExpert(lambda obs: [0.0]), detector=detector())
+    with pytest.raises(UserError, match="searches no energy"):
+        Controller(MSEPolicy(ACTION_SPEC), detector=detector(), on_doubt="search")
