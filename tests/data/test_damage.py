@@ -1,5 +1,6 @@
 """Damaged files of every format: an error of one line, or numbers that can be data; never a crash."""
 
+import os
 import pickle
 import random
 import signal
@@ -125,3 +126,17 @@ class TestWhatItIsInstead:
         (tmp_path / "meta").mkdir()
         with pytest.raises(UserError, match=r"meta has no info.json"):
             list(read_episodes(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["episode.npz", "data.hdf5", "data.tfrecord"])
+def test_a_pipe_is_never_opened(name, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.mkfifo(folder / name)
+    signal.alarm(20)  # nobody writes into the pipe: a reader that opens it waits for ever
+    try:
+        for path in (folder, folder / name):
+            with pytest.raises(UserError):
+                list(read_episodes(path))
+    finally:
+        signal.alarm(0)

@@ -46,7 +46,7 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob("*.npz"))
+        return sorted(one for one in path.glob("*.npz") if one.is_file())
     return [path] if path.is_file() and path.suffix == ".npz" else []
 
 
