@@ -31,8 +31,8 @@ from yaml import YAMLError
 
 from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
-from ibc.cli.options import refuse_launcher, refuse_options
-from ibc.errors import Interrupted, UserError
+from ibc.cli.options import dotted_keys, refuse_launcher, refuse_options
+from ibc.errors import Interrupted, UserError, raised_in
 
 #: Seeds of 63 bits, which every generator takes; some are left for the episodes that follow the first.
 MAX_SEED = 2**62
@@ -132,10 +132,16 @@ def readable_errors(
     except (OSError, MemoryError, YAMLError, UnicodeDecodeError) as error:
         print(f"error: {' '.join(str(error).split()) or 'the memory is full'}", file=sys.stderr)
         sys.exit(2)
-    except ValueError as error:
-        if "Config group override" not in str(error):  # Hydra's, for GROUP=null
+    except (ValueError, RecursionError) as error:
+        if not raised_in(error, "hydra", "omegaconf", "yaml"):
             raise
-        print("error: a group was set to null; give one of its options", file=sys.stderr)
+        null = "Config group override" in str(error)  # GROUP=null
+        text = (
+            "a group was set to null; give one of its options"
+            if null
+            else f"a configuration: {error}"
+        )
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
@@ -178,16 +184,7 @@ def _known_keys(config_name: str | None, config_dir: Path) -> list[str]:
     except (HydraException, OmegaConfBaseException):
         return []
     groups = [path.name for path in CONFIG_DIR.iterdir() if path.is_dir()]
-    return [*groups, *_dotted(config)]
-
-
-def _dotted(node: object, prefix: str = "") -> list[str]:
-    if not isinstance(node, Mapping):
-        return []
-    keys = []
-    for key, value in node.items():
-        keys += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
-    return keys
+    return [*groups, *dotted_keys(config)]
 
 
 def _swept(arguments: Sequence[str]) -> set[str]:

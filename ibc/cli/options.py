@@ -1,10 +1,10 @@
-"""Options and launchers of Hydra that a command line may name."""
+"""What a command line may name: options and launchers of Hydra, keys of a configuration."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ibc.errors import UserError
 
@@ -55,3 +55,13 @@ def refuse_launcher(arguments: Sequence[str]) -> None:
             found = None
         if found is None:
             raise UserError(f"{argument} needs another package: pip install {package[1]}")
+
+
+def dotted_keys(node: object, prefix: str = "") -> list[str]:
+    """The addresses of all values in nested mappings: ``a``, ``a.b``, ..."""
+    if not isinstance(node, Mapping):
+        return []
+    keys = []
+    for key, value in node.items():
+        keys += [f"{prefix}{key}", *dotted_keys(value, f"{prefix}{key}.")]
+    return keys

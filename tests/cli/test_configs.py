@@ -195,7 +195,16 @@ class TestTrust:
         construct(adam, "optimizer", trusted=trusted_packages())
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"{", "mine.yaml"), (b"\xff\xfe\x00", "utf-8")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "mine.yaml"),
+        (b"\xff\xfe\x00", "utf-8"),
+        (b"[" * 2000, "recursion"),
+        (b"defaults:", "defaults"),
+        (b"# @pa\na: 1", "header"),
+    ],
+)
 def test_a_damaged_configuration_of_the_user_is_one_line(content, message, cli, tmp_path):
     own = tmp_path / "own/policy"
     own.mkdir(parents=True)
