@@ -129,6 +129,9 @@ def readable_errors(
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
+        sys.exit(2)
     except (OSError, MemoryError, YAMLError, UnicodeDecodeError) as error:
         print(f"error: {' '.join(str(error).split()) or 'the memory is full'}", file=sys.stderr)
         sys.exit(2)
@@ -142,9 +145,6 @@ def readable_errors(
             else f"a configuration: {error}"
         )
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
-        sys.exit(2)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:  # of a launcher, with all that the run has printed
         told = re.findall(r"^error: (.*)", str(error), re.MULTILINE)

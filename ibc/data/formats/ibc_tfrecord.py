@@ -63,7 +63,7 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
 
 def _shards(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob("*.tfrecord"))
+        return sorted(one for one in path.glob("*.tfrecord") if one.is_file())
     return [path] if path.is_file() and path.suffix == ".tfrecord" else []
 
 
