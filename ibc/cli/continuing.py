@@ -59,8 +59,12 @@ def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
         raise UserError(
             f"trainer.num_steps={now}; this run has taken {saved.trainer['step']} steps of {before}"
         )
-    trainer.policy.load_state_dict(saved.weights)
-    trainer.load_state_dict(saved.trainer)
+    try:
+        trainer.policy.load_state_dict(saved.weights)
+        trainer.load_state_dict(saved.trainer)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the run's training state does not fit this run: {reason}") from error
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
