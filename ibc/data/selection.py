@@ -46,7 +46,7 @@ class Selection:
             raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
 
     def request(self, env: Environment | None = None) -> Request:
-        """What readers are told; all that a layout is made of, where the environment's is not the file's."""
+        """Return the request to readers: all observations of the file where ``env`` derives its own from them."""
         made = env is not None and is_made(self.obs_names, env.obs_fields)
         return Request(
             obs_names=None if made else self.obs_names,
