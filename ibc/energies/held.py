@@ -27,6 +27,7 @@ class HeldSpace(UnitSpace):
         self, space: UnitSpace, held: Float[Tensor, "B 1 A"], *, is_noisy: bool = False
     ) -> None:
         super().__init__(space.bound, space.bounds, space.temperature)
+        self.plan = space.plan
         self.held, self.is_noisy = held, is_noisy
         self.free = torch.isnan(held)
         self.low = torch.where(self.free, space.low, held)

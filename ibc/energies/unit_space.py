@@ -25,7 +25,11 @@ class UnitSpace:
     Attributes:
         low, high: the search box (A,) in the unit cube.
         sigmas, is_autoregressive: as of :class:`BoundEnergy`.
+        plan: (B, 1, A), the chunk so far, from which a search through noise levels goes on; NaN for an observation
+            that has none, None where nothing has been planned.
     """
+
+    plan: Float[Tensor, "B 1 A"] | None = None
 
     def __init__(self, energy: EnergyFn, bounds: ActionBounds, temperature: float = 1.0) -> None:
         self.bound = as_bound(energy)

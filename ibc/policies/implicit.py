@@ -120,6 +120,8 @@ class ImplicitPolicy(Policy):
     def _search(self, problem: SearchProblem, obs: Obs, rng: RandomSource) -> SearchResult:
         bound = as_bound(problem.energy.bind(obs))
         space = UnitSpace(bound, problem.bounds)
+        if PREVIOUS_CHUNK in obs:
+            space.plan = problem.bounds.to_unit(obs[PREVIOUS_CHUNK].flatten(1).unsqueeze(1))
         committed = obs.get(COMMITTED_ACTIONS)
         if committed is not None:
             committed = committed.flatten(1).unsqueeze(1)

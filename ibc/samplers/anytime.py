@@ -73,7 +73,7 @@ class TimedSpace(UnitSpace):
     def __init__(self, space: UnitSpace, clock: _Clock, *, is_noisy: bool = False) -> None:
         super().__init__(space.bound, space.bounds, space.temperature)
         self.space, self.clock, self.is_noisy = space, clock, is_noisy
-        self.low, self.high = space.low, space.high
+        self.low, self.high, self.plan = space.low, space.high, space.plan
 
     def energy(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N"]:
         self.clock.check()

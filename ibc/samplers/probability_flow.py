@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ibc.energies import UnitSpace
@@ -29,18 +29,25 @@ class ProbabilityFlow(Sampler):
         num_candidates: independent chains; the one of lowest energy at the smallest level is chosen.
         num_steps: evaluations of the gradient in each.
         init_scale: of the noise from which chains start, in units of the largest level; 0 starts all at zero.
+        plan_std: noise level, in the unit cube, from which a plan is changed (Meng et al. 2022): a chunk that goes on
+            with the motion under way. Small levels keep its mode, large ones forget it.
     """
 
     num_candidates: int = 1
     num_steps: int = 10
     init_scale: float = 1.0
+    plan_std: float = 1.0
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
             raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
+        if not self.plan_std > 0:
+            raise UserError(f"plan_std={self.plan_std}; it must be positive")
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`; the values of ``init`` are not used, since all is noise at the largest level.
+
+        Where the space has a plan, chains start from the plan and noise of the level ``plan_std``.
 
         Raises:
             UserError: the energy has no noise levels.
@@ -49,13 +56,26 @@ class ProbabilityFlow(Sampler):
             raise UserError(
                 "ProbabilityFlow needs an energy with noise levels: policy=implicit_preconditioned"
             )
-        levels = karras_levels(space.sigmas[0], space.sigmas[-1], self.num_steps)
-        unit = self.init_scale * levels[0] * rng.normal(*init.shape)
         # Filled on the device: a copy from the host could not be part of a recorded search.
-        each = space.at_each(torch.stack([unit.new_full((len(unit), 1), x) for x in levels]))
-        for at_level, (now, then) in zip(each, pairwise([*levels, 0.0]), strict=True):
-            unit = unit - (1 - then / now) * at_level.gradient(unit)
+        levels = self._levels(space, init.new_zeros(len(init), 1, dtype=torch.float64))
+        unit = self.init_scale * levels[0].unsqueeze(1).to(init) * rng.normal(*init.shape)
+        if space.plan is not None:
+            unit = unit + space.plan.nan_to_num()
+        each = space.at_each(levels.to(init))
+        for at_level, now, then in zip(each, levels, [*levels[1:], 0 * levels[0]], strict=True):
+            part = (1 - then / now).unsqueeze(1).to(init)
+            unit = unit - part * at_level.gradient(unit)
         return score(each[-1], space.clamp(unit))
+
+    def _levels(self, space: UnitSpace, zero: Float[Tensor, "B 1"]) -> Float[Tensor, "L B 1"]:
+        low, high = space.sigmas[-1], space.sigmas[0]
+        levels = torch.stack([zero + x for x in karras_levels(high, low, self.num_steps)])
+        if space.plan is None:
+            return levels
+        start = min(max(self.plan_std, low), high)
+        planned = torch.isfinite(space.plan).all(-1)
+        short = torch.stack([zero + x for x in karras_levels(start, low, self.num_steps)])
+        return torch.where(planned, short, levels)
 
 
 def karras_levels(high: float, low: float, count: int) -> list[float]:

@@ -139,6 +139,22 @@ class TestClosedForms:
         still = ProbabilityFlow(num_candidates=2, init_scale=0.0)(space, start, rng()).action
         assert float(still.abs().max()) == 0.0
 
+    @pytest.mark.unchecked
+    def test_a_plan_is_kept_as_far_as_its_level_says(self, chunks):
+        """A chain of the linear flow that starts at level s keeps ``d / sqrt(s^2 + d^2)`` of its plan."""
+        policy = implicit(chunks)
+        space = UnitSpace(policy.energy.bind(observe(2)), policy.bounds)
+        plan = torch.full((2, 1, chunks.action_size), 0.3)
+        plan[1] = torch.nan
+        space.plan = plan
+        start = torch.zeros(2, 4000, chunks.action_size)
+        for std in (0.1, D):
+            found = ProbabilityFlow(num_steps=400, plan_std=std)(space, start, rng()).action
+            kept = D / (std**2 + D**2) ** 0.5
+            assert float(found[0].mean()) == pytest.approx(0.3 * kept, abs=0.01)
+            assert float(found[1].mean()) == pytest.approx(0.0, abs=0.02)
+            assert float(found[0].std()) == pytest.approx(std * kept, rel=0.06)
+
     def test_energy_and_diffusion_take_the_same_path(self, chunks):
         """Before training they are the same denoiser, and so they find the same actions from the same noise."""
         policy, diffusion = implicit(chunks), EDMPolicy(chunks, network=NETWORKS["film_mlp"]())
@@ -181,6 +197,8 @@ class TestRefusals:
     def test_steps(self):
         with pytest.raises(UserError, match="num_steps=0"):
             ProbabilityFlow(num_steps=0)
+        with pytest.raises(UserError, match="plan_std=0"):
+            ProbabilityFlow(plan_std=0)
 
     def test_an_energy_without_levels(self, chunks):
         policy = ImplicitPolicy(chunks, sampler=ProbabilityFlow())
