@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401  this and the next one would take each process a second
 import torch
+import torch._dynamo
 
 from benchmarks.config import main as benchmark_main
 from benchmarks.study import study

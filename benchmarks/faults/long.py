@@ -18,8 +18,10 @@ from ibc.environment import EnvConfig, Environment
 from ibc.policies.loading import make_policy
 from ibc.spec import ObsField, Spec
 
-#: Steps of each environment, or as many as fit into some seconds; decisions of each policy; openings of each renderer.
-STEPS, SECONDS, DECISIONS, OPENINGS = 1_000_000, 40.0, 10_000, 300
+#: Steps of each environment, decisions of each policy and openings of each renderer, or as many as fit into so many
+#: seconds.
+STEPS, DECISIONS, OPENINGS = 1_000_000, 10_000, 300
+STEPPING, DECIDING, OPENING = 100.0, 40.0, 200.0
 #: Bytes by which a process may grow after its first tenth.
 GROWTH = 32 * 2**20
 ENVIRONMENTS = ("particle", "block_push", "block_push_discontinuous", "block_push_multimodal", "block_insert",
@@ -121,7 +123,7 @@ def _steps(name: str) -> int:
             raise RuntimeError(f"step {number}: reward {reward}, an observation of {worst}")
         over[0] = terminated or truncated
 
-    return _repeat(STEPS, SECONDS, once)
+    return _repeat(STEPS, STEPPING, once)
 
 
 def _decisions(name: str) -> int:
@@ -147,7 +149,7 @@ def _decisions(name: str) -> int:
         if not np.isfinite(action).all():
             raise RuntimeError(f"decision {number}: {action}")
 
-    return _repeat(DECISIONS, SECONDS, once)
+    return _repeat(DECISIONS, DECIDING, once)
 
 
 def _openings(overrides: list[str]) -> int:
@@ -161,7 +163,7 @@ def _openings(overrides: list[str]) -> int:
             raise RuntimeError(f"opening {number} shows nothing")
         env.close()
 
-    return _repeat(OPENINGS, 5 * SECONDS, once)
+    return _repeat(OPENINGS, OPENING, once)
 
 
 gym.logger.min_level = gym.logger.ERROR
