@@ -101,7 +101,8 @@ def picture(rows: Sequence[Row]) -> bytes:
         column[1].set(xlabel="latency (ms)", ylim=(0, None))
     axes[0, 0].set_ylabel("success (%)")
     axes[1, 0].set_ylabel("jerk (half-ranges per step³)")
-    style.legend(axes[0, 0])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return png(figure)
 
 
@@ -109,7 +110,7 @@ def main(output: Path, image: Path, tasks: Sequence[Task], num_episodes: int = E
     """Measure what the output does not have yet, print, write and draw."""
     torch.set_num_threads(1)
     configure_device("cpu", "float32")
-    given = " ".join(task.text for task in tasks)
+    given = " ".join([*(task.text for task in tasks), str(num_episodes)])
     names = [task.name for task in tasks]
     table = ResultTable(
         path=output,
