@@ -18,15 +18,16 @@ def faults_table(result: dict[str, Any]) -> list[str]:
         ]
         for row in result["rows"]
     ]
-    counts = [
-        f"{count:,} {case}"
-        for row in result["rows"]
-        for case, count in row.get("counted", {}).items()
-    ]
+    counts: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        for case, count in row.get("counted", {}).items():
+            what, name = case.split(" of ")
+            counts.setdefault(what, []).append(f"{name.removeprefix('env=')} {count:,}")
     return [
         *markdown(["part", "tried", "survived", "how they ended", "slowest", "all"], rows),
         "",
         f"`{result['command']}`",
         "",
-        *([f"Long runs: {', '.join(counts)}.", ""] if counts else []),
+        *(f"- {what}: {', '.join(each)}" for what, each in counts.items()),
+        "",
     ]
