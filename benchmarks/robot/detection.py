@@ -56,6 +56,8 @@ SHIFTED_EPISODES, CALIBRATION_EPISODES = 50, 100
 JUDGED = 3
 #: Rates of false alarms for which the picture has a point.
 RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+#: Panels of the picture beside one another.
+COLUMNS = 4
 Scores = Sequence[NDArray[np.float64]]
 
 
@@ -155,7 +157,9 @@ def measure(name: str, task: Task, changes: Mapping[str, float]) -> list[Row]:
         shown = demonstrations(checkpoint, Path(folder))
         if shown:
             groups["demonstrations"] = shown
-        return judged(policy, groups, task.committee, changes, _rhythm(checkpoint))
+        rows = judged(policy, groups, task.committee, changes, _rhythm(checkpoint))
+    solved = {c: [is_success(e, env["success_when"]) for e in groups[c]] for c in changes}
+    return [{**row, "success_shifted": float(np.mean(solved[row["shift"]]))} for row in rows]
 
 
 def _rhythm(checkpoint: Checkpoint) -> tuple[int, float]:
@@ -266,6 +270,12 @@ def outcome(
         "auroc_shifted": auroc(
             [one.max() for one in changed], [one.max() for one in [*good, *bad]]
         ),
+        "auroc_shifted_same_length": auroc(
+            [one[:usual].max() for one in changed], [one[:usual].max() for one in [*good, *bad]]
+        ),
+        "flagged_shifted_same_length": float(
+            np.mean([one[:usual].max() > threshold for one in changed])
+        ),
         "flagged_failures": len(flagged) / len(bad) if bad else None,
         "flagged_shifted": float(np.mean([one.max() > threshold for one in changed])),
         "warning_s": float(np.median([w for w in warnings if w])) if flagged else None,
@@ -282,28 +292,32 @@ def in_time(bad: Scores, left: Scores, threshold: float) -> float | None:
 
 
 def picture(rows: Sequence[Row]) -> bytes:
-    """A column for each task: failures flagged in time above, each changed scene below, over false alarms."""
-    changes: dict[str, dict[str, list[Row]]] = {}
+    """Failures of each task that are flagged in time, then each changed scene, over false alarms."""
+    scenes: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["calibration"] == "own successes":
-            title = f"{row['shift']} {row['size']:g}"
-            changes.setdefault(row["task"], {}).setdefault(title, []).append(row)
-    height = 1 + max(map(len, changes.values()))
-    figure, axes = style.panels(height, len(changes), (2.7, 2.6), sharex=True, sharey=True)
-    for column, (task, own) in zip(axes.T, changes.items(), strict=True):
-        known = next(iter(own.values()))
-        draw(column[0], known, 1, task.removesuffix("_states").replace("_", " "))
-        if not known[0]["num_failures"]:
-            column[0].text(25, 50, "no failures", ha="center", fontsize=9)
-        for axis, (title, changed) in zip(column[1:], own.items(), strict=False):
-            draw(axis, changed, 2, title)
-        for axis in column[1 + len(own) :]:
-            axis.remove()
-        column[len(own)].set(xlabel="false alarms (%)", xlim=(-2, 60), ylim=(-3, 103))
-        column[len(own)].tick_params(labelbottom=True)
-    axes[0, 0].set_ylabel("failures flagged\n1 s before the end (%)")
-    axes[1, 0].set_ylabel("changed scenes\nflagged (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+            task = row["task"].removesuffix("_states").replace("_", " ")
+            scenes.setdefault((task, f"{row['shift']} {row['size']:g}"), []).append(row)
+    known: dict[str, list[Row]] = {}
+    for (task, _), own in scenes.items():
+        if own[0]["num_failures"]:
+            known.setdefault(task, own)
+    above = -(-len(known) // COLUMNS)
+    height = above - (-len(scenes) // COLUMNS)
+    figure, axes = style.panels(height, COLUMNS, (2.9, 2.4), sharex=True, sharey=True)
+    for axis, (task, own) in zip(axes[:above].flat, known.items(), strict=False):
+        draw(axis, own, 1, task)
+    for axis, ((task, change), own) in zip(axes[above:].flat, scenes.items(), strict=False):
+        draw(axis, own, 2, f"{task}: {change}")
+    for axis in axes.flat:
+        axis.set(xlim=(-2, 60), ylim=(-3, 103))
+        axis.set_axis_off() if not axis.lines else axis.tick_params(labelbottom=True)
+    for line, axis in enumerate(axes[:, 0]):
+        what = "failures flagged\n1 s before the end" if line < above else "changed scenes\nflagged"
+        axis.set_ylabel(f"{what} (%)")
+    for axis in axes[-1]:
+        axis.set_xlabel("false alarms (%)")
+    handles, labels = axes[above, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return png(figure)
 
@@ -316,7 +330,7 @@ def draw(axis: Any, rows: Sequence[Row], number: int, title: str) -> None:
         x, y = curve[:, 0], curve[:, number]
         axis.plot(x, y, line, color=color, marker="o", markersize=3, label=name)
     axis.axvline(100 * FALSE_ALARMS, color=style.GRAY, linewidth=0.8, alpha=0.5)
-    axis.set_title(title)
+    axis.set_title(title, fontsize=9)
 
 
 def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None:

@@ -112,6 +112,11 @@ def detection_table(result: dict[str, Any]) -> list[str]:
         f"{row['num_failures']} failures of {row['num_failures'] + row['num_successes']} episodes in {task}"
         for task, row in by_task.items()
     )
+    successes = {
+        f"{row['task']}, {row['shift']}: {row['success_shifted']:.0%}": None
+        for row in rows
+        if "success_shifted" in row
+    }
     changes = "; ".join(
         f"{shift}: {SHIFTS[shift]}" for shift in dict.fromkeys(row["shift"] for row in rows)
     )
@@ -125,16 +130,18 @@ def detection_table(result: dict[str, Any]) -> list[str]:
         "",
         *grid("demonstrations", _failures_in_short, _task),
         "",
-        "Changed scenes, calibrated on own successes: AUROC against all episodes in known scenes, and the share that is flagged:",
+        "Changed scenes, calibrated on own successes: AUROC against all episodes in known scenes (of their first part), and the share that "
+        "is flagged (in it):",
         "",
         *grid(
             "own successes",
-            lambda row: f"{row['auroc_shifted']:.2f}, {row['flagged_shifted']:.0%}",
+            _changed,
             lambda row: f"{row['task']}: {row['shift']} {row['size']:g}",
         ),
         "",
         f"`{result['command']}`, wanted rate of false alarms {result['false_alarms']:.0%}, means over {result['window']} judged "
-        f"decisions; {counts}. Changes, by their sizes: {changes}.",
+        f"decisions; {counts}. Changes, by their sizes: {changes}. Success in changed scenes, where it and first parts were measured: "
+        f"{'; '.join(successes)}.",
         "",
     ]
 
@@ -157,6 +164,14 @@ def _failures_in_short(row: Row) -> str:
     if not row["num_failures"]:
         return f"{row['false_alarm_rate']:.0%} false alarms"
     return f"{row['auroc_failures']:.2f}, {row['false_alarm_rate']:.0%}, {row['early_rate']:.0%}"
+
+
+def _changed(row: Row) -> str:
+    first, flagged = row.get("auroc_shifted_same_length"), row.get("flagged_shifted_same_length")
+    shares = [f"{row['auroc_shifted']:.2f}", f"{row['flagged_shifted']:.0%}"]
+    if first is not None and flagged is not None:
+        shares = [f"{shares[0]} ({first:.2f})", f"{shares[1]} ({flagged:.0%})"]
+    return ", ".join(shares)
 
 
 VIOLATIONS: dict[str, Callable[[Row], str]] = {

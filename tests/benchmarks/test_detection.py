@@ -48,7 +48,8 @@ def test_failures_are_in_time_if_flagged_before_the_last_second(measured):
     assert detection.in_time(measured["failures"], LEFT, 1e9) == 0
     assert row["auroc_failures"] == 1
     assert row["auroc_shifted"] > 0.97
-    assert row["flagged_shifted"] == 1
+    assert row["flagged_shifted"] == row["flagged_shifted_same_length"] == 1
+    assert row["auroc_shifted_same_length"] > 0.97
     assert 0.01 < row["false_alarm_rate"] < 0.1  # 5 % are wanted
 
 
@@ -68,6 +69,7 @@ def test_the_table_says_where_there_were_no_failures(measured, tmp_path):
         row |= {"warning_s": 1.0, "task": task, "calibration": "own successes"}
         for shift in ("mass", "camera") if task == "fails" else ("mass",):
             row |= {"shift": shift, "size": 0.5, "auroc_shifted": 0.7 if shift == "camera" else 0.9}
+            row |= {"auroc_shifted_same_length": 0.6, "success_shifted": 0.25}
             rows += [{**row, "score": name} for name in detection.DRAWN]
     output = tmp_path / "detection.json"
     head = {"command": "detect", "false_alarms": 0.05, "window": 3}
@@ -78,7 +80,8 @@ def test_the_table_says_where_there_were_no_failures(measured, tmp_path):
     assert text.count("10 failures of 410 episodes in fails") == 1
     assert "| score | fails | succeeds |" in text
     assert "| score | fails: mass 0.5 | fails: camera 0.5 | succeeds: mass 0.5 |" in text
-    assert "| energy | 0.90, 100% | 0.70, 100% | 0.90, 100% |" in text
+    assert "| energy | 0.90 (0.60), 100% (100%) | 0.70 (0.60), 100% (100%) | 0.90 (0.60)" in text
+    assert "fails, camera: 25%; succeeds, mass: 25%." in text
     assert "camera: how far the camera is moved aside (m)" in text
     assert detection.picture(rows).startswith(b"\x89PNG")
 
