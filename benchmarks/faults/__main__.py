@@ -6,6 +6,7 @@ python -m benchmarks.faults results/faults.json [PART ...]
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,7 +16,7 @@ from benchmarks.faults.attempt import Outcome, attempt
 from benchmarks.faults.checkpoints import hostile_checkpoints
 from benchmarks.faults.data import hostile_data
 from benchmarks.faults.kills import kills
-from benchmarks.faults.long import long_runs
+from benchmarks.faults.long import OTHERS, TABLETOP, decisions_and_pictures, steps
 from benchmarks.faults.races import races
 from benchmarks.faults.text import damaged_texts
 from benchmarks.results import ResultTable, Row
@@ -37,8 +38,10 @@ PARTS: dict[str, Callable[[Path, list[str], Path], Iterator[tuple[str, Outcome]]
     "hostile checkpoints": hostile_checkpoints,
     "hostile data": lambda made, train, folder: hostile_data(folder),
     "damaged text": lambda made, train, folder: damaged_texts(made, folder),
-    "long runs": lambda made, train, folder: long_runs(folder),
+    "steps of tabletop tasks": lambda made, train, folder: steps(TABLETOP),
     "races": lambda made, train, folder: races(train, folder),
+    "steps of other tasks": lambda made, train, folder: steps(OTHERS),
+    "decisions and pictures": lambda made, train, folder: decisions_and_pictures(),
 }
 
 
@@ -87,7 +90,7 @@ def run_in(name: str, made: Path, train: list[str], root: Path) -> Row:
 def run_part(name: str, outcomes: Iterator[tuple[str, Outcome]]) -> Row:
     """Count what becomes of the attempts of one part; print each one that does not end as it should."""
     kinds: Counter[str] = Counter()
-    failed, slowest = [], 0.0
+    failed, slowest, start = [], 0.0, time.monotonic()
     counted: dict[str, int] = {}
     for case, outcome in outcomes:
         kinds[outcome.kind] += 1
@@ -104,6 +107,7 @@ def run_part(name: str, outcomes: Iterator[tuple[str, Outcome]]) -> Row:
         "survived": tried - len(failed),
         "kinds": dict(kinds),
         "slowest_seconds": slowest,
+        "seconds": time.monotonic() - start,
         "failed": failed,
         "counted": counted,
     }

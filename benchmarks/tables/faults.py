@@ -14,6 +14,7 @@ def faults_table(result: dict[str, Any]) -> list[str]:
             str(row["survived"]),
             ", ".join(f"{count} {kind}" for kind, count in sorted(row["kinds"].items())),
             f"{row['slowest_seconds']:.0f} s",
+            f"{row['seconds'] / 60:.0f} min",
         ]
         for row in result["rows"]
     ]
@@ -23,7 +24,7 @@ def faults_table(result: dict[str, Any]) -> list[str]:
         for case, count in row.get("counted", {}).items()
     ]
     return [
-        *markdown(["part", "tried", "survived", "how they ended", "slowest"], rows),
+        *markdown(["part", "tried", "survived", "how they ended", "slowest", "all"], rows),
         "",
         f"`{result['command']}`",
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
 from ibc.data.loading import find_data, load_split
 from ibc.data.selection import Selection
+from ibc.data.store import AlreadyThere
 from ibc.device import configure_device, provenance
 from ibc.distributed import first_then_others, is_first, join_processes, wait_for_all
 from ibc.environment import EnvConfig, Environment
@@ -219,13 +220,14 @@ def demonstrations(config: Config) -> Path:
             return find_task_data(config["task"], data["search"])
         return find_data(path, data["search"])
     if not path.exists():
-        collect_demonstrations(
-            config["env"],
-            path,
-            num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
-            first_seed=0,
-            num_envs=16,
-        )
+        with suppress(AlreadyThere):  # another process has collected it since this one looked
+            collect_demonstrations(
+                config["env"],
+                path,
+                num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
+                first_seed=0,
+                num_envs=16,
+            )
     return path
 
 

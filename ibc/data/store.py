@@ -30,7 +30,11 @@ METADATA_FILE = "metadata.json"
 RESERVE = 16 << 20
 
 
-class FinishedElsewhere(UserError):
+class AlreadyThere(UserError):
+    """A data set of that name exists."""
+
+
+class FinishedElsewhere(AlreadyThere):
     """Another process has written the data set for which this one waited."""
 
 
@@ -62,12 +66,13 @@ class DemonstrationWriter:
             wait: for another process that is writing the same folder.
 
         Raises:
-            UserError: ``path`` exists already, cannot be written, or another process is writing it.
+            AlreadyThere: ``path`` exists.
+            UserError: ``path`` cannot be written, or another process is writing it.
             FinishedElsewhere: with ``wait``, where that process has finished it meanwhile.
         """
         path = Path(path).expanduser()
         if path.exists():
-            raise UserError(f"{path} exists already; choose another path or delete it")
+            raise AlreadyThere(f"{path} exists already; choose another path or delete it")
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         self._metadata = {

@@ -41,4 +41,4 @@ def test_the_table(capsys):
     row = run_part("part", iter(outcomes))
     assert "part, b: traceback: ValueError" in capsys.readouterr().out
     table = faults_table({"rows": [row], "command": "make faults"})
-    assert "| part | 2 | 1 | 1 done, 1 traceback | 2 s |" in table
+    assert "| part | 2 | 1 | 1 done, 1 traceback | 2 s | 0 min |" in table

@@ -3,6 +3,10 @@
 import pytest
 from commands import assert_refused
 
+import ibc.cli.train as train_command
+from ibc.cli.config import compose
+from ibc.data import read_episodes
+
 pytestmark = pytest.mark.unchecked
 
 
@@ -94,3 +98,19 @@ class TestTrain:
             "+env.success_return=0",
         )
         assert_refused(result, "Pendulum-v1 has state")
+
+
+def test_demonstrations_that_another_process_has_collected_since_are_used(tmp_path, monkeypatch):
+    """Found by the campaign: ``ibc collect`` finished between a look at the folder and the first step of collecting."""
+    config = compose(
+        "train", ["env=particle", f"data.path={tmp_path}/demos", "data.num_episodes=1"]
+    )
+    collect = train_command.collect_demonstrations
+
+    def late(*args, **kwargs):
+        collect(*args, **kwargs)
+        collect(*args, **kwargs)
+
+    monkeypatch.setattr(train_command, "collect_demonstrations", late)
+    assert train_command.demonstrations(config) == tmp_path / "demos"
+    assert len(list(read_episodes(tmp_path / "demos"))) == 1

@@ -88,3 +88,15 @@ def test_particle(experiment, threshold, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     figures = train_in(tmp_path / "run", compose("train", overrides))
     assert figures["success_rate"] >= threshold
+
+
+@pytest.mark.parametrize(("env", "threshold"), [("particle", 0.8), ("block_push", 0.9)])
+def test_the_default_recipe(env, threshold, tmp_path, monkeypatch):
+    """What a command trains that names a task and nothing else, in a third of its steps."""
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(2)
+    overrides = [f"env={env}", "video=false", "trainer.num_steps=2000", "data.num_episodes=1000",
+                 "evaluation.num_episodes=50"]  # fmt: skip
+    (tmp_path / "run").mkdir()
+    figures = train_in(tmp_path / "run", compose("train", overrides))
+    assert figures["success_rate"] >= threshold
