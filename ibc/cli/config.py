@@ -168,8 +168,12 @@ def _one_line(error: Exception, config_name: str | None, config_dir: Path) -> st
         key = unknown[1].partition("@")[0]
         if (CONFIG_DIR / key).is_dir():
             return f"{key}=... has no effect: the chosen policy or loss has no {key}, or brings its own"
+        within = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))
+        if within is not None:  # of several that are given at once: KEY={NAME: VALUE}
+            key = within[1]
         near = difflib.get_close_matches(key, _known_keys(config_name, config_dir), 1, 0.75)
-        return f"there is no key '{key}' here" + (f"; did you mean {near[0]}?" if near else "")
+        hint = f"; did you mean {near[0]}?" if near else f"; add it by +{key}=..." if within else ""
+        return f"there is no key '{key}' here{hint}"
     if error.__cause__ is not None:
         text += f"\n{error.__cause__}"  # where Hydra says what, its cause says why
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -52,6 +52,11 @@ class TestTrain:
             ((*QUICK, "evaluation.first_seed=99999999999999999999"), "it must be at most"),
             ((*QUICK, "seeed=3"), "there is no key 'seeed' here; did you mean seed?"),
             (
+                (*QUICK, "trainer={num_step:3}"),
+                "there is no key 'trainer.num_step' here; did you mean",
+            ),
+            ((*QUICK, "env.expert={std:3}"), "add it by +env.expert.std="),
+            (
                 (*QUICK, "policy.sampler.num_candidate=3"),
                 "did you mean policy.sampler.num_candidates?",
             ),
