@@ -28,9 +28,6 @@ class Session:
         policy: shared by all clients; one session answers at a time.
         num_execute_steps, detector, on_doubt: see :class:`ibc.control.Controller`. With ``stop`` the answer to a step
             whose decision is in doubt is an error with its confidence; the next step decides anew.
-
-    Raises:
-        UserError: settings of the controller that make no sense.
     """
 
     def __init__(
