@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibc_client.link import Link, ServerError
-from ibc_client.messages import MessageError, array_of
+from ibc_client.messages import MessageError, array_of, confidence_of
 
 #: Seconds that :meth:`Client.reset` waits for a server.
 CONNECT_SECONDS = 10.0
@@ -31,12 +31,15 @@ class Decision:
         is_safe_action: whether it is the user's safe action instead of the policy's.
         reason: why, in one line; empty for the policy's own.
         policy_seconds: what the policy needed for it; 0 for a safe action.
+        confidence: of the policy's decision, a conformal p-value in [0, 1]; None where the server has no detector, or
+            has not answered. A safe action has one where the decision it stands for is in doubt.
     """
 
     action: Action
     is_safe_action: bool = False
     reason: str = ""
     policy_seconds: float = 0.0
+    confidence: float | None = None
 
 
 class Client:
@@ -101,11 +104,13 @@ class Client:
             if action.shape != (self.action_dim,) or not np.isfinite(action).all():
                 raise MessageError("the server answered no action")
         except (ServerError, MessageError) as error:
-            return Decision(self._safe(obs), is_safe_action=True, reason=str(error))
+            confidence = getattr(error, "confidence", None)
+            return Decision(self._safe(obs), True, str(error), confidence=confidence)
         seconds = answer.get("seconds")
         return Decision(
             action.astype(np.float32),
             policy_seconds=seconds if isinstance(seconds, float) else 0.0,
+            confidence=confidence_of(answer),
         )
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from ibc_client.messages import VERSION, MessageError, decode, encode
+from ibc_client.messages import VERSION, MessageError, confidence_of, decode, encode
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection, connect
@@ -23,7 +23,15 @@ MAX_BYTES = 1 << 20
 
 
 class ServerError(ConnectionError):
-    """There is no server, or it refuses this client or its request; one line."""
+    """There is no server, or it refuses this client or its request; one line.
+
+    Attributes:
+        confidence: of the decision that the server holds back, if it is that.
+    """
+
+    def __init__(self, reason: str, confidence: float | None = None) -> None:
+        super().__init__(reason)
+        self.confidence = confidence
 
 
 class Link:
@@ -176,7 +184,8 @@ class Link:
         is_error = message["type"] == "error"
         number = message.get("id")
         if number == self._number or (is_error and number is None):
-            self._settle(ServerError(str(message.get("message"))) if is_error else message)
+            refused = ServerError(str(message.get("message")), confidence_of(message))
+            self._settle(refused if is_error else message)
 
     def _settle(self, result: dict[str, Any] | Exception) -> None:
         waiting = self._under_way

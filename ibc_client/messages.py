@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Of the messages; client and server with different versions refuse one another.
+#: Of the messages; client and server with different versions refuse one another. An entry that the other side may
+#: ignore or miss, such as the confidence of an action, is no new version.
 VERSION = 1
 #: Types of numbers that an array may have.
 DTYPES = ("bool", "uint8", "int32", "int64", "float16", "float32", "float64")
@@ -73,6 +74,12 @@ def array_of(value: object) -> NDArray[Any]:
     if not isinstance(data, bytes) or len(data) != size:
         raise MessageError(f"an array of {dtype} {shape!r:.60} needs {size:.3g} bytes")
     return np.frombuffer(data, dtype).reshape(shape)
+
+
+def confidence_of(message: Mapping[str, Any]) -> float | None:
+    """The confidence in [0, 1] that an answer has; None where it has none."""
+    value = message.get("confidence")
+    return value if isinstance(value, float) and 0 <= value <= 1 else None
 
 
 def _encode_array(value: object) -> object:

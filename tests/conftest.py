@@ -146,14 +146,20 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def cli(monkeypatch, capsys, tmp_path):
-    """Run a script in this process; returns exit code, standard output and standard error."""
+    """Run a script or a command of ``ibc`` in this process; returns exit code, standard output and standard error."""
+    from ibc.cli.app import main
+
     monkeypatch.chdir(tmp_path)
 
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(SCRIPTS[script]), *arguments])
+    def run(name, *arguments):
+        path = str(SCRIPTS.get(name, "ibc"))
+        monkeypatch.setattr(sys, "argv", [path, *arguments])
+        code = 0
         try:
-            runpy.run_path(str(SCRIPTS[script]), run_name="__main__")
-            code = 0
+            if name in SCRIPTS:
+                runpy.run_path(path, run_name="__main__")
+            else:
+                main([name, *arguments])
         except SystemExit as exit_:
             code = exit_.code
         captured = capsys.readouterr()

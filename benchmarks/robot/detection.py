@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ SHIFTED_EPISODES, CALIBRATION_EPISODES = 50, 100
 JUDGED = 3
 #: Rates of false alarms for which the picture has a point.
 RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+#: Panels of the picture beside one another.
+COLUMNS = 4
 Scores = Sequence[NDArray[np.float64]]
 
 
@@ -63,25 +66,25 @@ class Task:
     """A checkpoint of ``pretrained/``, and what differs in its changed scenes (:mod:`benchmarks.envs.shifted`).
 
     Attributes:
-        shift, size: what differs, and by how much.
+        changes: what differs, one thing at a time, and by how much.
         num_episodes: in known scenes.
         committee: checkpoints of the same task.
         num_own: episodes whose successes are calibrated on; more where fewer succeed.
     """
 
-    shift: str
-    size: float
+    changes: Mapping[str, float]
     num_episodes: int = 100
     committee: Sequence[str] = ()
     num_own: int = CALIBRATION_EPISODES
 
 
 TASKS = {
-    "push_t_states": Task("delay", 3, num_own=200),
-    "block_push_multimodal_states": Task("goal", 0.15),
-    "door_human": Task("hinge", 8.0, committee=["pretrained/d4rl_door-human.pt"]),
-    "particle_2d": Task("goal", 0.5, num_episodes=200),
-    "block_push_states": Task("mass", 30.0),
+    "push_t_states": Task({"delay": 3}, num_own=200),
+    "block_push_multimodal_states": Task({"goal": 0.15}),
+    "door_human": Task({"hinge": 8.0}, committee=["pretrained/d4rl_door-human.pt"]),
+    "particle_2d": Task({"goal": 0.5}, num_episodes=200),
+    "block_push_states": Task({"mass": 30.0, "friction": 0.1}),
+    "block_push_pixels": Task({"camera": 0.05, "object": 1}),
 }
 #: Several scores together, by what they are called.
 TOGETHER = {
@@ -108,11 +111,10 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
 
 
-def shifted_env(env: Mapping[str, Any], task: Task) -> dict[str, Any]:
+def shifted_env(env: Mapping[str, Any], shift: str, size: float) -> dict[str, Any]:
     """The environment with what differs."""
     inner = {name: value for name, value in env.items() if name not in ("expert", "demo_overrides")}
-    shift = {"env_id": inner.pop("id"), "shift": task.shift, "size": task.size}
-    return {**inner, "id": "Shifted-v0", **shift}
+    return {**inner, "id": "Shifted-v0", "env_id": inner["id"], "shift": shift, "size": size}
 
 
 def demonstrations(checkpoint: Checkpoint, folder: Path) -> list[Episode]:
@@ -130,8 +132,8 @@ def demonstrations(checkpoint: Checkpoint, folder: Path) -> list[Episode]:
     return load_episodes(folder / "demos", selection)
 
 
-def measure(name: str, task: Task) -> list[Row]:
-    """Run the episodes of a task, and judge them by every score and calibration."""
+def measure(name: str, task: Task, changes: Mapping[str, float]) -> list[Row]:
+    """Run the episodes of a task and some of its changes, and judge them by every score and calibration."""
     checkpoint = load_checkpoint(Path(f"pretrained/{name}.pt"))
     policy = build_policy(checkpoint, torch.device("cpu"))
     env = checkpoint.config["env"]
@@ -139,8 +141,8 @@ def measure(name: str, task: Task) -> list[Row]:
     groups: dict[str, list[Episode]] = {}
     for group, where, first, count in (
         ("nominal", env, FIRST_SEED, task.num_episodes),
-        ("shifted", shifted_env(env, task), FIRST_SEED, SHIFTED_EPISODES),
         ("own successes", env, CALIBRATION_SEED, task.num_own),
+        *((c, shifted_env(env, c, changes[c]), FIRST_SEED, SHIFTED_EPISODES) for c in changes),
     ):
         seeds = range(first, first + count)
         result = evaluate(policy, where, seeds=seeds, num_envs=50, num_execute_steps=steps)
@@ -155,7 +157,9 @@ def measure(name: str, task: Task) -> list[Row]:
         shown = demonstrations(checkpoint, Path(folder))
         if shown:
             groups["demonstrations"] = shown
-        return judged(policy, groups, task, _rhythm(checkpoint))
+        rows = judged(policy, groups, task.committee, changes, _rhythm(checkpoint))
+    solved = {c: [is_success(e, env["success_when"]) for e in groups[c]] for c in changes}
+    return [{**row, "success_shifted": float(np.mean(solved[row["shift"]]))} for row in rows]
 
 
 def _rhythm(checkpoint: Checkpoint) -> tuple[int, float]:
@@ -167,13 +171,17 @@ def _rhythm(checkpoint: Checkpoint) -> tuple[int, float]:
 
 
 def judged(
-    policy: Policy, groups: Mapping[str, Sequence[Episode]], task: Task, rhythm: tuple[int, float]
+    policy: Policy,
+    groups: Mapping[str, Sequence[Episode]],
+    committee: Sequence[str],
+    changes: Mapping[str, float],
+    rhythm: tuple[int, float],
 ) -> list[Row]:
-    """A row for each calibration and score, and each set of scores."""
+    """A row for each change, calibration and score, and each set of scores."""
     every, fps = rhythm
     scores: list[Score] = [GradientResidual(), DenoisingError(), RunnerUp(), Disagreement()]
     scores += [NearestNeighbors(), Mahalanobis(), ExpectedDuration(), Elapsed()]
-    scores += [Committee(list(task.committee))] if task.committee else []
+    scores += [Committee(list(committee))] if committee else []
     names = [type(score).__name__ for score in scores]
     decisions = {
         group: [decisions_of(policy, episode, every) for episode in episodes]
@@ -201,10 +209,13 @@ def judged(
                 ]
                 for known, one in zip(fixed[group], parts, strict=True)
             ]
-        for title, members in {**{n: (n,) for n in names}, **TOGETHER}.items():
+        titles = {**{name: (name,) for name in names}, **TOGETHER}
+        for shift, (title, members) in product(changes, titles.items()):
             columns = [names.index(member) for member in members]
-            row = outcome([scores[i] for i in columns], columns, measured, calibration, left)
-            rows.append({"calibration": calibration, "score": title, **row})
+            seen = {**measured, "shifted": measured[shift]}
+            row = outcome([scores[i] for i in columns], columns, seen, calibration, left)
+            about = {"shift": shift, "size": changes[shift], "calibration": calibration}
+            rows.append({**about, "score": title, **row})
     return rows
 
 
@@ -259,6 +270,12 @@ def outcome(
         "auroc_shifted": auroc(
             [one.max() for one in changed], [one.max() for one in [*good, *bad]]
         ),
+        "auroc_shifted_same_length": auroc(
+            [one[:usual].max() for one in changed], [one[:usual].max() for one in [*good, *bad]]
+        ),
+        "flagged_shifted_same_length": float(
+            np.mean([one[:usual].max() > threshold for one in changed])
+        ),
         "flagged_failures": len(flagged) / len(bad) if bad else None,
         "flagged_shifted": float(np.mean([one.max() > threshold for one in changed])),
         "warning_s": float(np.median([w for w in warnings if w])) if flagged else None,
@@ -275,38 +292,59 @@ def in_time(bad: Scores, left: Scores, threshold: float) -> float | None:
 
 
 def picture(rows: Sequence[Row]) -> bytes:
-    """A column for each task: failures flagged in time above, changed scenes below, over false alarms."""
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure, axes = style.panels(2, len(tasks), (2.7, 2.6), sharex=True, sharey=True)
-    for column, task in zip(axes.T, tasks, strict=True):
-        own = [row for row in rows if row["task"] == task and row["calibration"] == "own successes"]
-        for name, (color, line) in DRAWN.items():
-            (row,) = [row for row in own if row["score"] == name]
-            curve = 100 * np.array(row["curve"], dtype=float)
-            for axis, y in zip(column, curve.T[1:], strict=True):
-                axis.plot(curve[:, 0], y, line, color=color, marker="o", markersize=3, label=name)
-        if not own[0]["num_failures"]:
-            column[0].text(25, 50, "no failures", ha="center", fontsize=9)
-        column[0].set(title=task.removesuffix("_states").replace("_", " "), ylim=(-3, 103))
-        column[1].set(xlabel="false alarms (%)", xlim=(-2, 60))
-        for axis in column:
-            axis.axvline(100 * FALSE_ALARMS, color=style.GRAY, linewidth=0.8, alpha=0.5)
-    axes[0, 0].set_ylabel("failures flagged\n1 s before the end (%)")
-    axes[1, 0].set_ylabel("changed scenes\nflagged (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    """Failures of each task that are flagged in time, then each changed scene, over false alarms."""
+    scenes: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["calibration"] == "own successes":
+            task = row["task"].removesuffix("_states").replace("_", " ")
+            scenes.setdefault((task, f"{row['shift']} {row['size']:g}"), []).append(row)
+    known: dict[str, list[Row]] = {}
+    for (task, _), own in scenes.items():
+        if own[0]["num_failures"]:
+            known.setdefault(task, own)
+    above = -(-len(known) // COLUMNS)
+    height = above - (-len(scenes) // COLUMNS)
+    figure, axes = style.panels(height, COLUMNS, (2.9, 2.4), sharex=True, sharey=True)
+    for axis, (task, own) in zip(axes[:above].flat, known.items(), strict=False):
+        draw(axis, own, 1, task)
+    for axis, ((task, change), own) in zip(axes[above:].flat, scenes.items(), strict=False):
+        draw(axis, own, 2, f"{task}: {change}")
+    for axis in axes.flat:
+        axis.set(xlim=(-2, 60), ylim=(-3, 103))
+        axis.set_axis_off() if not axis.lines else axis.tick_params(labelbottom=True)
+    for line, axis in enumerate(axes[:, 0]):
+        what = "failures flagged\n1 s before the end" if line < above else "changed scenes\nflagged"
+        axis.set_ylabel(f"{what} (%)")
+    for axis in axes[-1]:
+        axis.set_xlabel("false alarms (%)")
+    handles, labels = axes[above, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return png(figure)
+
+
+def draw(axis: Any, rows: Sequence[Row], number: int, title: str) -> None:
+    """Lines of the scores in ``DRAWN``, by an entry of their curves, over the rate of false alarms."""
+    for name, (color, line) in DRAWN.items():
+        (row,) = [row for row in rows if row["score"] == name]
+        curve = 100 * np.array(row["curve"], dtype=float)
+        x, y = curve[:, 0], curve[:, number]
+        axis.plot(x, y, line, color=color, marker="o", markersize=3, label=name)
+    axis.axvline(100 * FALSE_ALARMS, color=style.GRAY, linewidth=0.8, alpha=0.5)
+    axis.set_title(title, fontsize=9)
 
 
 def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None:
     """Measure the tasks that the output does not have yet, print, write and draw."""
     torch.set_num_threads(1)
     configure_device("cpu", "float32")
-    order = list(TASKS)
+    order = [(name, shift) for name, task in TASKS.items() for shift in task.changes]
     table = ResultTable(
         path=output,
-        key=["task", "calibration", "score"],
-        order=lambda key: (order.index(str(key[0])), str(key[1]) != "demonstrations"),
+        key=["task", "shift", "calibration", "score"],
+        order=lambda key: (
+            order.index((str(key[0]), str(key[1]))),
+            str(key[2]) != "demonstrations",
+        ),
         head=lambda rows: {
             "command": f"python -m benchmarks.robot.detection {output} {image}",
             "false_alarms": FALSE_ALARMS,
@@ -315,12 +353,13 @@ def main(output: Path, image: Path, tasks: Sequence[str] = tuple(TASKS)) -> None
         },
     )
     for name in tasks:
-        if any(row["task"] == name for row in table.rows):
+        found = {row["shift"] for row in table.rows if row["task"] == name}
+        wanted = {c: size for c, size in TASKS[name].changes.items() if c not in found}
+        if not wanted:
             print(f"{name}: read from {output}")
             continue
-        shift = {"shift": TASKS[name].shift, "size": TASKS[name].size}
-        table.add(*({"task": name, **shift, **row} for row in measure(name, TASKS[name])))
-        print(name, "measured", flush=True)
+        table.add(*({"task": name, **row} for row in measure(name, TASKS[name], wanted)))
+        print(name, *wanted, "measured", flush=True)
     write_atomically(image, picture(table.rows))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.envs.shifted import SHIFTS
 from benchmarks.results import Row, column_table, markdown
 
 #: Why actions by the same random numbers may differ, by the search.
@@ -90,53 +91,63 @@ def latency_table(result: dict[str, Any]) -> list[str]:
 
 
 def detection_table(result: dict[str, Any]) -> list[str]:
-    """Markdown lines: failures by either calibration, and changed scenes; rows are scores, columns are tasks."""
-    rows = result["rows"]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    """Markdown lines: failures by either calibration, and changed scenes; a row for each score."""
+    rows = [{**row, "task": row["task"].replace("_", " ")} for row in result["rows"]]
     scores = list(dict.fromkeys(row["score"] for row in rows))
-    head = ["score", *(task.replace("_", " ") for task in tasks)]
 
-    def grid(calibration: str, cell: Callable[[Row], str]) -> list[str]:
-        cells = {
-            (row["score"], row["task"]): cell(row)
-            for row in rows
-            if row["calibration"] == calibration
-        }
-        known = [task for task in tasks if any((score, task) in cells for score in scores)]
-        lines = [[score, *(cells.get((score, task), "") for task in known)] for score in scores]
-        lines = [line for line in lines if any(line[1:])]
-        return markdown(["score", *(head[1 + tasks.index(task)] for task in known)], lines)
+    def grid(
+        calibration: str, cell: Callable[[Row], str], column: Callable[[Row], str]
+    ) -> list[str]:
+        cells: dict[str, dict[str, str]] = {}
+        for row in rows:
+            if row["calibration"] == calibration:
+                cells.setdefault(column(row), {}).setdefault(row["score"], cell(row))
+        lines = [[score, *(own.get(score, "") for own in cells.values())] for score in scores]
+        return markdown(["score", *cells], [line for line in lines if any(line[1:])])
 
+    by_task: dict[str, Row] = {}
+    for row in rows:
+        by_task.setdefault(row["task"], row)
     counts = ", ".join(
-        f"{row['num_failures']} failures of {row['num_failures'] + row['num_successes']} episodes in {row['task'].replace('_', ' ')}"
-        for row in rows
-        if row["score"] == scores[0] and row["calibration"] == "own successes"
+        f"{row['num_failures']} failures of {row['num_failures'] + row['num_successes']} episodes in {task}"
+        for task, row in by_task.items()
     )
-    changes = ", ".join(
-        f"{row['task'].replace('_', ' ')}: {row['shift']} {row['size']:g}"
+    successes = {
+        f"{row['task']}, {row['shift']}: {row['success_shifted']:.0%}": None
         for row in rows
-        if row["score"] == scores[0] and row["calibration"] == "own successes"
+        if "success_shifted" in row
+    }
+    changes = "; ".join(
+        f"{shift}: {SHIFTS[shift]}" for shift in dict.fromkeys(row["shift"] for row in rows)
     )
     return [
         "Calibrated on the policy's own successes. Failures that it makes by itself: AUROC (of the first part of episodes, as long as "
         "the median success), false alarms, failures flagged at least one second before their end, median warning of those flagged:",
         "",
-        *grid("own successes", _failures),
+        *grid("own successes", _failures, _task),
         "",
         "Calibrated on demonstrations: AUROC, false alarms, failures flagged at least one second before their end:",
         "",
-        *grid("demonstrations", _failures_in_short),
+        *grid("demonstrations", _failures_in_short, _task),
         "",
-        "Changed scenes, calibrated on own successes: AUROC against all episodes in known scenes, and the share that is flagged:",
+        "Changed scenes, calibrated on own successes: AUROC against all episodes in known scenes (of their first part), and the share that "
+        "is flagged (in it):",
         "",
         *grid(
-            "own successes", lambda row: f"{row['auroc_shifted']:.2f}, {row['flagged_shifted']:.0%}"
+            "own successes",
+            _changed,
+            lambda row: f"{row['task']}: {row['shift']} {row['size']:g}",
         ),
         "",
         f"`{result['command']}`, wanted rate of false alarms {result['false_alarms']:.0%}, means over {result['window']} judged "
-        f"decisions; {counts}. Changes: {changes}.",
+        f"decisions; {counts}. Changes, by their sizes: {changes}. Success in changed scenes, where it and first parts were measured: "
+        f"{'; '.join(successes)}.",
         "",
     ]
+
+
+def _task(row: Row) -> str:
+    return str(row["task"])
 
 
 def _failures(row: Row) -> str:
@@ -153,6 +164,14 @@ def _failures_in_short(row: Row) -> str:
     if not row["num_failures"]:
         return f"{row['false_alarm_rate']:.0%} false alarms"
     return f"{row['auroc_failures']:.2f}, {row['false_alarm_rate']:.0%}, {row['early_rate']:.0%}"
+
+
+def _changed(row: Row) -> str:
+    first, flagged = row.get("auroc_shifted_same_length"), row.get("flagged_shifted_same_length")
+    shares = [f"{row['auroc_shifted']:.2f}", f"{row['flagged_shifted']:.0%}"]
+    if first is not None and flagged is not None:
+        shares = [f"{shares[0]} ({first:.2f})", f"{shares[1]} ({flagged:.0%})"]
+    return ", ".join(shares)
 
 
 VIOLATIONS: dict[str, Callable[[Row], str]] = {

@@ -40,6 +40,7 @@ DT, SUBSTEPS = 0.0025, 40
 SLIDE_KP, SLIDE_KV, SLIDE_MASS, SLIDE_FORCE = 400.0, 9.0, 0.05, 4.0
 
 BLUE, AMBER = (0.15, 0.40, 0.85), (0.93, 0.55, 0.05)
+CLUTTER_COLOR = "0.50 0.20 0.70 1"
 BLOCK_COLORS = ("0.90 0.25 0.27 1", "0.16 0.55 0.36 1")
 
 
@@ -54,6 +55,7 @@ class Scene:
         target_size: sides (x, y) of a target zone (m).
         rim: lower and upper corner (x, y) of the table's edge, which blocks do not cross (m).
         slot: whether the first target is a slot instead of a zone.
+        clutter: middle (x, y) of each box of a block's size that stands fast on the table and belongs to no task (m).
     """
 
     num_blocks: int = 1
@@ -62,12 +64,14 @@ class Scene:
     target_size: tuple[float, float] = (TARGET_SIZE, TARGET_SIZE)
     rim: tuple[tuple[float, float], tuple[float, float]] = RIM
     slot: bool = False
+    clutter: Sequence[tuple[float, float]] = ()
 
 
 def scene_xml(scene: Scene, arm: str) -> str:
     """The model in MuJoCo's XML."""
     blocks = "".join(_block(i, scene.block_colors[i]) for i in range(scene.num_blocks))
     targets = "".join(_target(scene, i) for i in range(len(scene.targets)))
+    clutter = "".join(_clutter(x, y) for x, y in scene.clutter)
     pusher, actuators = (xarm.body_xml(tool_xml()), xarm.ACTUATORS) if arm == "xarm" else _slides()
     return f"""
 <mujoco model="block_push">
@@ -88,6 +92,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
     <default class="table"><geom contype="2" conaffinity="0"/></default>
     <default class="tool"><geom contype="4" conaffinity="8"/></default>
     <default class="slot"><geom contype="8" conaffinity="0" material="slot" friction="{SLOT_FRICTION} 0.005 0.0001" solref="0.005 1" priority="1"/></default>
+    <default class="clutter"><geom contype="10" conaffinity="0" rgba="{CLUTTER_COLOR}"/></default>
     <default class="block"><geom contype="1" conaffinity="15"/></default>
   </default>
   <worldbody>
@@ -99,6 +104,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
     {pusher}
     {blocks}
     {targets}
+    {clutter}
   </worldbody>
   <actuator>{actuators}</actuator>
 </mujoco>"""
@@ -155,6 +161,11 @@ def _block(i: int, color: str) -> str:
       <joint type="hinge" axis="0 0 1"/>
       <geom class="block" type="box" size="{half} {half} {half}" mass="{BLOCK_MASS}" rgba="{color}"/>
     </body>"""
+
+
+def _clutter(x: float, y: float) -> str:
+    half = BLOCK_SIZE / 2
+    return f'<geom class="clutter" type="box" size="{half} {half} {half}" pos="{x} {y} {half}"/>'
 
 
 def _target(scene: Scene, i: int) -> str:

@@ -166,6 +166,8 @@ class ServeSchema(PolicySchema):
     host: str = ""
     port: int = 0
     token: str | None = None
+    detector: str | None = None
+    on_doubt: str | None = None
 
 
 @dataclass

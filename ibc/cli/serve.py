@@ -7,6 +7,7 @@ import signal
 
 from ibc.cli.act import load_for_command, num_execute_steps
 from ibc.cli.config import Config
+from ibc.detection import Detector
 from ibc.device import configure_device
 from ibc.serving import PolicyServer
 
@@ -15,14 +16,19 @@ def serve(config: Config) -> None:
     """Answer clients until the process is interrupted.
 
     Raises:
-        UserError: the address cannot be used, or is open to other machines without a token.
+        UserError: the address cannot be used, or is open to other machines without a token; the detector cannot be
+            read, or judge this policy.
     """
     device = configure_device(config["device"], config["precision"])
     checkpoint, policy = load_for_command(config, device)
+    path = config["detector"]
+    detector = None if path is None else Detector.load(path, trust=config["trust"])
     server = PolicyServer(
         policy,
         token=config["token"],
         num_execute_steps=num_execute_steps(config, checkpoint),
+        detector=detector,
+        on_doubt=config["on_doubt"],
     )
     asyncio.run(_until_stopped(server, config["host"], config["port"]))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ibc.component import describe
 from ibc.construct import construct, trusted_packages
+from ibc.data.damage import DAMAGE
 from ibc.detection.decision import Decision
 from ibc.detection.scores import Score
 from ibc.errors import UserError
@@ -155,7 +155,7 @@ class Detector:
                 false_alarms=about["false_alarms"],
                 window=about["window"],
             )
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise UserError(f"{path} is not a detector, or is damaged") from error
 
 

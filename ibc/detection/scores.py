@@ -162,7 +162,7 @@ class NearestNeighbors(Score):
 
     def nearest(self, decision: Decision) -> tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]:
         """The distances of the nearest demonstrated observations, and their indices."""
-        features = decision.features
+        features = features_like(decision, self.center)
         kept = self.kept.to(features)
         seen = (features - self.center.to(features)) / self.scale.to(features)
         distance = torch.cdist(seen, kept) / kept.shape[1] ** 0.5
@@ -208,7 +208,7 @@ class Mahalanobis(Score):
         self.whitening = (vectors / values.clamp(min=CONSTANT**2).sqrt()).to(features)
 
     def __call__(self, decision: Decision) -> Float[Tensor, " B"]:
-        features = decision.features
+        features = features_like(decision, self.center)
         white = (features - self.center.to(features)) @ self.whitening.to(features)
         return white.square().mean(1).sqrt()
 
@@ -220,6 +220,20 @@ class Elapsed(Score):
 
     def __call__(self, decision: Decision) -> Float[Tensor, " B"]:
         return decision.number.to(decision.action.dtype)
+
+
+def features_like(decision: Decision, fitted: Float[Tensor, " F"]) -> Float[Tensor, "B F"]:
+    """The features of decisions, as many as those that a score was fitted on.
+
+    Raises:
+        UserError: the policy has another number of them.
+    """
+    count = decision.features.shape[1]
+    if count != len(fitted):
+        raise UserError(
+            f"the detector was calibrated on {len(fitted)} features; this policy has {count}"
+        )
+    return decision.features
 
 
 def spread(points: Float[Tensor, "B K A"]) -> Float[Tensor, " B"]:

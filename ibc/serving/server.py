@@ -12,12 +12,15 @@ import traceback
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ibc.control import Controller
+from ibc.control.confidence import OnDoubt
+from ibc.detection import Detector
 from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.serving.session import Session
@@ -47,19 +50,26 @@ class PolicyServer:
     Args:
         policy: acts for all clients.
         token: that clients must send; None admits all.
-        num_execute_steps: see :class:`ibc.control.Controller`.
+        num_execute_steps, detector, on_doubt: see :class:`ibc.serving.Session`.
 
     Raises:
-        UserError: websockets or msgpack are not installed.
+        UserError: websockets or msgpack are not installed, or settings of the controller make no sense.
     """
 
     def __init__(
-        self, policy: Policy, *, token: str | None = None, num_execute_steps: int | None = None
+        self,
+        policy: Policy,
+        *,
+        token: str | None = None,
+        num_execute_steps: int | None = None,
+        detector: Detector | None = None,
+        on_doubt: OnDoubt = None,
     ) -> None:
         _require_packages()
-        self.policy = policy
+        self.policy, self.detector = policy, detector
         self.token = token
-        self.num_execute_steps = num_execute_steps
+        self._session = partial(Session, policy, num_execute_steps, detector, on_doubt)
+        self._session()  # refuses what makes no sense now, not at the first client
         self._num_clients = 0
 
     @asynccontextmanager
@@ -67,7 +77,8 @@ class PolicyServer:
         """Accept clients while the context is open; gives the port, which the system chooses for ``port=0``.
 
         Raises:
-            UserError: a host that other machines reach, without a token; or an address that cannot be used.
+            UserError: a host that other machines reach, without a token; an address that cannot be used; or a detector
+                that cannot judge this policy.
         """
         from websockets.asyncio.server import serve
 
@@ -75,7 +86,7 @@ class PolicyServer:
             raise UserError(
                 f"host={host} can be reached by other machines; give a token, or host=127.0.0.1"
             )
-        _decide_once(self.policy)
+        _decide_once(self.policy, self.detector)
         try:
             server = await serve(
                 self._serve_client,
@@ -118,7 +129,7 @@ class PolicyServer:
             self._num_clients -= 1
 
     async def _converse(self, connection: ServerConnection) -> None:
-        session = Session(self.policy, self.num_execute_steps)
+        session = self._session()
         async with asyncio.timeout(PATIENCE):
             first = await connection.recv()
         reply = await self._reply(session, first)
@@ -153,9 +164,9 @@ class PolicyServer:
             await connection.send(encode(message))
 
 
-def _decide_once(policy: Policy) -> None:
-    """Take the first decision, which is slow, before there are clients."""
-    controller = Controller(policy)
+def _decide_once(policy: Policy, detector: Detector | None) -> None:
+    """Take and judge the first decision, which is slow, before there are clients."""
+    controller = Controller(policy, detector=detector)
     controller.reset()
     fields = policy.spec.obs.items()
     controller.step({name: np.zeros(field.shape, field.dtype) for name, field in fields})

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ibc.control import Controller, PolicyActor
+from ibc.control import Controller, InDoubt, PolicyActor
+from ibc.control.confidence import OnDoubt
+from ibc.detection import Detector
 from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc_client.messages import VERSION, MessageError, array_of
@@ -19,16 +21,26 @@ class Session:
     """One client: its own history of observations, chunk of actions and random numbers.
 
     The first message is ``hello``, with the version of the messages. ``reset`` with a seed begins an episode; ``step``
-    with an observation is answered by the action for it. Answers have the ``id`` of the request.
+    with an observation is answered by the action for it, and by its ``confidence`` where there is a detector. Answers
+    have the ``id`` of the request.
 
     Args:
         policy: shared by all clients; one session answers at a time.
-        num_execute_steps: see :class:`ibc.control.Controller`.
+        num_execute_steps, detector, on_doubt: see :class:`ibc.control.Controller`. With ``stop`` the answer to a step
+            whose decision is in doubt is an error with its confidence; the next step decides anew.
     """
 
-    def __init__(self, policy: Policy, num_execute_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        num_execute_steps: int | None = None,
+        detector: Detector | None = None,
+        on_doubt: OnDoubt = None,
+    ) -> None:
         self.spec = policy.spec
-        self.controller = Controller(policy, num_execute_steps=num_execute_steps)
+        self.controller = Controller(
+            policy, num_execute_steps=num_execute_steps, detector=detector, on_doubt=on_doubt
+        )
         self._was_greeted = False
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,11 +92,19 @@ class Session:
             names, given = ", ".join(sorted(self.spec.obs)), ", ".join(sorted(map(str, obs)))
             raise UserError(f"the policy needs observations {names}; it was given {given:.200}")
         arrays = {name: array_of(value) for name, value in obs.items()}
+        reply = {"id": message.get("id")}
         start = time.perf_counter()
-        action = self.controller.step(arrays)
+        try:
+            action = self.controller.step(arrays)
+        except InDoubt as doubt:
+            reason = f"in doubt: confidence {doubt.confidence:.3g}"
+            return {**reply, "type": "error", "message": reason, "confidence": doubt.confidence}
+        finally:
+            self._forget_records()
+        if self.controller.monitor is not None:
+            reply["confidence"] = self.controller.confidence
         seconds = time.perf_counter() - start
-        self._forget_records()
-        return {"type": "action", "id": message.get("id"), "action": action, "seconds": seconds}
+        return {**reply, "type": "action", "action": action, "seconds": seconds}
 
     def _forget_records(self) -> None:
         """Drop what a controller keeps for evaluations: a session may last for weeks."""

@@ -5,29 +5,10 @@ from commands import assert_refused
 from conftest import ROOT
 
 from ibc import Detector, collect_demonstrations
-from ibc.cli.app import main
 from ibc.detection import ExpectedDuration, NearestNeighbors
 
 pytestmark = pytest.mark.unchecked
 CHECKPOINT = f"checkpoint={ROOT}/pretrained/particle_2d.pt"
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys, tmp_path):
-    """Run a command of ``ibc``; returns exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["ibc"])
-        code = 0
-        try:
-            main(arguments)
-        except SystemExit as exit_:
-            code = exit_.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT
+from known_detectors import first_entry_detector
 from served import serving, sum_policy
 
 from ibc import Controller
@@ -116,6 +117,28 @@ def test_a_refused_observation_gives_the_safe_action_and_the_reason():
     assert len(calls) == 2
 
 
+def test_a_decision_has_a_confidence_and_one_in_doubt_is_the_safe_action():
+    strange = {**OBS, "state": np.float32([15, 1, 2])}
+    with (
+        serving(sum_policy(), detector=first_entry_detector(), on_doubt="stop") as server,
+        make_client(server) as client,
+    ):
+        client.reset()
+        calm = client.step(OBS)
+        assert (calm.is_safe_action, calm.confidence) == (False, 1.0)
+        client.reset()
+        doubtful = client.step(strange)
+        np.testing.assert_array_equal(doubtful.action, SAFE)
+        assert (doubtful.is_safe_action, doubtful.confidence) == (True, 0.05)
+        assert doubtful.reason == "in doubt: confidence 0.05"
+        assert not client.step(OBS).is_safe_action
+        refused = client.step({**OBS, "state": np.full(4, 2.0)})
+        assert (refused.is_safe_action, refused.confidence) == (True, None)
+    with serving(sum_policy()) as server, make_client(server) as client:
+        client.reset()
+        assert client.step(strange).confidence is None
+
+
 def test_the_token_and_the_version_are_said_in_one_line_at_once(monkeypatch):
     with serving(sum_policy(), token="tulip") as server:
         with make_client(server, token="rose") as client, pytest.raises(ServerError, match="401"):
@@ -168,9 +191,9 @@ def liar():
     loop.close()
 
 
-def action_message(number, *numbers):
+def action_message(number, *numbers, **more):
     action = np.array(numbers, np.float32)
-    return encode({"type": "action", "id": number, "action": action, "seconds": 0.0})
+    return encode({"type": "action", "id": number, "action": action, "seconds": 0.0, **more})
 
 
 def test_garbage_on_the_wire_is_never_an_action(liar):
@@ -191,6 +214,16 @@ def test_garbage_on_the_wire_is_never_an_action(liar):
             assert decision.is_safe_action
             np.testing.assert_array_equal(decision.action, SAFE)
             np.testing.assert_array_equal(client.step(OBS).action, [1, 2])
+
+
+@pytest.mark.parametrize("confidence", ["high", 7.0, np.nan, 1, None])
+def test_a_confidence_that_is_none_is_not_taken_for_one(liar, confidence):
+    url, replies = liar
+    with Client(url, safe_action=SAFE, timeout=1) as client:
+        client.reset()
+        replies.append(lambda n: [action_message(n, 1, 2, confidence=confidence)])
+        decision = client.step(OBS)
+    assert (decision.is_safe_action, decision.confidence) == (False, None)
 
 
 def test_the_answer_to_an_earlier_request_is_dropped(liar):

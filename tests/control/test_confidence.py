@@ -3,28 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from known_detectors import first_entry_detector as detector
 from known_energies import ACTION_SPEC, policy_of
 
 from ibc import AsynchronousController, Controller, Detector, UserError
 from ibc.control import FunctionExpert, InDoubt
-from ibc.detection import GradientResidual, Score
+from ibc.detection import GradientResidual
 from ibc.policies import MSEPolicy
 
 CALM, STRANGE = {"state": [0.0, 0.0]}, {"state": [9.0, 0.0]}
-
-
-class FirstEntry(Score):
-    """The first number of what is seen."""
-
-    def __call__(self, decision):
-        return decision.obs["state"][:, -1, 0]
-
-
-def detector(window=1, scores=None):
-    """Calibration values 0 to 18: an average above 18 is in doubt at a rate of 5 %."""
-    scores = scores or [FirstEntry()]
-    zeros = np.zeros((1, len(scores)))
-    return Detector(scores, zeros, zeros + 0.5, np.arange(19.0), window=window)
 
 
 def bowl(action):

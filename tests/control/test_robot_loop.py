@@ -88,7 +88,7 @@ def test_blocks_of_the_page_that_need_no_server(in_root, tmp_path):
 
 
 def test_the_block_of_the_client(in_root, tmp_path):
-    (block,) = [b for b in blocks("python") if "Client(" in b]
+    block = next(b for b in blocks("python") if "Client(" in b)
     policy = ibc.load_policy(CHECKPOINT, device="cpu")
     with serving(policy, token="a-secret") as server:
         address = block.replace("ws://127.0.0.1:8765", server.url).replace(
@@ -107,32 +107,60 @@ def test_commands_of_the_page_and_the_block_of_an_exported_policy(in_root, tmp_p
     run_block(block, tmp_path)
 
 
-def test_the_command_of_a_server(in_root, monkeypatch, capsys):
-    """It says where it listens, and ends at a signal."""
-    (line,) = [b.strip() for b in blocks("") if "ibc serve" in b]
+def run_server(line, use, monkeypatch):
+    """Run a command of the page at a free port until ``use``, which is given its address, has ended."""
     token, _, _, *arguments = line.partition("#")[0].split()
     monkeypatch.setenv(*token.split("="))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    decisions = []
 
-    def use():
+    def robot():
         try:
-            url = f"ws://127.0.0.1:{port}"
-            with Client(url, token="a-secret", safe_action=[0, 0], timeout=5) as client:
-                client.reset()
-                fields = client_fields(CHECKPOINT)
-                decisions.append(client.step(fields))
+            use(f"ws://127.0.0.1:{port}")
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    robot = threading.Thread(target=use)
-    robot.start()
+    thread = threading.Thread(target=robot)
+    thread.start()
     serve(compose("serve", [*arguments, f"port={port}", "host=0.0.0.0"]))
-    robot.join()
+    thread.join()
+    return port
+
+
+def test_the_command_of_a_server(in_root, monkeypatch, capsys):
+    """It says where it listens, and ends at a signal."""
+    (line,) = [b.strip() for b in blocks("") if "ibc serve" in b and "on_doubt" not in b]
+    decisions = []
+
+    def use(url):
+        with Client(url, token="a-secret", safe_action=[0, 0], timeout=5) as client:
+            client.reset()
+            decisions.append(client.step(client_fields(CHECKPOINT)))
+
+    port = run_server(line, use, monkeypatch)
     assert not decisions[0].is_safe_action
     assert f"serving at ws://0.0.0.0:{port}" in capsys.readouterr().out
+
+
+def test_the_command_of_a_server_with_a_detector_and_the_block_of_its_client(
+    in_root, tmp_path, monkeypatch
+):
+    (calibration,) = [b for b in blocks("python") if "ibc.calibrate" in b]
+    run_block(calibration, tmp_path)["detector"].save(tmp_path / "detector.npz")
+    (line,) = [b.strip() for b in blocks("") if "on_doubt" in b]
+    (block,) = [b for b in blocks("python") if "decision.confidence" in b]
+    decisions = []
+
+    def use(url):
+        text = block.replace("ws://127.0.0.1:8765", url).replace("timeout=0.2", "timeout=5")
+        decisions.append(run_block(text, tmp_path)["decision"])
+
+    run_server(line.replace("detector.npz", f"{tmp_path}/detector.npz"), use, monkeypatch)
+    assert decisions[0].is_safe_action
+    assert decisions[0].reason.startswith("in doubt: confidence ")
+    assert 0 < decisions[0].confidence <= 0.25
+    np.testing.assert_allclose(decisions[0].action, [-2.0, 0.2], rtol=1e-6)
 
 
 def client_fields(checkpoint):

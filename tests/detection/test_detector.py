@@ -153,6 +153,19 @@ def test_damaged_files_are_refused_in_a_line(calibrated, tmp_path, damage, messa
     assert "\n" not in str(refused.value)
 
 
+def test_a_byte_that_has_changed_is_harmless_or_refused(calibrated, tmp_path):
+    path = tmp_path / "detector.npz"
+    calibrated[1].save(path)
+    data, refused = path.read_bytes(), 0
+    for place in range(0, len(data), len(data) // 150):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            Detector.load(path)
+        except UserError:
+            refused += 1
+    assert refused > 75
+
+
 def test_settings_that_make_no_sense_are_refused():
     policy = policy_of(two_wells)
     episodes = [episode(seed) for seed in range(37)]

@@ -7,11 +7,14 @@ import time
 
 import numpy as np
 import pytest
+import torch
+from known_detectors import first_entry_detector
 from served import serving, sum_policy
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from ibc import Controller, UserError
+from ibc.detection import NearestNeighbors
 from ibc.serving import PolicyServer
 from ibc.serving.server import message_bytes
 from ibc_client.messages import VERSION, array_of, decode, encode
@@ -39,8 +42,20 @@ def greeted(server, seed=0):
         yield connection
 
 
+def step(connection, obs=OBS):
+    return ask(connection, {"type": "step", "obs": obs, "id": 2})
+
+
 def act(connection, obs=OBS):
-    return array_of(ask(connection, {"type": "step", "obs": obs, "id": 2})["action"])
+    return array_of(step(connection, obs)["action"])
+
+
+def listen(policy, host="127.0.0.1", port=0, **kwargs):
+    async def begin_and_end():
+        async with PolicyServer(policy, **kwargs).listen(host, port):
+            pass
+
+    asyncio.run(begin_and_end())
 
 
 def own(server, seed):
@@ -63,6 +78,59 @@ def test_each_client_has_its_history_chunk_and_random_numbers(server):
             for scale, client, mirror in zip((1, -3), (first, second), mirrors, strict=True):
                 obs = {**OBS, "state": scale * step * OBS["state"]}
                 np.testing.assert_array_equal(act(client, obs), mirror.step(obs))
+
+
+@pytest.mark.parametrize("on_doubt", [None, "stop"])
+def test_answers_have_the_confidence_of_their_decision(on_doubt):
+    """The values of the decisions are 0, 9, 9 (the same chunk), 30 and 0."""
+    detector = first_entry_detector()
+    with (
+        serving(sum_policy(), detector=detector, on_doubt=on_doubt) as server,
+        greeted(server) as client,
+    ):
+        answers = [
+            step(client, {**OBS, "state": np.float32([first, 1, 2])})
+            for first in (0, 4.5, 4.5, 4.5, 15, 0)
+        ]
+    assert [answer["id"] for answer in answers] == [2] * 6
+    doubtful = answers[4]
+    assert doubtful["confidence"] == 0.05
+    assert (doubtful["type"], doubtful.get("message")) == (
+        ("error", "in doubt: confidence 0.05") if on_doubt else ("action", None)
+    )
+    # Nothing of the doubtful chunk is executed: the last step decides anew.
+    expected = [1.0, 1.0, 0.55, 0.55, 0.05, 1.0 if on_doubt else 0.05]
+    assert [answer["confidence"] for answer in answers] == expected
+
+
+def test_an_answer_has_no_confidence_without_a_detector(server):
+    with greeted(server) as client:
+        assert set(step(client)) == {"type", "id", "action", "seconds"}
+
+
+def test_a_function_of_the_server_gives_actions_on_doubt():
+    detector, hold = first_entry_detector(), lambda obs: obs["state"][1:]
+    with (
+        serving(sum_policy(), detector=detector, on_doubt=hold) as server,
+        greeted(server) as client,
+    ):
+        np.testing.assert_array_equal(act(client, {**OBS, "state": np.float32([15, 1, 2])}), [1, 2])
+
+
+def test_what_makes_no_sense_is_refused_before_there_are_clients():
+    policy, detector = sum_policy(), first_entry_detector()
+    for settings, message in (
+        ({"num_execute_steps": 3}, "chunks have 2"),
+        ({"on_doubt": "stop"}, "needs a detector"),
+        ({"detector": detector, "on_doubt": "flee"}, "allowed: stop, search"),
+        ({"detector": detector, "on_doubt": "search"}, "searches no energy"),
+    ):
+        with pytest.raises(UserError, match=message):
+            PolicyServer(policy, **settings)
+    distance = NearestNeighbors()
+    distance.center = torch.zeros(3)
+    with pytest.raises(UserError, match="has no encoder"):
+        listen(policy, detector=first_entry_detector(scores=[distance]))
 
 
 DAMAGED = {
@@ -158,21 +226,13 @@ def test_web_pages_are_refused(server):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "robot.local"])
 def test_other_machines_are_let_in_with_a_token_only(host):
-    async def listen():
-        async with PolicyServer(sum_policy()).listen(host, 0):
-            pass
-
     with pytest.raises(UserError, match="token"):
-        asyncio.run(listen())
+        listen(sum_policy(), host=host)
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_user(server):
-    async def listen():
-        async with PolicyServer(sum_policy()).listen(port=server.port):
-            pass
-
     with pytest.raises(UserError, match="cannot listen"):
-        asyncio.run(listen())
+        listen(sum_policy(), port=server.port)
 
 
 def test_clients_that_do_not_read_or_leave_do_not_hold_up_others(server):
