@@ -24,9 +24,10 @@ HORIZON = 50
 #: Greatest speed (units/s) of a scattered start.
 SCATTER_SPEED = 0.5
 
-#: Side of the square picture of a pair of dimensions, and its colors (RGB).
+#: Side of the square picture of a pair of dimensions (px), twice that of a single one, and its colors (RGB), which stay
+#: distinct where color vision is deficient (Okabe and Ito 2008).
 _PANEL = 192
-_AGENT, _FIRST, _SECOND, _SETPOINT = (38, 70, 200), (46, 160, 67), (215, 58, 73), (150, 150, 150)
+_AGENT, _FIRST, _SECOND, _SETPOINT = (0, 114, 178), (0, 158, 115), (213, 94, 0), (150, 150, 150)
 _BALL = (200, 200, 205)
 
 
@@ -81,6 +82,8 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.random_init_state = random_init_state
         self.horizon = horizon
         self.render_mode = render_mode
+        #: Centers (n_dim,) and radii of disks that a policy keeps out of: drawn, and without effect on the motion.
+        self.keep_out: list[tuple[Array, float]] = []
         unit = gym.spaces.Box(0.0, 1.0, (n_dim,), np.float32)
         # The spring overshoots, so the agent can leave the unit cube that goals and set-points lie in.
         free = gym.spaces.Box(-np.inf, np.inf, (n_dim,), np.float32)
@@ -164,34 +167,38 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         }
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
-        """Dimensions two by two, side by side: the agent and its trail, the goals, the set-point as a cross."""
+        """Dimensions two by two, side by side: the agent and its trail, numbered goals, the set-point as a cross."""
         pairs = [(i, min(i + 1, self.n_dim - 1)) for i in range(0, self.n_dim, 2)]
         columns = min(4, len(pairs))
         rows = -(-len(pairs) // columns)
-        sheet = np.full((rows * _PANEL, columns * _PANEL, 3), 255, dtype=np.uint8)
+        side = _PANEL if len(pairs) > 1 else 2 * _PANEL
+        sheet = np.full((rows * side, columns * side, 3), 255, dtype=np.uint8)
         for k, (i, j) in enumerate(pairs):
             row, column = divmod(k, columns)
-            panel = np.ascontiguousarray(
-                sheet[row * _PANEL : (row + 1) * _PANEL, column * _PANEL : (column + 1) * _PANEL]
-            )
+            place = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
+            panel = np.ascontiguousarray(sheet[place])
             self._draw(panel, [i, j])
-            sheet[row * _PANEL : (row + 1) * _PANEL, column * _PANEL : (column + 1) * _PANEL] = (
-                panel
-            )
+            sheet[place] = panel
         return sheet
 
     def _draw(self, panel: NDArray[np.uint8], dims: list[int]) -> None:
-        def pixel(point: Array) -> tuple[int, int]:
-            x, y = (np.clip(point[dims], -0.1, 1.1) * 0.8 + 0.1) * _PANEL
-            return round(x), _PANEL - round(y)
+        side = len(panel)
+        line = side // _PANEL
 
-        cv2.rectangle(panel, (0, 0), (_PANEL - 1, _PANEL - 1), (225, 225, 225), 1)
-        for center, size in self._balls():
-            cv2.circle(panel, pixel(center), round(size * 0.8 * _PANEL), _BALL, -1, cv2.LINE_AA)
-        radius = max(2, round(GOAL_DISTANCE * 0.8 * _PANEL))
-        for goal, color in ((self._first, _FIRST), (self._second, _SECOND)):
-            cv2.circle(panel, pixel(goal), radius, color, 2, cv2.LINE_AA)
+        def pixel(point: Array) -> tuple[int, int]:
+            x, y = (np.clip(point[dims], -0.1, 1.1) * 0.8 + 0.1) * side
+            return round(x), side - round(y)
+
+        cv2.rectangle(panel, (0, 0), (side - 1, side - 1), (225, 225, 225), 1)
+        for center, size in (*self._balls(), *self.keep_out):
+            cv2.circle(panel, pixel(center), round(size * 0.8 * side), _BALL, -1, cv2.LINE_AA)
+        radius = max(2, round(GOAL_DISTANCE * 0.8 * side))
+        for goal, color, number in ((self._first, _FIRST, "1"), (self._second, _SECOND, "2")):
+            x, y = pixel(goal)
+            cv2.circle(panel, (x, y), radius, color, 2 * line, cv2.LINE_AA)
+            beside = (x + radius + 3 * line, y + radius // 2)
+            cv2.putText(panel, number, beside, 0, 0.3 * line, color, line, cv2.LINE_AA)
         trail = np.array([pixel(point) for point in self._trail], dtype=np.int32)
-        cv2.polylines(panel, [trail], False, (170, 185, 235), 1, cv2.LINE_AA)
-        cv2.drawMarker(panel, pixel(self._setpoint), _SETPOINT, cv2.MARKER_CROSS, 8, 1)
-        cv2.circle(panel, pixel(self._position), 4, _AGENT, -1, cv2.LINE_AA)
+        cv2.polylines(panel, [trail], False, (150, 190, 225), line, cv2.LINE_AA)
+        cv2.drawMarker(panel, pixel(self._setpoint), _SETPOINT, cv2.MARKER_CROSS, 8 * line, line)
+        cv2.circle(panel, pixel(self._position), 4 * line, _AGENT, -1, cv2.LINE_AA)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ibc.constraints import KeepOutDisk
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
 from ibc.evaluation.evaluate import env_config
@@ -40,7 +41,7 @@ class Film:
 
 
 def record_video(
-    policy: Policy,
+    policy: Policy | Controller,
     env: str | Mapping[str, Any] | EnvConfig,
     *,
     seeds: Sequence[int],
@@ -70,7 +71,7 @@ def seeds_to_film(rows: Sequence[Mapping[str, Any]], count: int = 2) -> list[int
 
 
 def record_films(
-    policy: Policy,
+    policy: Policy | Controller,
     env: str | Mapping[str, Any] | EnvConfig,
     *,
     seeds: Sequence[int],
@@ -79,9 +80,10 @@ def record_films(
     """Film an episode for each seed.
 
     Beside a composed policy's episode stand the energies of all terms over the action plane, decision by decision.
+    An environment that reads its attribute ``keep_out`` draws the fixed disks of the composition: centers and radii.
 
     Args:
-        policy: acts.
+        policy: a policy, or a controller of a policy or an expert.
         env: as for :func:`ibc.evaluation.evaluate.evaluate`.
         seeds: of the resets.
         num_execute_steps: see :class:`ibc.control.Controller`.
@@ -93,17 +95,21 @@ def record_films(
     environment = Environment(config, render=True)
     films: list[Film] = []
     raw: list[Frame] = []
-    watched = Watched(policy) if isinstance(policy, ComposedPolicy) else None
-    controller = Controller(
-        policy if watched is None else watched, num_execute_steps=num_execute_steps
-    )
-    executed = num_execute_steps or policy.spec.action_horizon
+    watched = None
+    if isinstance(policy, ComposedPolicy):
+        unwrapped: Any = environment.gym_env.unwrapped
+        disks = (m for m in policy.modules() if isinstance(m, KeepOutDisk) and m.observed is None)
+        unwrapped.keep_out = [(disk.center.cpu().numpy(), disk.radius) for disk in disks]
+        executed = num_execute_steps or policy.spec.action_horizon
+        policy = watched = Watched(policy)
+    if not isinstance(policy, Controller):
+        policy = Controller(policy, num_execute_steps=num_execute_steps)
     for seed in seeds:
         raw.clear()
         if watched is not None:
             watched.pictures.clear()
         (episode,) = rollout(
-            [environment], controller, [seed], on_step=lambda e: raw.append(e.render())
+            [environment], policy, [seed], on_step=lambda e: raw.append(e.render())
         )
         if watched is not None:
             decisions = np.arange(len(raw)) // executed
