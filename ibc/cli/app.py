@@ -54,7 +54,7 @@ COMMANDS = {
     ),
     "evaluate_expert": Command(
         "Evaluate an environment's expert.",
-        "env, num_episodes, first_seed, output",
+        "env, num_episodes, first_seed, output, film",
     ),
     "compare": Command(
         "Compare two policies on the same seeds: paired difference, interval, verdict.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ibc.cli.config import Config, seeds_of
 from ibc.control import Controller
 from ibc.device import provenance
@@ -9,10 +11,12 @@ from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation.collect import make_expert
 from ibc.evaluation.evaluate import evaluate, format_metrics, write_output
+from ibc.evaluation.record import record_video
+from ibc.files import write_atomically
 
 
 def evaluate_expert(config: Config) -> None:
-    """Print the metrics of ``env.expert``, as of a policy, and write them to ``output``, if given.
+    """Print the metrics of ``env.expert``, as of a policy; write them to ``output``, its episodes to ``film``.
 
     It acts where policies are evaluated: ``env.demo_overrides`` does not hold.
 
@@ -24,8 +28,12 @@ def evaluate_expert(config: Config) -> None:
     EnvConfig.from_mapping(env)
     if env.get("expert") is None:
         raise UserError(f"environment {env['id']} has no expert")
+    controller = Controller(make_expert(env["expert"]))
+    if config["film"] is not None:
+        video = record_video(controller, env, seeds=seeds)
+        write_atomically(Path(config["film"]).expanduser(), video)
     metrics = evaluate(
-        Controller(make_expert(env["expert"])),
+        controller,
         env,
         seeds=seeds,
         num_envs=config["num_envs"],

@@ -124,6 +124,7 @@ class EvaluateExpertSchema(EvaluationSchema):
     data: dict[str, Any]
     env: dict[str, Any]
     output: str | None
+    film: str | None
 
 
 @dataclass

@@ -99,9 +99,11 @@ class TestEvaluateAndRecord:
 class TestExpert:
     def test_figures_and_their_table(self, cli, tmp_path):
         arguments = ("env=planar_sweep", "num_episodes=2", "output=results/expert.json")
+        arguments += ("film=film.mp4",)
         code, out, err = cli("evaluate_expert", *arguments)
         assert code == 0, err
         assert "PlanarSweep-v0, expert, 2 episodes" in out
+        assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
         with open("results/expert.json") as file:
             figures = json.load(file)
         assert [row["seed"] for row in figures["episodes"]] == [100000, 100001]
