@@ -46,6 +46,7 @@ tables: $(STAMP) ## write the tables of README and docs from results/*.json
 	@$(RUN) scripts/tables.py
 
 docs: .venv-docs/.stamp ## write the documentation site to site/; needs neither torch nor a network while it is written
+	@ln -sfn ../envs .venv-docs/ibc_envs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 	@echo "open site/index.html"
 

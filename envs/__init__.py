@@ -1,7 +1,8 @@
 """Tasks of robot manipulation as Gymnasium environments; the folder ``envs/`` is installed as ``ibc_envs``.
 
-``gymnasium.make("Particle-v0")`` finds them without an import (``gymnasium_plugin``). Nothing is imported here before
-that, since this package is imported whenever Python starts.
+``gymnasium.make("Particle-v0")`` finds them without an import (``gymnasium_plugin``). An environment documents its
+observation, its action and when it is solved; an expert is a program that collects demonstrations in it. Nothing is
+imported here before an environment is made, since this package is imported whenever Python starts.
 """
 
 #: Control steps an episode lasts at most, as published; a slot needs more of them than the published 50.

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -27,10 +28,9 @@ def on_page_content(html: str, **_: object) -> str:
 
 
 def packages() -> list[str]:
-    """Packages of ``ibc`` but the command line, and ``ibc_client``."""
-    found = [path.parent.relative_to(ROOT) for path in ROOT.glob("ibc/**/__init__.py")]
-    names = [".".join(path.parts) for path in found if "cli" not in path.parts]
-    return sorted([*names, "ibc_client"])
+    """Packages that are installed, but for the command line and its configuration."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    return sorted({*project["tool"]["setuptools"]["packages"]} - {"ibc.cli", "ibc.configs"})
 
 
 def reference(package: str) -> str:
@@ -39,6 +39,10 @@ def reference(package: str) -> str:
     What has a page of its own, being exported by another package as well, is a link to that.
     """
     parts = [f"# {package}", "", ast.get_docstring(_init(package)) or "", ""]
+    inner = [name for name in packages() if name.rpartition(".")[0] == package]
+    about = ((name, ast.get_docstring(_init(name)) or "") for name in inner)
+    rows = [f"| [`{name}`]({name}.md) | {text.partition(chr(10))[0]} |" for name, text in about]
+    parts += ["| package | |", "|---|---|", *rows, ""] if rows else []
     links, own = [], []
     for name, module in sorted(exported(package).items(), key=lambda item: item[0].lower()):
         home = max((p for p in packages() if f"{module}.".startswith(f"{p}.")), key=len)
@@ -52,7 +56,7 @@ def reference(package: str) -> str:
 
 
 def exported(package: str) -> dict[str, str]:
-    """Public names of a package, each with the module that it is taken from."""
+    """Public names of a package and its environments, each with the module that it is taken from."""
     tree = _init(package)
     listed = [
         ast.literal_eval(node.value)
@@ -65,9 +69,16 @@ def exported(package: str) -> dict[str, str]:
             for alias in node.names:
                 if alias.asname or (listed and alias.name in listed[0]):
                     names[alias.name] = node.module or ""
+    for path in _folder(package).glob("*.py") if package.startswith("ibc_envs.") else ():
+        defined = re.findall(r"^class ([A-Z]\w*Env)\(", path.read_text("utf-8"), re.MULTILINE)
+        names |= dict.fromkeys(defined, f"{package}.{path.stem}")
     own = (node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef))
     return names | {node.name: package for node in own if not node.name.startswith("_")}
 
 
 def _init(package: str) -> ast.Module:
-    return ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text("utf-8"))
+    return ast.parse((_folder(package) / "__init__.py").read_text("utf-8"))
+
+
+def _folder(package: str) -> Path:
+    return ROOT / re.sub("^ibc_envs", "envs", package).replace(".", "/")

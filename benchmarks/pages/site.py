@@ -28,6 +28,13 @@ LINK = re.compile(r"""(\]\(|(?:src|href)=")([^)\s"]+)""")
 #: Tables that ``make tables`` writes, without the note under them.
 NUMBERS = re.compile(r"<!-- table [^>]*-->\n((?:\|.*\n)+)")
 FIGURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
+#: A paragraph that begins with links to films, and what becomes of each link: a player with its text as caption.
+FILMS = re.compile(r'<p>((?:<a href="[^"]+\.mp4">.*?</a>[\s,.]*)+)(.*?)</p>', re.DOTALL)
+FILM = re.compile(r'<a href="([^"]+\.mp4)">(.*?)</a>', re.DOTALL)
+PLAYER = (
+    '<figure><video controls muted loop playsinline preload="metadata" src="%s#t=0.001"></video>'
+    "<figcaption>%s</figcaption></figure>"
+)
 SHIM = "scripts/iframe-worker.js"
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
@@ -57,8 +64,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Make each figure a link to itself, to be seen in its full size on a small screen."""
+    """Make each figure a link to itself, to be seen in its full size on a small screen; let films play on the page."""
+    html = FILMS.sub(lambda m: f'<div class="films">{_players(m[1])}</div><p>{m[2]}</p>', html)
     return FIGURE.sub(r'<a href="\2">\1</a>', html)
+
+
+def _players(links: str) -> str:
+    return "".join(PLAYER % film for film in FILM.findall(links))
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:

@@ -1,4 +1,4 @@
-"""Gymnasium-Robotics' Adroit hand tasks with the reward of the original benchmark."""
+"""``ibc/AdroitHandDoor-v1``, ``Hammer`` and ``Relocate``: tasks of Gymnasium-Robotics with the original reward."""
 
 from ibc_envs.adroit.reward import CorrectedReward
 

@@ -1,6 +1,7 @@
-"""Scooping pieces into two bowls with two arms (IBC paper, section 4). Only the expert is exported here.
+"""Scooping pieces into two bowls with two arms: ``BimanualSweep-v0`` (IBC paper, section 4).
 
-The environment imports MuJoCo, which chooses how it renders on being imported; Gymnasium imports it when one is made.
+Only the expert can be imported from here. The environment imports MuJoCo, which chooses how it renders on being
+imported; Gymnasium imports it when one is made.
 """
 
 from ibc_envs.bimanual_sweep.expert import BimanualSweepExpert

@@ -1,7 +1,7 @@
-"""Pushing blocks on a table with a rod (IBC paper, section 4). Only experts are exported here.
+"""Pushing blocks on a table with a rod: ``BlockReach-v0``, ``BlockPush-v0`` and four more (IBC paper, section 4).
 
-The environments import MuJoCo, which chooses how it renders on being imported; Gymnasium imports them when they are
-made.
+Only experts can be imported from here. The environments import MuJoCo, which chooses how it renders on being
+imported; Gymnasium imports them when they are made.
 """
 
 from ibc_envs.block_push.expert import (

@@ -1,4 +1,4 @@
-"""The benchmark's other tasks on today's simulators: kitchen, mazes and locomotion, with success in ``info``."""
+"""``ibc/...``: D4RL's pen, kitchen, mazes and locomotion on today's simulators, with success in ``info``."""
 
 from ibc_envs.d4rl.adapter import SuccessInfo
 from ibc_envs.d4rl.kitchen import KitchenFixes, LegacyKitchen

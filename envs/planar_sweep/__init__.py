@@ -1,6 +1,6 @@
-"""Sweeping pieces into a zone in the plane (IBC paper, section 4). Only the expert is exported here.
+"""Sweeping pieces into a zone in the plane: ``PlanarSweep-v0`` (IBC paper, section 4).
 
-The environment imports Pymunk; Gymnasium imports it when one is made.
+Only the expert can be imported from here. The environment imports Pymunk; Gymnasium imports it when one is made.
 """
 
 from ibc_envs.planar_sweep.expert import PlanarSweepExpert

@@ -1,1 +1,1 @@
-"""Pushing a T-shaped block to a pose in the plane, from demonstrations of people (Chi et al. 2023)."""
+"""Pushing a T-shaped block to a pose in the plane: ``PushT-v0``, with demonstrations of people (Chi et al. 2023)."""
