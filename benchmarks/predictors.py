@@ -29,12 +29,7 @@ NUM_DEMONSTRATIONS = {"particle_2d": 200, "block_push": 200, "planar_sweep": 50}
 POLICIES = ["implicit", "implicit_info_nce", "mse"]
 SUCCESS = "closed_loop/success_rate"
 #: Measures, and the sign of a correlation with success that is right.
-MEASURES = {
-    "held_out/loss": -1,
-    "held_out/action_error": -1,
-    "held_out/rank": -1,
-    "step": 1,
-}
+MEASURES = {"held_out/loss": -1, "held_out/action_error": -1, "held_out/rank": -1, "step": 1}
 #: Names of measures on the axes, and what they are multiplied by.
 LABELS = {
     "held_out/loss": ("held-out loss", 1),

@@ -136,9 +136,10 @@ def _draw_maps(densities: dict[str, Tensor], obs: Obs) -> Figure:
         for goal, mark in (("pos_first_goal", "1"), ("pos_second_goal", "2")):
             x, y = obs[goal][0, -1].tolist()
             axes.annotate(mark, (x, y), color="white", ha="center", va="center")
-        axes.plot(*obs["pos_agent"][0, -1].tolist(), "o", color=style.VERMILION)
-        axes.set(title=name, xlabel="set-point x")
-    row[0].set_ylabel("set-point y")
+        axes.plot(*obs["pos_agent"][0, -1].tolist(), "o", color=style.VERMILION, label="start")
+        axes.set(title=name, xlabel="set-point x (room widths)")
+    row[0].set_ylabel("set-point y (room widths)")
+    row[0].legend(fontsize=8, loc="upper right")
     figure.colorbar(
         shades, ax=row, shrink=0.8, label="log10 of the probability\nof a cell of the grid"
     )

@@ -84,11 +84,7 @@ def particle_16d(settings: Settings) -> list[Row]:
     rows = []
     for count in ITERATIONS:
         policy.sampler = GradientDescent(
-            num_candidates=4,
-            num_iterations=count,
-            step_init=STEP,
-            step_final=STEP,
-            delta_clip=0.5,
+            num_candidates=4, num_iterations=count, step_init=STEP, step_final=STEP, delta_clip=0.5
         )
         (row,) = measure_all({f"{count} iterations": policy}, env, settings)
         rows.append({**row, "iterations": count})
@@ -191,14 +187,10 @@ def iterations_figure(rows: list[Row]) -> Figure:
     x = [row["iterations"] for row in rows]
     ends = 100 * np.array([row["success_rate_ci95"] for row in rows]).T
     axes.fill_between(x, *ends, color=style.PALE, label="95 % interval")
-    axes.plot(x, [100 * row["success_rate"] for row in rows], "o-", color=style.BLUE)
-    axes.set(
-        xscale="log",
-        xticks=x,
-        xticklabels=x,
-        xlabel="iterations of the search",
-        ylabel="success (%)",
-    )
+    success = [100 * row["success_rate"] for row in rows]
+    axes.plot(x, success, "o-", color=style.BLUE, label="success of 100 episodes")
+    axes.set(xscale="log", xticks=x, xticklabels=x, xlabel="iterations of the search")
+    axes.set_ylabel("success (%)")
     axes.set_ylim(-3, 103)
     axes.minorticks_off()
     style.legend(axes, loc="upper left")

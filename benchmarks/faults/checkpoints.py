@@ -103,13 +103,7 @@ def hostile_checkpoints(
         yield (
             f"resume, {name}",
             attempt(
-                [
-                    "train",
-                    *train,
-                    "resume=true",
-                    f"trainer.num_steps={more}",
-                    f"run_dir={resumed}",
-                ],
+                ["train", *train, "resume=true", f"trainer.num_steps={more}", f"run_dir={resumed}"],
                 folder,
             ),
         )

@@ -66,15 +66,9 @@ def energy() -> Figure:
     for value in RELATIONS["two values"].branches(np.array([PLACE]))[0]:
         cut.axvline(value, color=style.GREEN, linestyle=":")
     cut.plot([], [], ":", color=style.GREEN, label="demonstrated")
-    _mark(cut, level, act(implicit, as_obs(np.array([PLACE])))[0], "*", style.BLUE, "lowest energy")
-    _mark(
-        cut,
-        level,
-        act(regression, as_obs(np.array([PLACE])))[0],
-        "s",
-        style.VERMILION,
-        "regression",
-    )
+    lowest, mean = (act(policy, as_obs(np.array([PLACE])))[0] for policy in (implicit, regression))
+    _mark(cut, level, lowest, "*", style.BLUE, "lowest energy")
+    _mark(cut, level, mean, "s", style.VERMILION, "regression")
     cut.set(xlabel="action", ylabel="energy", title=f"at the observation {PLACE}")
     style.legend(cut)
     return figure
@@ -179,8 +173,8 @@ def constraints() -> Figure:
         axes.plot(0.3, 0.3, "o", color="white", markersize=4)
         if name != "disk":
             axes.plot(*grid[0, level[0].argmin()], "*", color=style.VERMILION, markersize=11)
-        axes.set(title=f"energy: {name}", xlabel="set-point x", aspect="equal")
-        axes.set_ylabel("set-point y")
+        axes.set(title=f"energy: {name}", aspect="equal")
+        axes.set(xlabel="set-point x (room widths)", ylabel="set-point y (room widths)")
     figure.colorbar(shades, ax=axes_of, shrink=0.6, label="energy above the lowest")
     return figure
 
@@ -229,10 +223,11 @@ def _draw_episodes(axes: Axes, policy: Policy, careful: Policy) -> None:
         for k, episode in enumerate(episodes):
             path = episode.obs["pos_agent"]
             axes.plot(*path.T, color=color, label=label if k == 0 else None)
-            axes.plot(*path[0], "o", color=style.GRAY, markersize=5)
-    axes.add_patch(Circle((0.5, 0.5), 0.15, color="#dddddd", zorder=0))
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="position x", ylabel="position y", aspect="equal")
-    axes.set_title("three episodes")
+    starts = np.array([episode.obs["pos_agent"][0] for episode in crossing])
+    axes.plot(*starts.T, "o", color=style.GRAY, label="start")
+    axes.add_patch(Circle((0.5, 0.5), 0.15, color="#dddddd", zorder=0, label="disk to keep out of"))
+    axes.set(xlim=(0, 1), ylim=(0, 1), title="three episodes", aspect="equal")
+    axes.set(xlabel="position x (room widths)", ylabel="position y (room widths)")
     style.legend(axes, loc="lower right")
 
 
@@ -261,7 +256,8 @@ def _draw_paths(axes: Axes, policy: ImplicitPolicy) -> None:
     for k in range(actions.shape[1]):
         axes.plot(*actions[:, k].T, ".-", color="white", markersize=3, linewidth=0.7)
     axes.plot(*actions[-1, 0], "*", color=style.VERMILION, markersize=13)
-    axes.set(xlabel="set-point x", ylabel="set-point y", title="gradient descent, 24 candidates")
+    axes.set(xlabel="set-point x (room widths)", ylabel="set-point y (room widths)")
+    axes.set_title("gradient descent, 24 candidates")
     axes.set_aspect("equal")
 
 

@@ -84,6 +84,15 @@ def benchmark(config: Config) -> None:
     print(f"files: {output}  {image}")
 
 
+#: What a pair times, beside its name in the picture.
+WORK = {
+    "W1": "training, DFO",
+    "W2": "action, DFO",
+    "W3": "training, Langevin",
+    "W4": "action, Langevin",
+}
+
+
 def timing_figure(rows: Sequence[Row]) -> Figure:
     """Milliseconds of each workload, plain and here, joined by a line with their ratio."""
     figure, ((axes,),) = style.panels(1, 1, (7, 0.9 + 0.45 * len(rows)))
@@ -95,7 +104,8 @@ def timing_figure(rows: Sequence[Row]) -> Figure:
     for i, row in enumerate(rows):
         middle = (row["ms"] * row["plain_ms"]) ** 0.5
         axes.text(middle, i - 0.12, f"{row['ratio']:.1f} x", ha="center", va="bottom", fontsize=8)
-    axes.set(yticks=y, yticklabels=[r["name"] for r in rows], xlabel="milliseconds", xscale="log")
+    names = [f"{row['name']}: {WORK[row['name'][:2]]}" for row in rows]
+    axes.set(yticks=y, yticklabels=names, xlabel="time (ms)", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(len(rows) - 0.5, -0.8)
     style.legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

@@ -113,17 +113,12 @@ def coordinate_figure(rows: Sequence[Row]) -> Figure:
     for axes, row in zip(panels.ravel(), rows, strict=True):
         test, known = np.array(row["test"]), np.array(row["known"])
         shades = axes.scatter(
-            *test.T, c=np.log10(np.maximum(row["error"], 1e-2)), s=16, cmap="viridis_r",
-            vmin=-1, vmax=1.5, linewidths=0,
+            *test.T, c=np.log10(np.maximum(row["error"], 1e-2)), s=16, cmap=style.MAP,
+            vmin=-1, vmax=1, linewidths=0,
         )  # fmt: skip
-        corners = hull(known)
-        axes.plot(
-            *np.concatenate([corners, corners[:1]]).T,
-            color=style.VERMILION,
-            linewidth=1,
-            label="their convex hull",
-        )
         axes.plot(*known.T, "x", color=style.VERMILION, markersize=5, label="training positions")
+        corners = hull(known)[[*range(len(hull(known))), 0]]
+        axes.plot(*corners.T, color=style.VERMILION, linewidth=1, label="their convex hull")
         title = f"{row['policy']}, {row['num_images']} images: {row['within_one_pixel']:.1%} within 1 px"
         axes.set(xlim=(0, SIDE - 1), ylim=(SIDE - 1, 0), aspect="equal")
         axes.set_title(title, fontsize=9)

@@ -117,14 +117,7 @@ def function_fits(num_steps: int, seed: int) -> tuple[list[Row], Figure]:
             rows.append({**row, "training_seconds": seconds})
             draw(panel, policy, test)
             panel.plot(x, y, ".", color=style.GRAY, markersize=2, label="demonstrations")
-            panel.plot(
-                test,
-                found,
-                ".",
-                color=style.VERMILION,
-                markersize=2.5,
-                label="the policy's answers",
-            )
+            panel.plot(test, found, ".", color=style.VERMILION, markersize=2.5, label="policy")
             panel.set(xlim=(-1, 1), ylim=(-LIMIT, LIMIT))
             panel.set_title(f"{name}, {policy_name}: {right:.1%} right", fontsize=9)
     for panel in panels[-1]:
