@@ -237,9 +237,10 @@ def plain(config: DictConfig) -> Config:
     Raises:
         UserError: a value that must be given is not.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
+    missing = OmegaConf.missing_keys(config)
+    missing -= {"env.id"} if "checkpoint" in missing else set()  # it says which
     if missing:
-        raise UserError(f"please give {', '.join(f'{key}=...' for key in missing)}")
+        raise UserError(f"please give {', '.join(f'{key}=...' for key in sorted(missing))}")
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

@@ -28,12 +28,11 @@ def evaluate_expert(config: Config) -> None:
     EnvConfig.from_mapping(env)
     if env.get("expert") is None:
         raise UserError(f"environment {env['id']} has no expert")
-    controller = Controller(make_expert(env["expert"]))
-    if config["film"] is not None:
-        video = record_video(controller, env, seeds=seeds)
-        write_atomically(Path(config["film"]).expanduser(), video)
+    expert = Controller(make_expert(env["expert"]))
+    if (film := config["film"]) is not None:
+        write_atomically(Path(film).expanduser(), record_video(expert, env, seeds=seeds))
     metrics = evaluate(
-        controller,
+        expert,
         env,
         seeds=seeds,
         num_envs=config["num_envs"],
