@@ -30,7 +30,7 @@ NUMBERS = re.compile(r"<!-- table [^>]*-->\n((?:\|.*\n)+)")
 FIGURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
 #: A paragraph that begins with links to films, and what becomes of each link: a player with its text as caption.
 FILMS = re.compile(r'<p>((?:<a href="[^"]+\.mp4">.*?</a>[\s,.]*)+)(.*?)</p>', re.DOTALL)
-FILM = re.compile(r'<a href="([^"]+\.mp4)">(.*?)</a>', re.DOTALL)
+FILM = re.compile(r'<a href="([^"]+\.mp4)">(?:Films?: )?(.*?)</a>', re.DOTALL)
 PLAYER = (
     '<figure><video controls muted loop playsinline preload="metadata" src="%s#t=0.001"></video>'
     "<figcaption>%s</figcaption></figure>"

@@ -1,12 +1,16 @@
 """What a film of a composition shows of its terms."""
 
 import numpy as np
+import pytest
 import torch
+from conftest import ROOT
 from known_energies import Gaussian
 
 from ibc.composition import AllOf
-from ibc.constraints import StayWithin
+from ibc.constraints import KeepOutDisk, StayWithin
+from ibc.evaluation.record import record_films
 from ibc.evaluation.term_images import GRID, ROWS, SIDE, TITLE, beside, colored, draw, term_maps
+from ibc.policies import ComposedPolicy, load_policy
 from ibc.policies.implicit import ActionBounds
 
 
@@ -53,3 +57,13 @@ def test_beside_keeps_both_whole():
     sheet = draw(maps()[2], (0.0, 0.0))
     frame = np.zeros((50, 100, 3), np.uint8)
     assert beside(frame, sheet).shape == (len(sheet), 2 * len(sheet) + 8 + sheet.shape[1], 3)
+
+
+@pytest.mark.unchecked
+def test_a_disk_to_keep_out_of_is_drawn_in_the_scene():
+    policy = load_policy(ROOT / "pretrained/particle_2d.pt")
+    careful = ComposedPolicy(policy, AllOf(policy.energy, KeepOutDisk([0.5, 0.5], 0.2)))
+    env = {"id": "Particle-v0", "horizon": 1, "success_when": "last"}
+    shown, hidden = (record_films(p, env, seeds=[0])[0].frames[0] for p in (careful, policy))
+    assert (shown[170, 170] < 220).all()
+    assert (hidden[170, 170] == 255).all()

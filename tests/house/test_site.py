@@ -23,6 +23,11 @@ def test_the_site_is_built_and_its_pages_fetch_nothing():
     losses = (ROOT / "site/reference/ibc.losses.html").read_text()
     assert 'id="ibc.losses.info_nce.InfoNCE"' in losses
     assert ":class:" not in losses
+    tasks = (ROOT / "site/reference/ibc_envs.block_push.html").read_text()
+    assert 'id="ibc_envs.block_push.tasks.BlockInsertEnv"' in tasks
+    sweeping = (ROOT / "site/sweeping.html").read_text()
+    assert sweeping.count("<video ") == 7
+    assert '.mp4">' not in sweeping
     assert "def demonstrations(count" in re.sub(
         "<[^>]*>", "", (ROOT / "site/examples.html").read_text()
     )
