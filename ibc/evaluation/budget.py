@@ -101,11 +101,7 @@ def budget(
         if latency <= TOO_SLOW * milliseconds:
             with exchanged(policy, sampler):
                 result = evaluate(
-                    policy,
-                    env,
-                    seeds=seeds,
-                    num_envs=num_envs,
-                    num_execute_steps=num_execute_steps,
+                    policy, env, seeds=seeds, num_envs=num_envs, num_execute_steps=num_execute_steps
                 )
             report = {k: v["mean"] for k, v in result.metrics.get("report", {}).items()}
             outcome = {"success_rate": result.success_rate, "report": report}

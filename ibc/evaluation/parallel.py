@@ -42,12 +42,7 @@ class _Work:
 
 
 def run_episodes(
-    env: EnvConfig,
-    controller: Controller,
-    seeds: Sequence[int],
-    *,
-    num_envs: int,
-    processes: int,
+    env: EnvConfig, controller: Controller, seeds: Sequence[int], *, num_envs: int, processes: int
 ) -> Generator[Episode]:
     """One episode for each seed, in their order, in this process or in several."""
     if processes > 1:
@@ -64,12 +59,7 @@ def run_episodes(
 
 
 def rollout_in_processes(
-    env: EnvConfig,
-    controller: Controller,
-    seeds: Sequence[int],
-    *,
-    num_envs: int,
-    processes: int,
+    env: EnvConfig, controller: Controller, seeds: Sequence[int], *, num_envs: int, processes: int
 ) -> Generator[Episode]:
     """One episode for each seed, in the order of ``seeds``, as of :func:`ibc.evaluation.rollout.rollout`.
 
