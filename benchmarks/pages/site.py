@@ -27,6 +27,8 @@ PAGES = {
 LINK = re.compile(r"""(\]\(|(?:src|href)=")([^)\s"]+)""")
 #: Tables that ``make tables`` writes, without the note under them.
 NUMBERS = re.compile(r"<!-- table [^>]*-->\n((?:\|.*\n)+)")
+#: Characters of the longest line of such a table that is shown without line breaks.
+WIDEST = 130
 FIGURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
 #: A paragraph that begins with links to films, and what becomes of each link: a player with its text as caption.
 FILMS = re.compile(r'<p>((?:<a href="[^"]+\.mp4">.*?</a>[\s,.]*)+)(.*?)</p>', re.DOTALL)
@@ -60,7 +62,14 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     parts[::2] = [
         LINK.sub(lambda m: m[1] + site_link(m[2], source, uri), part) for part in parts[::2]
     ]
-    return NUMBERS.sub(r'<div class="numbers" markdown>\n\n\1\n\n</div>', "".join(parts))
+    return NUMBERS.sub(_numbers, "".join(parts))
+
+
+def _numbers(table: re.Match[str]) -> str:
+    """The table by itself where it has sentences: its cells are broken into lines, and not scrolled to."""
+    if max(map(len, table[1].splitlines())) > WIDEST:
+        return table[1]
+    return f'<div class="numbers" markdown>\n\n{table[1]}\n\n</div>'
 
 
 def on_page_content(html: str, **_: object) -> str:
