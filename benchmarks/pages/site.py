@@ -66,10 +66,9 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def _numbers(table: re.Match[str]) -> str:
-    """The table by itself where it has sentences: its cells are broken into lines, and not scrolled to."""
-    if max(map(len, table[1].splitlines())) > WIDEST:
-        return table[1]
-    return f'<div class="numbers" markdown>\n\n{table[1]}\n\n</div>'
+    """The table, marked for the style: where it has sentences, its cells are broken into lines, and not scrolled to."""
+    kind = "wide" if max(map(len, table[1].splitlines())) > WIDEST else "numbers"
+    return f'<div class="{kind}" markdown>\n\n{table[1]}\n\n</div>'
 
 
 def on_page_content(html: str, **_: object) -> str:

@@ -43,9 +43,12 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
     """Reach the first goal, then the second, within 50 steps (IBC paper, section 4 and appendix C.2).
 
     Observation: ``pos_agent``, ``vel_agent``, ``pos_first_goal``, ``pos_second_goal``, each of shape (n_dim,).
+
     Action: an absolute position set-point in [0, 1]^n_dim, followed by a spring and damper.
+
     Success (in ``info`` at every step): both goals have been reached, the first before the second, and the agent is
     at the second one now. The official environment does not check the order.
+
     Reward: 1 at the last step if successful, else 0. An episode lasts 50 steps and ends by truncation.
     """
 

@@ -1,4 +1,4 @@
-"""Policies: they act."""
+"""Policies: actions for observations, with an energy or without."""
 
 from ibc.policies.base import Policy
 from ibc.policies.baselines import (
