@@ -126,7 +126,11 @@ def linked_files() -> Iterator[Path]:
 
 def examples() -> str:
     """Every program of examples/, whole, below the first sentence of its docstring."""
-    parts = ["# Examples", "Complete programs, each run by the tests.", ""]
+    parts = [
+        "# Examples",
+        "Complete programs, to be run in the root of a clone; each is run by the tests.",
+        "",
+    ]
     for path in sorted((ROOT / "examples").glob("*.py")):
         code = path.read_text("utf-8")
         parts += [f"## {path.stem}", "", ast.get_docstring(ast.parse(code)) or "", ""]
