@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``ibc COMMAND [key=value ...]``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(overview())
+        show(overview())
         sys.exit(0 if given else 2)
     if given[0] == "--version":
         import ibc
@@ -119,6 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     sys.argv = [f"ibc {given[0]}", *given[1:]]
     run(given[0])
+
+
+def show(text: str) -> None:
+    """Print; a pipe that nobody reads any longer ends the program quietly, with 141."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def overview() -> str:
@@ -137,7 +147,7 @@ def overview() -> str:
 def run(name: str) -> None:
     """Run one command with the arguments in ``sys.argv``."""
     if name != "inspect" and {"-h", "--help"} & set(sys.argv[1:]):
-        print(help_of(name))
+        show(help_of(name))
         return
     from ibc.cli import config
 

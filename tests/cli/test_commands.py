@@ -226,3 +226,13 @@ class TestCompose:
     )
     def test_refusals(self, cli, trained, arguments, message):
         assert_refused(self.evaluate(cli, trained, *arguments), message)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["collect", "--help"]])
+def test_help_that_nobody_reads_any_longer_ends_quietly(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        command = [sys.executable, "-m", "ibc", *arguments]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
