@@ -28,9 +28,10 @@ def on_page_content(html: str, **_: object) -> str:
 
 
 def packages() -> list[str]:
-    """Packages that are installed, but for the command line and its configuration."""
+    """Packages that are installed and export something, but for the command line and its configuration."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    return sorted({*project["tool"]["setuptools"]["packages"]} - {"ibc.cli", "ibc.configs"})
+    installed = {*project["tool"]["setuptools"]["packages"]} - {"ibc.cli", "ibc.configs"}
+    return sorted(name for name in installed if exported(name))
 
 
 def reference(package: str) -> str:
