@@ -77,10 +77,10 @@ def picture(by_policy: Mapping[str, Rates]) -> bytes:
     for place, (policy, (name, color)) in enumerate(POLICIES.items()):
         runs = by_policy[policy]
         many = drawn(runs, rng)
-        profiles = _profiles(many, levels)
+        profiles = at_least(many, levels)
         low, high = np.quantile(profiles, [0.025, 0.975], axis=0)
         left.plot(
-            100 * levels, 100 * _profiles(runs.reshape(1, -1), levels)[0], color=color, label=name
+            100 * levels, 100 * at_least(runs.reshape(1, -1), levels)[0], color=color, label=name
         )
         left.fill_between(100 * levels, 100 * low, 100 * high, color=color, alpha=0.2, linewidth=0)
         for row, mean in enumerate(MEANS.values()):
@@ -105,7 +105,7 @@ def picture(by_policy: Mapping[str, Rates]) -> bytes:
     return png(figure)
 
 
-def _profiles(runs: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+def at_least(runs: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """The part of each row of runs with at least each level of success."""
     ordered = np.sort(runs)
     below = np.stack([np.searchsorted(row, levels - 1e-9) for row in ordered])

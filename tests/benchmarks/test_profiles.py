@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from benchmarks.pages.profiles import FILES, SEEDS, _profiles, drawn, interquartile_mean, rates
+from benchmarks.pages.profiles import FILES, SEEDS, at_least, drawn, interquartile_mean, rates
 
 
 def test_a_profile_counts_the_runs_at_or_above_a_level():
     runs = np.array([[0.2, 0.5, 0.5, 1.0], [0.0, 0.0, 0.0, 0.0]])
-    found = _profiles(runs, np.array([0.0, 0.2, 0.3, 0.5, 1.0]))
+    found = at_least(runs, np.array([0.0, 0.2, 0.3, 0.5, 1.0]))
     np.testing.assert_allclose(found, [[1, 1, 0.75, 0.75, 0.25], [1, 0, 0, 0, 0]])
 
 

@@ -40,16 +40,12 @@ console.log(JSON.stringify(out));
 """
 
 
-class Elsewhere(Energy):
-    def __init__(self, energy, obs):
-        super().__init__()
-        self.energy, self.obs = energy, obs
-
-    def limits(self):
-        return self.energy.limits()
-
-    def bind(self, obs):
-        return self.energy.bind({**obs, **self.obs})
+def class_of_the_page():
+    """The class ``Elsewhere`` of a program that the page writes."""
+    text = (ROOT / "ibc/page/program.js").read_text()
+    names = {"Energy": Energy}
+    exec(text.partition("const MOVED = `")[2].partition("`;")[0], names)  # as users run it
+    return names["Elsewhere"]
 
 
 def shown(name):
@@ -185,7 +181,7 @@ def test_compositions(operation, tmp_path):
     for i in range(4):
         second = {name: changed.get(name, obs[name])[i].tolist() for name in obs}
         own = {name: array[i : i + 1] for name, array in changed.items()}
-        other = Elsewhere(policy.energy, own)
+        other = class_of_the_page()(policy.energy, own)
         energies.append(
             {
                 "and": lambda o=other: AllOf(policy.energy, o, weights=[0.5, 0.5]),
