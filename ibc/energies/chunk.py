@@ -72,6 +72,10 @@ class BoundSequenceEnergy(BoundNetworkEnergy):
         energy: Tensor = (bowl - inner).sum(-1)
         return energy
 
+    def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        out, back = self.energy.network.output_and_transposed(unit, self.modulations, unit)
+        return self.energy.curvature * unit - out - back
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PreconditionedEnergy(ChunkEnergy):
@@ -151,3 +155,10 @@ class BoundPreconditioned(BoundNetworkEnergy):
         inner: Tensor = (scaled * self.energy.network(scaled, self.modulations)).sum(-1)
         linear = self.sigma.square() * scaled.square().sum(-1) / 2
         return linear - self.sigma * self.energy.data_std * inner
+
+    def unit_gradient(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
+        scaled = scale_noisy(unit, self.sigma, self.energy.data_std)
+        out, back = self.energy.network.output_and_transposed(scaled, self.modulations, scaled)
+        sigma = self.sigma.unsqueeze(1)
+        slope = sigma.square() * scaled - sigma * self.energy.data_std * (out + back)
+        return scale_noisy(slope, self.sigma, self.energy.data_std)

@@ -6,7 +6,7 @@ import torch
 from ibc.energies import PreconditionedEnergy, UnitSpace
 from ibc.errors import UserError
 from ibc.losses import EDMDenoising, EDMScoreMatching
-from ibc.nn.sequence import ChunkTransformer, FiLMMLP, TemporalUNet
+from ibc.nn.sequence import ChunkTransformer, FiLMMLP, SequenceNetwork, TemporalUNet
 from ibc.policies import EDMPolicy, ImplicitPolicy
 from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, AnnealedLangevin, ProbabilityFlow
@@ -78,6 +78,21 @@ class TestNetworks:
             step[..., i] = 1e-5
             difference = (space.energy(at + step) - space.energy(at - step)) / 2e-5
             torch.testing.assert_close(gradient[..., i], difference, rtol=1e-5, atol=1e-7)
+
+    def test_what_is_written_out_is_automatic_differentiation(self, chunks, network):
+        """Outputs, products with the transposed derivative, and how both change with the weights and the chunk."""
+        net = randomize(implicit(chunks, network)).double().energy.network
+        context = torch.randn(3, 256, dtype=torch.double)
+        chunk, vector = torch.randn(2, 3, 2, chunks.action_size, dtype=torch.double)
+        chunk.requires_grad_()
+        found = []
+        for way in (type(net), SequenceNetwork):
+            out, back = way.output_and_transposed(net, chunk, net.modulations(context), vector)
+            total = (out.square() + back.square()).sum()
+            wanted = [chunk, *net.parameters()]
+            found.append([out, back, *torch.autograd.grad(total, wanted)])
+        for written, automatic in zip(*found, strict=True):
+            torch.testing.assert_close(written, automatic)
 
     def test_candidates_and_observations_do_not_mix(self, chunks, network):
         policy = randomize(implicit(chunks, network))
