@@ -40,6 +40,8 @@ DT, SUBSTEPS = 0.0025, 40
 SLIDE_KP, SLIDE_KV, SLIDE_MASS, SLIDE_FORCE = 400.0, 9.0, 0.05, 4.0
 
 BLUE, AMBER = (0.15, 0.40, 0.85), (0.93, 0.55, 0.05)
+#: The published camera, as MuJoCo writes it.
+CAMERA = 'pos="1 0 0.75" xyaxes="0 1 0 -0.70710678 0 0.70710678" fovy="50.06"'
 CLUTTER_COLOR = "0.50 0.20 0.70 1"
 BLOCK_COLORS = ("0.90 0.25 0.27 1", "0.16 0.55 0.36 1")
 
@@ -56,6 +58,7 @@ class Scene:
         rim: lower and upper corner (x, y) of the table's edge, which blocks do not cross (m).
         slot: whether the first target is a slot instead of a zone.
         clutter: middle (x, y) of each box of a block's size that stands fast on the table and belongs to no task (m).
+        camera: of pictures that are observed, as MuJoCo writes it.
     """
 
     num_blocks: int = 1
@@ -65,6 +68,7 @@ class Scene:
     rim: tuple[tuple[float, float], tuple[float, float]] = RIM
     slot: bool = False
     clutter: Sequence[tuple[float, float]] = ()
+    camera: str = CAMERA
 
 
 def scene_xml(scene: Scene, arm: str) -> str:
@@ -97,7 +101,7 @@ def scene_xml(scene: Scene, arm: str) -> str:
   </default>
   <worldbody>
     <light pos="0.5 -0.6 1.8" dir="-0.05 0.3 -1" directional="true" diffuse="0.45 0.45 0.45" specular="0.2 0.2 0.2"/>
-    <camera name="observation" pos="1 0 0.75" xyaxes="0 1 0 -0.70710678 0 0.70710678" fovy="50.06"/>
+    <camera name="observation" {scene.camera}/>
     <camera name="film" pos="1.05 0 0.70" xyaxes="0 1 0 -0.69 0 0.72" fovy="44"/>
     <geom class="table" type="plane" size="0 0 1" rgba="0 0 0 0"/>
     {_table(scene)}

@@ -18,6 +18,9 @@ ROD_AREA, ROD_CLEAR = ((0.22, -0.45), (0.5, 0.45)), 0.05
 #: Where blocks that are sorted already begin then, on the blue side: two corners (m).
 DONE_AREA = ((0.25, 0.23), (0.5, 0.4))
 
+#: A camera that sees the table and little else: pictures are three times as wide as high.
+CAMERA = 'pos="1 0 0.75" xyaxes="0 1 0 -0.768 0 0.64" fovy="20"'
+
 _RGBA = {1: "0.15 0.40 0.85 1", -1: "0.93 0.55 0.05 1"}
 
 
@@ -33,7 +36,7 @@ class BlockSortEnv(TabletopEnv):
     - ``blocks`` (8, 7): for each block x and y, these less the set-point's, the cosine and sine of four times its yaw,
       and 1 for blue or -1 for amber; ``blocks_mask`` (8,) is 1 for all of them (:class:`ibc.nn.DeepSetsEncoder`);
     - ``effector_translation`` (2,), where the rod is, ``effector_target_translation`` (2,), its set-point;
-    - with ``pixels``, ``rgb`` (H, W, 3), uint8.
+    - with ``pixels``, ``rgb`` (H, W, 3), uint8, from a camera of its own, whose pictures are three times as wide as high.
 
     The paper sorts on hardware and publishes neither sizes nor a horizon. Here blocks start within a rectangle of 22 by
     30 cm in the middle, and an episode has 400 steps (40 s).
@@ -45,6 +48,7 @@ class BlockSortEnv(TabletopEnv):
         targets=(BLUE, AMBER),
         target_size=(RIM[1][0] - RIM[0][0], RIM[1][1] - BORDER),
         rim=RIM,
+        camera=CAMERA,
     )
 
     def _nominal(self) -> tuple[Array, list[Array], list[Array]]:
