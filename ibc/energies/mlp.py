@@ -11,7 +11,7 @@ from torch import Tensor
 from ibc.device import reduced_precision
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy
-from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP
+from ibc.nn import ActionBounds, EnergyHead, ObsEncoder, ResidualMLP, default_encoder
 from ibc.nn.densities import BoundDensity, ConditionalDensity
 from ibc.nn.energy_head import HeadWeights
 from ibc.spec import Obs, Spec
@@ -23,7 +23,7 @@ class MLPEnergy(NetworkEnergy):
     Actions are scaled to the unit cube by ``bounds`` before they enter the network.
 
     Args:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        encoder: of observations; :func:`ibc.nn.default_encoder` if None.
         width, num_blocks: of the residual MLP; a block has two dense layers.
         head: ``scalar``, ``quadratic`` or ``reconstruction``, see :class:`ibc.nn.EnergyHead`.
         num_outputs: of a quadratic head.
@@ -49,7 +49,7 @@ class MLPEnergy(NetworkEnergy):
         spectral_norm: bool = False,
         density: ConditionalDensity | None = None,
     ) -> None:
-        super().__init__(ObsEncoder() if encoder is None else encoder)
+        super().__init__(default_encoder() if encoder is None else encoder)
         self.width = width
         self.num_blocks = num_blocks
         self.head_kind = head

@@ -11,7 +11,7 @@ from torch import Tensor
 from ibc.energies.base import BoundEnergy, Energy
 from ibc.energies.box import Box
 from ibc.errors import UserError
-from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn import ActionBounds, ObsEncoder, default_encoder
 from ibc.spec import Obs, Spec
 
 
@@ -20,11 +20,11 @@ class NetworkEnergy(Energy):
     """An energy that is fitted to data and trained.
 
     Attributes:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` by default.
+        encoder: of observations; :func:`ibc.nn.default_encoder` by default.
         bounds: the unit cube of actions.
     """
 
-    encoder: ObsEncoder = field(default_factory=ObsEncoder)
+    encoder: ObsEncoder = field(default_factory=default_encoder)
     bounds: ActionBounds = field(init=False)
 
     def build(self, spec: Spec) -> None:

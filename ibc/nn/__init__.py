@@ -3,6 +3,7 @@
 from ibc.nn.action_bounds import ActionBounds as ActionBounds
 from ibc.nn.batched_mlp import BatchedMLP as BatchedMLP
 from ibc.nn.deep_sets import DeepSetsEncoder as DeepSetsEncoder
+from ibc.nn.deep_sets import default_encoder as default_encoder
 from ibc.nn.densities import ConditionalDensity as ConditionalDensity
 from ibc.nn.densities import GaussianDensity as GaussianDensity
 from ibc.nn.densities import MixtureDensity as MixtureDensity

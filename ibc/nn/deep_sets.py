@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from ibc.errors import UserError
 from ibc.nn.encoders import ObsEncoder
 from ibc.nn.mlp import initialize
 from ibc.nn.normalizer import Normalizer
+from ibc.nn.vision.conv import ConvSpatialSoftmax
 from ibc.spec import Obs, Spec
 
 #: An observation ``NAME`` (N, D) beside ``NAME_mask`` (N,) is a set of up to N things, present where the mask is 1.
@@ -27,12 +28,12 @@ class DeepSetsEncoder(ObsEncoder):
     also sees all the rest of the observation: what a piece means depends on where the stick is, and a sum over pieces
     could not tell afterwards. A thing keeps its place in the array for a window, and its time steps go in together.
 
-    What is not part of a set goes through :class:`ObsEncoder`, whose features come first.
+    What is not part of a set is encoded as by :class:`ObsEncoder` and comes first; gates see both.
 
     Args:
         set_width: of the two layers of the network of a thing; each set gives ``2 * set_width + 1`` features, the last
             of them the share of places that are taken.
-        image_encoder, sqrt_std, noise_std, random_shift_pixels, angles: as for :class:`ObsEncoder`.
+        num_gates, the others: as for :class:`ObsEncoder`.
 
     Raises:
         UserError: no width.
@@ -40,15 +41,14 @@ class DeepSetsEncoder(ObsEncoder):
 
     _: KW_ONLY
     set_width: int = 128
-    num_gates: int = field(init=False, default=0)
-    num_distance_features: int = field(init=False, default=0)
+    num_gates: int = 0
 
     def __post_init__(self) -> None:
         if self.set_width < 1:
             raise UserError(f"set_width={self.set_width}; it must be at least 1")
         super().__post_init__()
 
-    def build(self, spec: Spec) -> None:
+    def _build_parts(self, spec: Spec) -> int:
         self.set_names = sorted(
             name
             for name, field in spec.obs.items()
@@ -57,14 +57,14 @@ class DeepSetsEncoder(ObsEncoder):
             and spec.obs[name + MASK].shape == field.shape[:1]
         )
         in_sets = {*self.set_names, *(name + MASK for name in self.set_names)}
-        super().build(
+        rest = super()._build_parts(
             replace(spec, obs={n: field for n, field in spec.obs.items() if n not in in_sets})
         )
         sizes = [spec.obs[name].shape[1] for name in self.set_names]
         self.set_normalizers = nn.ModuleList(
             Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes
         )
-        rest, width = self.feature_size, self.set_width
+        width = self.set_width
         self.each = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(spec.obs_horizon * size + rest, width),
@@ -75,7 +75,7 @@ class DeepSetsEncoder(ObsEncoder):
             for size in sizes
         )
         initialize(self.each)
-        self.feature_size = rest + len(self.set_names) * (2 * width + 1)
+        return rest + len(self.set_names) * (2 * width + 1)
 
     def fit(self, obs: Mapping[str, Tensor]) -> None:
         """Set the normalizers from all observations of a data set, those of sets from the things that exist."""
@@ -86,10 +86,10 @@ class DeepSetsEncoder(ObsEncoder):
             if len(there) > 0:
                 normalizer.fit(there)
 
-    def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
+    def _parts(self, obs: Obs) -> Float[Tensor, "B I"]:
         first = obs[next(iter(obs))]
         rest = (
-            super().forward(obs)
+            super()._parts(obs)
             if self.vector_names or self.image_names
             else torch.zeros(len(first), 0, device=first.device)
         )
@@ -108,3 +108,8 @@ class DeepSetsEncoder(ObsEncoder):
             count = there.sum(1)
             parts += [features.sum(1) / count.clamp(min=1.0), features.amax(1), there.mean(1)]
         return torch.cat(parts, dim=-1)
+
+
+def default_encoder() -> DeepSetsEncoder:
+    """Make the encoder of any observation: vectors with gates, pictures by spatial softmax, sets."""
+    return DeepSetsEncoder(ConvSpatialSoftmax(), num_gates=128)

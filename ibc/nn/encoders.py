@@ -89,6 +89,16 @@ class ObsEncoder(Module):
         """
         if hasattr(self, "feature_size"):
             raise UserError(f"this {type(self).__name__} is part of another policy already")
+        size = self._build_parts(spec)
+        self.gated = (
+            GatedFeatures(size, self.num_gates, self.num_distance_features)
+            if self.num_gates
+            else None
+        )
+        self.feature_size = size + self.num_gates
+
+    def _build_parts(self, spec: Spec) -> int:
+        """Make all networks but the gates, and return the number of features that those see."""
         # Names are the environment's and may not be those of modules, so parts are kept by position.
         self.vector_names = sorted(name for name, field in spec.obs.items() if not field.is_image)
         self.image_names = sorted(name for name, field in spec.obs.items() if field.is_image)
@@ -109,13 +119,7 @@ class ObsEncoder(Module):
         )
         self.normalizers = nn.ModuleList(Normalizer(size, sqrt_std=self.sqrt_std) for size in sizes)
         self.image_encoders, image_size = self._build_image_encoders(spec)
-        size = spec.obs_horizon * sum(sizes) + image_size
-        self.gated = (
-            GatedFeatures(size, self.num_gates, self.num_distance_features)
-            if self.num_gates
-            else None
-        )
-        self.feature_size = size + self.num_gates
+        return spec.obs_horizon * sum(sizes) + image_size
 
     def _build_image_encoders(self, spec: Spec) -> tuple[nn.ModuleList, int]:
         """An image encoder for each camera, which may be the same, and the size of all their features."""
@@ -151,6 +155,11 @@ class ObsEncoder(Module):
 
     def forward(self, obs: Obs) -> Float[Tensor, "B F"]:
         """Features of ``{name: (B, To, *shape)}``, in environment units, images as uint8."""
+        features = self._parts(obs)
+        return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
+
+    def _parts(self, obs: Obs) -> Float[Tensor, "B I"]:
+        """What the gates see."""
         parts: list[Tensor] = []
         for name, normalizer in zip(self.vector_names, self.normalizers, strict=True):
             batch, horizon = obs[name].shape[:2]
@@ -164,8 +173,7 @@ class ObsEncoder(Module):
         ):
             image, channels = stack_frames(obs[name]), obs[name].shape[-1]
             parts.append(self._image_features(camera, encoder, image, channels))
-        features = torch.cat(parts, dim=-1)
-        return features if self.gated is None else torch.cat([features, self.gated(features)], -1)
+        return torch.cat(parts, dim=-1)
 
     @property
     def _angles(self) -> Mapping[str, Sequence[int]]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ibc.checkpoint import Checkpoint
 from ibc.energies import MLPEnergy, NoiseConditionedEnergy
 from ibc.errors import UserError
-from ibc.nn import ObsEncoder
+from ibc.nn import DeepSetsEncoder, ObsEncoder
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.samplers import DFO, GradientDescent, IBCLangevin, Sampler
 
@@ -95,9 +95,11 @@ def _shown(policy: Policy, path: str) -> tuple[ImplicitPolicy, MLPEnergy]:
             f"{path}: an energy of kind {type(energy).__name__}; a page shows MLPEnergy and NoiseConditionedEnergy"
         )
     assert isinstance(energy, MLPEnergy)
-    if type(energy.encoder) is not ObsEncoder:
+    encoder = energy.encoder
+    sets = isinstance(encoder, DeepSetsEncoder) and encoder.set_names
+    if type(encoder) not in (ObsEncoder, DeepSetsEncoder) or sets:
         raise UserError(
-            f"{path}: observations encoded by {type(energy.encoder).__name__}; a page shows ObsEncoder"
+            f"{path}: observations encoded by {type(encoder).__name__}; a page shows ObsEncoder, and no sets"
         )
     if energy.density is not None:
         raise UserError(

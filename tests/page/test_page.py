@@ -52,7 +52,8 @@ CASES = {
     "observes images": lambda: ImplicitPolicy(changed(obs={"rgb": ObsField((16, 16, 3), "uint8")})),
     "an energy of kind AutoregressiveEnergy": lambda: ImplicitPolicy(SPEC, AutoregressiveEnergy()),
     "observations encoded by DeepSetsEncoder": lambda: ImplicitPolicy(
-        SPEC, MLPEnergy(DeepSetsEncoder())
+        changed(obs={"a": ObsField((4, 3), "float32"), "a_mask": ObsField((4,), "float32")}),
+        MLPEnergy(DeepSetsEncoder()),
     ),
     "a proposal density": lambda: ImplicitPolicy(
         SPEC, MLPEnergy(ObsEncoder(), density=MixtureDensity())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibc.nn import ActionBounds, ObsEncoder
+from ibc.nn import ActionBounds, ObsEncoder, default_encoder
 from ibc.policies.base import Policy, Statistics, fit_statistics
 from ibc.spec import Spec
 
@@ -11,13 +11,13 @@ class ExplicitPolicy(Policy):
     """A policy that computes actions from the features of the observation.
 
     Args:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        encoder: of observations; :func:`ibc.nn.default_encoder` if None.
         width, num_blocks, dropout: of the residual MLP, where there is one.
     """
 
     def __init__(self, spec: Spec, encoder: ObsEncoder | None = None) -> None:
         super().__init__(spec)
-        self.encoder = ObsEncoder() if encoder is None else encoder
+        self.encoder = default_encoder() if encoder is None else encoder
         self.encoder.build(spec)
         self.bounds = ActionBounds(spec.action_size)
 

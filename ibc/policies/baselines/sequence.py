@@ -18,7 +18,7 @@ class SequencePolicy(ExplicitPolicy):
     Energies use the same networks and contexts (:class:`ibc.energies.PreconditionedEnergy`).
 
     Args:
-        encoder: of observations; :class:`ibc.nn.ObsEncoder` if None.
+        encoder: of observations; :func:`ibc.nn.default_encoder` if None.
         network: over the action chunk; :class:`ibc.nn.sequence.FiLMMLP` if None.
         context_size: of what the network is conditioned on.
     """
