@@ -37,11 +37,14 @@ class InfoNCE(NegativesLoss):
     Args:
         negatives: at least one kind.
         temperature: of the softmax.
+        per_dimension: whether the temperature is multiplied by the numbers of an action: differences of energies of
+            curvature one (:class:`ibc.losses.DenoisingScoreMatching`) grow with their count.
         gradient_penalty: needed if negatives come from Langevin chains.
         regularizers: further penalties.
     """
 
     temperature: float = 1.0
+    per_dimension: bool = False
     gradient_penalty: GradientPenalty | None = None
     regularizers: Sequence[Regularizer] = ()
 
@@ -52,7 +55,8 @@ class InfoNCE(NegativesLoss):
         candidates = torch.cat([positive, *sets], dim=1)
         energy = space.energy(candidates)
         right, *wrong = torch.split(energy, [1, *sizes], dim=1)
-        terms = [info_nce(torch.cat([right, w], 1), self.temperature).mean() for w in wrong]
+        temperature = self.temperature * (positive.shape[-1] if self.per_dimension else 1)
+        terms = [info_nce(torch.cat([right, w], 1), temperature).mean() for w in wrong]
         loss = torch.stack(terms).mean()
         metrics = {
             "info_nce": loss.detach(),

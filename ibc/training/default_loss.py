@@ -65,6 +65,8 @@ def _mlp_loss(energy: MLPEnergy) -> Loss:
         num_candidates=4, num_iterations=8, step_init=1.5, step_final=0.5, delta_clip=0.5
     )
     ranking = losses.InfoNCE(
-        negatives=[losses.SampledNegatives(num=4, sampler=descent)], temperature=0.1
+        negatives=[losses.SampledNegatives(num=4, sampler=descent)],
+        temperature=0.05,
+        per_dimension=True,
     )
     return Combined([DenoisingScoreMatching(), ranking], fractions=[1.0, 0.25])

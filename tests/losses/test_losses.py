@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from known_energies import BowlPolicy, fitted_stiffness, rng
+from known_energies import BowlPolicy, box_bounds, fitted_stiffness, rng
 
 from ibc.energies import UnitSpace
 from ibc.losses import (
@@ -50,6 +50,21 @@ class TestInfoNCE:
         twice, metrics = two(BowlPolicy(), batch, rng())
         assert twice.item() == pytest.approx(one.item(), rel=0.1)
         assert metrics["chance"].item() == pytest.approx(torch.tensor(8.0).log().item())
+
+    def test_temperature_for_each_dimension(self):
+        """For an action of n numbers, that repeats one, energies are n times as large, and the loss is the same."""
+
+        class Repeated(Negatives):
+            def __call__(self, space, positive, rng):
+                return rng.normal(len(positive), 8, 1).expand(-1, -1, positive.shape[-1])
+
+        losses, policy = [], BowlPolicy()
+        for size in (1, 5):
+            policy.bounds = box_bounds(size, 4.0)
+            loss = InfoNCE(negatives=[Repeated()], temperature=0.5, per_dimension=True)
+            batch = Batch({"state": torch.zeros(64, 1, 1)}, torch.full((64, size), 0.2))
+            losses.append(loss(policy, batch, rng())[0].item())
+        assert losses[1] == pytest.approx(losses[0])
 
     def test_needs_negatives(self):
         with pytest.raises(ValueError, match="at least one kind"):
