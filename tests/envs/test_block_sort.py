@@ -144,3 +144,17 @@ def test_expert_sorts():
 @pytest.mark.slow
 def test_expert_sorts_nearly_all_blocks():
     assert share_of_the_expert(range(1000, 1200)) >= 0.95
+
+
+def test_every_corner_is_in_the_picture():
+    env = gym.make("BlockSort-v0", pixels=True, image_size=(60, 208)).unwrapped
+    (x0, y0), (x1, y1) = RIM
+    corners = [(x, y) for x in (x0 + 0.03, x1 - 0.03) for y in (y0 + 0.03, y1 - 0.03)]
+    poses = [(*at, 0.0) for at in [*corners, (0.3, -0.1), (0.3, 0.0), (0.3, 0.1), (0.45, 0.0)]]
+    seen = place(env, poses)[0]["rgb"].astype(int)
+    env.close()
+    blue = (seen[..., 2] > 150) & (seen[..., 0] < 60)  # upper faces; the places themselves are pale
+    for rows_of, columns in [
+        (r, c) for r in (slice(15), slice(42, 60)) for c in (slice(40), slice(168, 208))
+    ]:
+        assert blue[rows_of, columns].sum() > 20
