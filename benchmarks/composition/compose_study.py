@@ -15,6 +15,7 @@ from benchmarks.composition.particles import (
     particle_8d,
     particle_16d,
 )
+from benchmarks.composition.verified import verified
 from benchmarks.config import main, select
 from benchmarks.results import ResultTable, Row
 from benchmarks.tables.composition import composition_table
@@ -33,6 +34,7 @@ CASES: dict[str, Callable[[Settings], list[Row]]] = {
     "committee": committee,
     "latency": latency,
     "ood_score": ood_score,
+    "verified": verified,
 }
 
 

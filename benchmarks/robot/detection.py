@@ -80,7 +80,7 @@ class Task:
 
 TASKS = {
     "push_t_states": Task({"delay": 3}, num_own=200),
-    "block_push_multimodal_states": Task({"goal": 0.15}),
+    "block_push_multimodal_info_nce": Task({"goal": 0.15}),
     "door_human": Task({"hinge": 8.0}, committee=["pretrained/d4rl_door-human.pt"]),
     "particle_2d": Task({"goal": 0.5}, num_episodes=200),
     "block_push_states": Task({"mass": 30.0, "friction": 0.1}),

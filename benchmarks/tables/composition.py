@@ -15,6 +15,7 @@ TITLES = {
     "maze": ("hall with a pocket across the straight way", "trajectory energy: 80 %"),
     "committee": ("door, human, policies of three training seeds", "together above alone"),
     "latency": ("three constraints, one environment", "1.5 times"),
+    "verified": ("sorting, samples of other policies judged by an energy", "more samples help"),
     "ood_score": ("OOD score at the 95 % quantile", "5 % of what is held out"),
 }
 
@@ -49,6 +50,8 @@ def metrics(row: Row) -> str:
             parts.append(
                 f"{name} {row[f'{key}_rate']:.0%} ({low:.0%} to {high:.0%} of {row['num_episodes']})"
             )
+    if "sorted_fraction" in row:
+        parts.append(f"sorted {row['sorted_fraction']:.1%}, {row['decision_ms']:.0f} ms")
     if "return_mean" in row:
         parts.append(f"return {row['return_mean']:.0f}")
     if "times_without" in row:

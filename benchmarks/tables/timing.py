@@ -1,6 +1,6 @@
 """The table of timings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.results import Row, column_table
@@ -9,9 +9,8 @@ from benchmarks.results import Row, column_table
 PAIR: dict[str, Callable[[Row], str]] = {
     "work": lambda row: row["name"],
     "plain": lambda row: f"{row['plain_ms']:.1f} ms",
-    "plain, one graph": lambda row: (
-        f"{row['plain_graph_ms']:.1f} ms" if "plain_graph_ms" in row else "(GPU only)"
-    ),
+    "plain, one graph": lambda row: f"{row['plain_graph_ms']:.1f} ms",
+    "plain, bfloat16": lambda row: f"{row['plain_autocast_ms']:.1f} ms",
     "this project": lambda row: f"{row['ms']:.1f} ms",
     "ratio": lambda row: "{:.1f} ({:.1f} to {:.1f})".format(row["ratio"], *row["ratio_range"]),
     "of the product rate": lambda row: f"{row['fraction_of_matmul']:.0%}",
@@ -29,7 +28,7 @@ def timing_table(result: dict[str, Any]) -> list[str]:
     )
     about = result["about"]
     return [
-        *column_table(PAIR, pairs),
+        *column_table(columns_of(pairs), pairs),
         "",
         *(f"- {describe(row)}" for row in others),
         "",
@@ -39,10 +38,23 @@ def timing_table(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def columns_of(pairs: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """The columns for which these rows have a number: graphs are of a GPU, bfloat16 by autocast is of a CPU."""
+    absent = {
+        title
+        for title, key in (
+            ("plain, one graph", "plain_graph_ms"),
+            ("plain, bfloat16", "plain_autocast_ms"),
+        )
+        if not all(key in row for row in pairs)
+    }
+    return {title: text for title, text in PAIR.items() if title not in absent}
+
+
 def describe(row: Row) -> str:
     """A row in one line."""
     if row["ratio"] is not None:
-        return ", ".join(text(row) for text in PAIR.values())
+        return ", ".join(text(row) for text in columns_of([row]).values())
     if "same_best" in row:
         difference = row["action_difference"]
         return (

@@ -21,9 +21,9 @@ from ibc.evaluation.parallel import run_episodes
 from ibc.files import read_json
 from ibc.policies import load_policy
 
-#: A run that is short, and long beside the start of a process.
+#: A run of a minute, which is long beside the start of a process.
 RECIPE = ["experiment=particle_2d", "data.num_episodes=100", "network.width=64", "network.num_blocks=1",
-          "trainer.batch_size=128", "trainer.num_steps=1000", "evaluation.num_episodes=10", "video=false"]  # fmt: skip
+          "trainer.batch_size=128", "trainer.num_steps=4000", "evaluation.num_episodes=10", "video=false"]  # fmt: skip
 #: The same, of the size that is trained, for its gradient steps alone.
 STEPS = ["experiment=particle_2d", "data.num_episodes=100", "trainer.num_steps=150",
          "evaluation.num_episodes=1", "video=false"]  # fmt: skip
