@@ -40,15 +40,12 @@ def timing_table(result: dict[str, Any]) -> list[str]:
 
 def columns_of(pairs: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     """The columns for which these rows have a number: graphs are of a GPU, bfloat16 by autocast is of a CPU."""
-    absent = {
-        title
-        for title, key in (
-            ("plain, one graph", "plain_graph_ms"),
-            ("plain, bfloat16", "plain_autocast_ms"),
-        )
-        if not all(key in row for row in pairs)
+    keys = {"plain, one graph": "plain_graph_ms", "plain, bfloat16": "plain_autocast_ms"}
+    return {
+        title: text
+        for title, text in PAIR.items()
+        if title not in keys or all(keys[title] in row for row in pairs)
     }
-    return {title: text for title, text in PAIR.items() if title not in absent}
 
 
 def describe(row: Row) -> str:
