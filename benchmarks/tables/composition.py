@@ -15,8 +15,8 @@ TITLES = {
     "maze": ("hall with a pocket across the straight way", "trajectory energy: 80 %"),
     "committee": ("door, human, policies of three training seeds", "together above alone"),
     "latency": ("three constraints, one environment", "1.5 times"),
-    "verified": ("sorting, samples of other policies judged by an energy", "more samples help"),
     "ood_score": ("OOD score at the 95 % quantile", "5 % of what is held out"),
+    "verified": ("sorting, samples of other policies judged by an energy", "more samples help"),
 }
 
 
