@@ -13,7 +13,7 @@ from ibc.training.run_folder import CHECKPOINT
 #: Samples of a decision.
 COUNTS = (1, 4, 16)
 #: Policies that propose: as the experiment says otherwise.
-PROPOSERS = ("mdn", "edm")
+PROPOSERS = ("mdn", "diffusion")
 
 
 def verified(settings: Settings) -> list[Row]:
