@@ -20,7 +20,7 @@ from ibc.evaluation import evaluate
 from ibc.policies.loading import build_policy
 
 POLICIES = (
-    "particle_2d", "particle_16d", "particle_8d_autoregressive", "block_push_states", "block_push_multimodal_states",
+    "particle_2d", "particle_16d", "particle_8d_autoregressive", "block_push_states", "block_push_multimodal_info_nce",
     "block_sort_states", "planar_sweep_state", "planar_sweep_image", "push_t_states", "door_human",
 )  # fmt: skip
 #: First steps of episodes that are compared, and their seeds.
