@@ -63,7 +63,7 @@ def compose_study(config: Config) -> None:
         return {
             "variants": CASES[name](settings),
             "first_seed": config["first_seed"],
-            "command": f"python scripts/compose_study.py 'cases=[{name}]'",
+            "command": f"python scripts/compose_study.py 'cases=[{name}]' num_episodes={len(settings.seeds)}",
             "seconds": time.perf_counter() - start,
             "about": about,
         }
