@@ -124,23 +124,35 @@ class HeadWeights:
     def gradient(
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N A"]:
-        """Compute ``dE/da``, written out and differentiable: cheaper than differentiating twice automatically."""
-        h = context + F.linear(action, self.action)
-        masks: list[tuple[Tensor, Tensor]] = []
+        """Compute ``dE/da``, written out and differentiable: cheaper than differentiating twice automatically.
+
+        A scalar head's does not depend on what the last block adds, which is left out, and begins the same for all.
+        """
+        h = F.linear(action, self.action).add_(context)
+        passed: list[tuple[Tensor, Tensor]] = []
         for w1, b1, w2, b2 in self.blocks:
             h = h.to(w1.dtype)
             inner = F.linear(F.relu(h), w1, b1)
-            masks.append((h > 0, inner > 0))
-            h = h + F.linear(F.relu(inner), w2, b2)
-        out = F.linear(h.to(action.dtype), self.out, self.out_bias)
+            passed.append((h, inner))
+            if self.kind != "scalar" or len(passed) < len(self.blocks):
+                h = F.linear(F.relu(inner), w2, b2).add_(h)
         if self.kind == "scalar":
-            gradient = self.out.expand_as(h)
+            gradient = self.out.unsqueeze(0)
         else:
+            out = F.linear(h.to(action.dtype), self.out, self.out_bias)
             gradient = (out - action if self.kind == "reconstruction" else out) @ self.out
-        for (h_open, inner_open), (w1, _, w2, _) in zip(
-            reversed(masks), reversed(self.blocks), strict=True
+        for (before, inner), (w1, _, w2, _) in zip(
+            reversed(passed), reversed(self.blocks), strict=True
         ):
             gradient = gradient.to(w1.dtype)
-            gradient = gradient + (((gradient @ w2) * inner_open) @ w1) * h_open
+            gradient = gradient + relu_transposed(
+                relu_transposed(gradient @ w2, inner) @ w1, before
+            )
         gradient = gradient.to(action.dtype) @ self.action
         return gradient + action - out if self.kind == "reconstruction" else gradient
+
+
+def relu_transposed(vector: Float[Tensor, "#B #N W"], x: Float[Tensor, "B N W"]) -> Tensor:
+    """``J^T vector`` with J the derivative of ``relu(x)``, in one pass; differentiable in ``vector``."""
+    slope: Tensor = torch.ops.aten.threshold_backward(vector.expand_as(x), x, 0.0)
+    return slope
