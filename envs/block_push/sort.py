@@ -36,7 +36,7 @@ class BlockSortEnv(TabletopEnv):
     - ``blocks`` (8, 7): for each block x and y, these less the set-point's, the cosine and sine of four times its yaw,
       and 1 for blue or -1 for amber; ``blocks_mask`` (8,) is 1 for all of them (:class:`ibc.nn.DeepSetsEncoder`);
     - ``effector_translation`` (2,), where the rod is, ``effector_target_translation`` (2,), its set-point;
-    - with ``pixels``, ``rgb`` (H, W, 3), uint8, from a camera of its own, whose pictures are three times as wide as high.
+    - with ``pixels``, ``rgb`` (H, W, 3), uint8, of a camera of its own, three times as wide as high.
 
     The paper sorts on hardware and publishes neither sizes nor a horizon. Here blocks start within a rectangle of 22 by
     30 cm in the middle, and an episode has 400 steps (40 s).
