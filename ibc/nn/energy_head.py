@@ -148,7 +148,7 @@ class HeadWeights:
             gradient = gradient + relu_transposed(
                 relu_transposed(gradient @ w2, inner) @ w1, before
             )
-        gradient = gradient.to(action.dtype) @ self.action
+        gradient = (gradient.to(action.dtype) @ self.action).expand_as(action)
         return gradient + action - out if self.kind == "reconstruction" else gradient
 
 

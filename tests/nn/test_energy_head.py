@@ -12,18 +12,19 @@ FORMS = [
 ]
 
 
-def make(form, dtype=torch.float64):
+def make(form, dtype=torch.float64, num_blocks=2):
     torch.manual_seed(0)
-    head = EnergyHead(6, 3, width=32, num_blocks=2, normed=False, **form).to(dtype)
+    head = EnergyHead(6, 3, width=32, num_blocks=num_blocks, normed=False, **form).to(dtype)
     for p in head.parameters():
         torch.nn.init.normal_(p, std=0.2)
     context = head.dense_features(torch.randn(4, 6, dtype=dtype)).unsqueeze(1)
     return head, context, torch.randn(4, 40, 3, dtype=dtype)
 
 
+@pytest.mark.parametrize("num_blocks", [0, 1, 3])
 @pytest.mark.parametrize("form", FORMS)
-def test_written_out_gradient_is_the_derivative(form):
-    head, context, action = make(form)
+def test_written_out_gradient_is_the_derivative(form, num_blocks):
+    head, context, action = make(form, num_blocks=num_blocks)
     action.requires_grad_()
     weights = head.weights()
     (automatic,) = torch.autograd.grad(
