@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.errors import UserError
+from ibc.nn.mixed_precision import dense, narrowing_linear, widening_linear
 from ibc.nn.mlp import ResidualBlock, initialize
 from ibc.nn.spectral_norm import spectral_norm
 
@@ -97,8 +98,8 @@ class HeadWeights:
     def to(self, dtype: torch.dtype | None) -> HeadWeights:
         """Convert the residual blocks to a dtype, if one is given.
 
-        The first and the output layer stay in full precision: they are narrow, and the last digits of an action and
-        the small differences of energies depend on them.
+        The first and the output layer stay in full precision (of energies, almost: ``ibc/nn/mixed_precision.py``): the
+        last digits of an action and the small differences of energies depend on them.
         """
         if dtype is None:
             return self
@@ -112,11 +113,11 @@ class HeadWeights:
         self, context: Float[Tensor, "B 1 W"], action: Float[Tensor, "B N A"]
     ) -> Float[Tensor, "B N"]:
         """Compute the energy of candidates, actions in the unit cube; differentiable to any order."""
-        h = context + F.linear(action, self.action)
+        dtype = self.blocks[0][0].dtype if self.blocks else action.dtype
+        h = narrowing_linear(action, self.action, context, dtype)
         for w1, b1, w2, b2 in self.blocks:
-            h = h.to(w1.dtype)
-            h = h + F.linear(F.relu(F.linear(F.relu(h), w1, b1)), w2, b2)
-        out = F.linear(h.to(action.dtype), self.out, self.out_bias)
+            h = h + dense(F.relu(dense(F.relu(h), w1, b1)), w2, b2)
+        out = widening_linear(h, self.out, self.out_bias)
         if self.kind == "reconstruction":
             out = action - out
         return 0.5 * out.square().sum(-1) if self.kind != "scalar" else out.squeeze(-1)
