@@ -104,7 +104,8 @@ def study_case(config: Config, case: Case, policy: str) -> Row:
     if is_own and case.pretrained is not None:
         publish(runs[0][0], case.pretrained, runs[0][1]["success_rate"])
     task = {} if case.label is None else {"task": case.label}
-    return {**task, "policy": policy, **pool([evaluation for _, evaluation in runs])}
+    pooled = pool([evaluation for _, evaluation in runs])
+    return {**task, "policy": policy, **pooled, "about": provenance()}
 
 
 def data_source(name: str) -> str:

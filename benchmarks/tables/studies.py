@@ -31,12 +31,11 @@ def study_table(result: dict[str, Any]) -> list[str]:
         lines = policy_table(rows, timed="runs_at_once" not in result)
     if not rows:
         return [*lines, "", f"`{result['command']}`", ""]
-    first, about = rows[0], result["about"]
+    first = rows[0]
     note = (
         f"`{result['command']}`: {'' if several else first['env_id'] + ', '}training seeds "
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
-        f"{first['first_seed']}; {about['cores']} cores, {about['processor']}"
-        f"{', ' + about['gpu'] if about.get('gpu') else ''}. "
+        f"{first['first_seed']}; {machines(result)}. "
     )
     if "runs_at_once" in result:
         note += (
@@ -53,6 +52,19 @@ def study_table(result: dict[str, Any]) -> list[str]:
         else "Intervals are over the episodes of this one training seed."
     )
     return [*lines, "", note, ""]
+
+
+def machines(result: Row) -> str:
+    """The machine of a study; whose results each one made, where there are several."""
+    made: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        about = row.get("about", result["about"])
+        gpu = f", {about['gpu']}" if about.get("gpu") else ""
+        names = made.setdefault(f"{about['cores']} cores, {about['processor']}{gpu}", [])
+        names += [row["policy"]] if row["policy"] not in names else []
+    if len(made) == 1:
+        return next(iter(made))
+    return "; ".join(f"{', '.join(names)}: {machine}" for machine, names in made.items())
 
 
 def policy_table(rows: Sequence[Row], *, timed: bool) -> list[str]:

@@ -4,6 +4,7 @@ import json
 
 from benchmarks.tables.comparisons import show, side_name
 from benchmarks.tables.pages import marked
+from benchmarks.tables.studies import machines
 from ibc.evaluation.compare import compare_evaluations
 
 
@@ -39,6 +40,16 @@ def test_studies_side_by_side(tmp_path):
         lines[3]
         == "| `task_two` | 2 |  | 30% (10% to 90%)<br>2.3 ms | 20% (10% to 90%)<br>2.3 ms |"
     )
+
+
+def test_rows_of_several_machines_say_so():
+    small = {"cores": 2, "processor": "A", "gpu": None}
+    large = {"cores": 16, "processor": "B", "gpu": "C"}
+    rows = [{"policy": "implicit"}, {"policy": "mse"}]  # as files of one machine have them
+    assert machines({"about": small, "rows": rows}) == "2 cores, A"
+    later = [*rows, {"policy": "mse", "about": large}, {"policy": "diffusion", "about": large}]
+    text = machines({"about": small, "rows": later})
+    assert text == "implicit, mse: 2 cores, A; mse, diffusion: 16 cores, B, C"
 
 
 def test_names():

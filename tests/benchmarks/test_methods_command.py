@@ -19,7 +19,9 @@ OUTPUT = Path("runs/results/methods.json")
 QUICK = ("overrides=['debug=quick','network.width=8','encoder.num_gates=4']",)
 
 
-@pytest.mark.parametrize("suite", ["actions", "chunks", "defaults", "picture_defaults", "real_data"])
+@pytest.mark.parametrize(
+    "suite", ["actions", "chunks", "defaults", "picture_defaults", "real_data"]
+)
 def test_every_method_and_every_task_can_be_composed(suite):
     config = compose("methods", [f"suite={suite}"])
     tasks = itertools.cycle(config["tasks"].values())
