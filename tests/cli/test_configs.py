@@ -115,7 +115,12 @@ def test_python_defaults_are_the_default_recipe(small_spec):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in names("policy") if n not in ("implicit_langevin", "implicit_few_demos")]
+    "name",
+    [
+        n
+        for n in names("policy")
+        if n not in ("implicit_langevin", "implicit_few_demos", "implicit_unimodal")
+    ],
 )
 def test_default_loss_is_that_of_the_recipe(name, small_spec):
     config = train_config(f"policy={name}")
