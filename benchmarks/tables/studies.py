@@ -14,8 +14,18 @@ SUCCESS: Columns = {
     "success": lambda row: f"{row['success_rate']:.1%}",
     "95 % interval": lambda row: "{:.1%} to {:.1%}".format(*row["success_rate_ci95"]),
 }
+#: Empty where other runs shared the machine.
 TRAINING: Columns = {
-    "training": lambda row: f"{sum(row['training_seconds']) / len(row['training_seconds']):.0f} s"
+    "training": lambda row: (
+        ""
+        if "runs_at_once" in row
+        else f"{sum(row['training_seconds']) / len(row['training_seconds']):.0f} s"
+    )
+}
+DECISION: Columns = {
+    "ms per decision": lambda row: (
+        "" if "runs_at_once" in row else f"{row['policy_latency_ms']:.1f}"
+    )
 }
 
 
@@ -46,6 +56,11 @@ def study_table(result: dict[str, Any]) -> list[str]:
             "Milliseconds are the median for one decision for "
             f"{first['num_envs']} environments at once. "
         )
+    if shared := {row["policy"]: row["runs_at_once"] for row in rows if "runs_at_once" in row}:
+        note += (
+            f"Up to {max(shared.values())} runs shared the machine when {', '.join(shared)} was measured, "
+            "so its times are left out. "
+        )
     note += (
         "Intervals are over training seeds and episodes; ± is the standard deviation between training seeds."
         if len(result["seeds"]) > 1
@@ -70,8 +85,7 @@ def machines(result: Row) -> str:
 def policy_table(rows: Sequence[Row], *, timed: bool) -> list[str]:
     """A row a policy, trained by one experiment; with the times of training and of decisions, if they were alone."""
     returns: Columns = {"return": lambda row: f"{row['return_mean']:.2f}{spread(row, '.2f')}"}
-    time: Columns = {"ms per decision": lambda row: f"{row['policy_latency_ms']:.1f}"}
-    times = {**TRAINING, **time} if timed else {}
+    times = {**TRAINING, **DECISION} if timed else {}
     return column_table({**POLICY, **reports(rows[:1]), **SUCCESS, **returns, **times}, rows)
 
 
@@ -125,8 +139,10 @@ def side_by_side_table(results: Sequence[Row]) -> list[str]:
 
     lines = []
     for result in results:
-        timed = "runs_at_once" not in result
-        of = {row["policy"]: cell(row, timed) for row in result["rows"]}
+        of = {
+            row["policy"]: cell(row, "runs_at_once" not in {**result, **row})
+            for row in result["rows"]
+        }
         cells = [next((of[name] for name in names if name in of), "") for names in KINDS.values()]
         lines.append([f"`{result['experiment']}`", str(len(result["seeds"])), *cells])
     note = (
