@@ -18,11 +18,11 @@ CPU = torch.device("cpu")
 
 
 def two_answers(count=400):
-    """One-step episodes whose answer is +0.5 or -0.5 with equal right, whatever is seen."""
+    """One-step episodes whose answer is +0.5 or -0.5 with equal right, whichever of two states is seen."""
     rng = np.random.default_rng(0)
     return [
         Episode(
-            obs={"state": rng.normal(size=(2, 3)).astype(np.float32)},
+            obs={"state": np.full((2, 3), rng.choice([-1, 1]), np.float32)},
             action=np.array([[rng.choice([-0.5, 0.5])]], np.float32),
             reward=np.zeros(1, np.float32),
             success=np.ones(1, np.bool_),
@@ -34,10 +34,17 @@ def two_answers(count=400):
 
 
 @pytest.mark.parametrize(
-    ("policy", "picks_one"), [("implicit_info_nce", True), ("mdn", True), ("mse", False)]
+    ("policy", "found"),
+    [
+        ("implicit_info_nce", 0.5),
+        ("mdn", 0.5),
+        ("mse", 0.0),
+        ("implicit", 0.48),  # the other answer, at the other end of the range, draws it nearer
+    ],
 )
-def test_two_answers(policy, picks_one):
+def test_two_answers(policy, found):
     """The point of implicit policies: an answer that was demonstrated, not the mean of both."""
+    torch.manual_seed(0)
     spec = Spec(
         obs={"state": ObsField((3,), "float32")},
         obs_horizon=1,
@@ -64,13 +71,10 @@ def test_two_answers(policy, picks_one):
     )
     for _ in range(trainer.num_steps):
         trainer.train_step()
-    obs = {"state": torch.randn(100, 1, 3)}
+    obs = {"state": torch.ones(100, 1, 3)}
     rng = PerEpisodeRandom([torch.Generator().manual_seed(i) for i in range(100)], CPU)
     size = trainer.policy.eval().act(obs, rng).abs().flatten()
-    if picks_one:
-        assert (size - 0.5).abs().quantile(0.9) < 0.05
-    else:
-        assert size.quantile(0.9) < 0.25
+    assert (size - found).abs().quantile(0.9) < (0.05 if found else 0.25)
 
 
 @pytest.mark.parametrize(("experiment", "threshold"), [("particle_2d", 0.8)])
