@@ -56,7 +56,8 @@ def study_table(result: dict[str, Any]) -> list[str]:
             "Milliseconds are the median for one decision for "
             f"{first['num_envs']} environments at once. "
         )
-    if shared := {row["policy"]: row["runs_at_once"] for row in rows if "runs_at_once" in row}:
+    shared = {row["policy"]: row["runs_at_once"] for row in rows if "runs_at_once" in row}
+    if shared and not several:
         note += (
             f"Up to {max(shared.values())} runs shared the machine when {', '.join(shared)} was measured, "
             "so its times are left out. "

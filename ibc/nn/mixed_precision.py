@@ -45,7 +45,7 @@ def dense(
     """``x @ weight.T + bias``.
 
     Many rows of bfloat16 on a CPU are the pixels of an image that is convolved: oneDNN then adds the bias to the
-    sums, while ``F.linear`` first writes it to every row of the result, for a tenth to a fifth of its time.
+    sums, while ``F.linear`` first writes it to every row of the result.
     """
     if x.dtype != torch.bfloat16 or x.device.type != "cpu" or len(x) * x.shape[1] < ROWS:
         return F.linear(x, weight, bias)
