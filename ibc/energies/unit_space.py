@@ -81,7 +81,7 @@ class UnitSpace:
 
     def tempered(self, temperature: float) -> UnitSpace:
         """Return the space of ``E / temperature``."""
-        return UnitSpace(self.bound, self.bounds, self.temperature * temperature)
+        return self._with(self.bound, temperature)
 
     def prefix(self, unit: Float[Tensor, "B N A"], j: int) -> Float[Tensor, "B N"]:
         """Compute ``E_j(o, a_1..a_j)``, j counted from zero; the whole energy if there are no prefix energies."""
@@ -105,5 +105,7 @@ class UnitSpace:
         """
         return [self._with(energy) for energy in self.bound.at_each(sigmas)]
 
-    def _with(self, energy: BoundEnergy) -> UnitSpace:
-        return UnitSpace(energy, self.bounds, self.temperature)
+    def _with(self, energy: BoundEnergy, temperature: float = 1.0) -> UnitSpace:
+        space = UnitSpace(energy, self.bounds, self.temperature * temperature)
+        space.plan = self.plan
+        return space

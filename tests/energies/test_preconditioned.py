@@ -9,7 +9,7 @@ from ibc.losses import EDMDenoising, EDMScoreMatching
 from ibc.nn.sequence import ChunkTransformer, FiLMMLP, SequenceNetwork, TemporalUNet
 from ibc.policies import EDMPolicy, ImplicitPolicy
 from ibc.random import BatchRandom, PerEpisodeRandom
-from ibc.samplers import DFO, AnnealedLangevin, ProbabilityFlow
+from ibc.samplers import DFO, AnnealedLangevin, ProbabilityFlow, Tempering
 from ibc.spec import Batch, ObsField, Spec
 
 NETWORKS = {
@@ -169,6 +169,16 @@ class TestClosedForms:
             assert float(found[0].mean()) == pytest.approx(0.3 * kept, abs=0.01)
             assert float(found[1].mean()) == pytest.approx(0.0, abs=0.02)
             assert float(found[0].std()) == pytest.approx(std * kept, rel=0.06)
+
+    @pytest.mark.unchecked
+    def test_a_tempered_search_goes_on_from_the_plan(self, chunks):
+        policy = implicit(chunks)
+        space = UnitSpace(policy.energy.bind(observe(2)), policy.bounds)
+        space.plan = torch.full((2, 1, chunks.action_size), 0.3)
+        start = torch.zeros(2, 3, chunks.action_size)
+        flow = ProbabilityFlow(num_candidates=3, plan_std=0.1)
+        plain = flow(space, start, rng(3)).action
+        torch.testing.assert_close(Tempering(flow, [1.0])(space, start, rng(3)).action, plain)
 
     def test_energy_and_diffusion_take_the_same_path(self, chunks):
         """Before training they are the same denoiser, and so they find the same actions from the same noise."""
