@@ -48,6 +48,11 @@ class Batch:
             for i, action in enumerate(self.action.chunk(count))
         ]
 
+    def every_other(self, start: int) -> Batch:
+        """Take every second row from row ``start`` on."""
+        obs = {name: array[start::2].contiguous() for name, array in self.obs.items()}
+        return Batch(obs, self.action[start::2].contiguous())
+
 
 @dataclass(frozen=True)
 class ObsField:

@@ -16,7 +16,9 @@ from ibc.policies import ImplicitPolicy
 from ibc.random import BatchRandom
 from ibc.samplers import DFO, IBCLangevin, Sampler
 from ibc.spec import Batch, ObsField
+from ibc.training.gradient import Gradient
 from ibc.training.recorded_step import RecordedStep
+from ibc.training.share import Share
 
 #: Names of the workloads, as the published configurations have them (google-research/ibc, ``ibc/configs/particle``):
 #: a training step and an action, with derivative-free optimization and with Langevin chains in 2 and 16 dimensions.
@@ -171,17 +173,20 @@ class Pair:
         fast_optimizer = torch.optim.Adam(self.policy.parameters(), **kinds, fused=recorded or None)
         plain_optimizer = torch.optim.Adam(self.plain.parameters(), **kinds)
 
-        def step(value: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(value)
-            optimizer.step()
-            return {"loss": value.detach()}
+        gradient, share = Gradient(self.policy), Share(BATCH, 1, 0)
 
         def fast() -> dict[str, Tensor]:
-            return step(loss(self.policy, batch, self.rng)[0], fast_optimizer)
+            fast_optimizer.zero_grad(set_to_none=True)
+            parts = gradient.add(loss, batch, BATCH, self.generator, share)
+            fast_optimizer.step()
+            return {"loss": torch.stack([part["loss"] for part in parts]).mean()}
 
         def plain() -> dict[str, Tensor]:
-            return step(plain_loss(), plain_optimizer)
+            plain_optimizer.zero_grad(set_to_none=True)
+            value = plain_loss()
+            torch.autograd.backward(value)
+            plain_optimizer.step()
+            return {"loss": value.detach()}
 
         return Workload(
             fast=RecordedStep(fast, [self.generator]) if recorded else fast,

@@ -102,4 +102,4 @@ def begin_with(trainer: Trainer, path: Path) -> None:
             )
     trainer.policy.load_state_dict(dict(saved))
     if trainer.average is not None:
-        trainer.average.load_state_dict(dict(saved))
+        trainer.average.policy.load_state_dict(dict(saved))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ibc.construct import call
 from ibc.data.dataset import ShuffledIndices, WindowDataset
@@ -23,6 +21,8 @@ from ibc.policies import Policy
 from ibc.progress import Progress
 from ibc.spec import Batch
 from ibc.training.default_loss import default_loss
+from ibc.training.gradient import Gradient
+from ibc.training.moving_average import MovingAverage
 from ibc.training.parameter_groups import parameter_groups
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.schedule import Schedule
@@ -113,19 +113,17 @@ class Trainer:
         )
         self.share = Share(batch_size, accumulate, seed)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        # Kept from the first step on; buffers of a policy are statistics of the data, which do not change.
-        self.average = copy.deepcopy(policy).requires_grad_(False) if ema_decay else None
-        self._update_average = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
-        self.step = 0
-        self.seconds = 0.0
+        self.average = MovingAverage(policy, ema_decay) if ema_decay else None
+        self.gradient = Gradient(policy)
+        self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] | None = None
         self._batches = Prefetcher(dataset, self.share.rows(self.indices))
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         self._diverged = torch.zeros((), device=self.device)
         self.recorded: RecordedStep | None = None
-        is_fusible = all("fused" in group for group in self.optimizer.param_groups)
-        alone = self.share.count == 1
-        if self.device.type == "cuda" and dataset.is_on_device and is_fusible and alone:
+        is_fused = all("fused" in group for group in self.optimizer.param_groups)
+        is_on_gpu = self.device.type == "cuda" and dataset.is_on_device
+        if is_on_gpu and is_fused and self.share.count == 1:
             self.record(RecordedStep(self._take_recorded_step, [self.generator]))
 
     def record(self, step: RecordedStep) -> None:
@@ -140,7 +138,7 @@ class Trainer:
     @property
     def trained(self) -> Policy:
         """The policy as it acts: with the weights of the last step, or their moving average."""
-        return self.policy if self.average is None else self.average
+        return self.policy if self.average is None else self.average.policy
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights of :attr:`trained`."""
@@ -238,10 +236,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         parts: list[Metrics] = []
         for part in batch.split(self.accumulate):
-            loss, metrics = self.loss(self.policy, part, self.share.random(self.generator))
-            share = len(part.action) / len(batch.action)
-            torch.autograd.backward(loss * share if self.accumulate > 1 else loss)
-            parts.append({**metrics, "loss": loss.detach()})
+            whole = len(batch.action)
+            parts += self.gradient.add(self.loss, part, whole, self.generator, self.share)
         average(p.grad for p in self.policy.parameters() if p.grad is not None)
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
         if self.recorded is None and not bool(torch.isfinite(norm)):
@@ -250,18 +246,9 @@ class Trainer:
             self._diverged.copy_(torch.maximum(self._diverged, 1 - norm.isfinite().float()))
         self.optimizer.step()
         if self.average is not None:
-            self._average()
+            self.average.update(self.policy, is_first=self.step == 0)
         stacked = {k: torch.stack([torch.as_tensor(part[k]) for part in parts]) for k in parts[0]}
         return {**{k: values.mean() for k, values in stacked.items()}, "gradient_norm": norm}
-
-    def _average(self) -> None:
-        assert self.average is not None
-        pair = (self.average, self.policy)
-        averaged, current = ([p.detach() for p in policy.parameters()] for policy in pair)
-        if self.step == 0:
-            torch._foreach_copy_(averaged, current)
-        else:
-            self._update_average(averaged, current, None)
 
     def _divergence(self) -> UserError:
         return UserError(
@@ -275,6 +262,7 @@ class Trainer:
             "step": self.step,
             "device": self.generator.device.type,
             "seconds": self.seconds,
+            "is_halved": self.gradient.is_halved,
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -299,12 +287,15 @@ class Trainer:
             )
         self.step = state["step"]
         self.seconds = state["seconds"]
+        self.gradient.is_halved = state.get("is_halved", False)
         self.best = state.get("best")
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.recorded is not None:
+            self.record(self.recorded)  # what was loaded is a number, or in the host's memory
         self.generator.set_state(state["generator"])
         self.loss.load_state_dict(state.get("loss", {}))
         if self.average is not None:
-            self.average.load_state_dict(self.policy.state_dict())
+            self.average.policy.load_state_dict(self.policy.state_dict())
             self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
         torch.cuda.set_rng_state_all(state["torch_generators"]["cuda"])

@@ -62,6 +62,19 @@ def test_a_recorded_run_ends_with_the_weights_of_direct_steps(make, options):
         torch.testing.assert_close(recorded.weights()[name], value, rtol=1e-3, atol=1e-5)
 
 
+def test_a_recorded_run_that_goes_on_keeps_its_learning_rate_on_the_device(make):
+    """What is loaded is a number, or lies in the host's memory, where a replayed step does not see it change."""
+    direct, recorded = make("implicit"), make("implicit", recorded=True)
+    for _ in range(3):
+        direct.train_step()
+    recorded.load_state_dict(direct.state_dict())
+    recorded.train_step()
+    for group in recorded.optimizer.param_groups:
+        assert isinstance(group["lr"], torch.Tensor)
+        assert group["fused"]
+        assert float(group["lr"]) == pytest.approx(recorded.base_lr[0] * recorded.schedule(3))
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_steps_of_a_policy_can_be_recorded(make, name):
     """What waits for the device would end a recording; this is found by name of the operation, on any device."""

@@ -110,6 +110,18 @@ def test_the_moving_average_of_the_weights(in_tmp):
         torch.testing.assert_close(value, expected)
 
 
+def test_the_moving_average_has_the_statistics_of_the_last_step(in_tmp):
+    """The vectors of spectral normalization belong to the weights of the last step, not to the first ones."""
+    overrides = "policy=implicit", "policy.energy.spectral_norm=true", "trainer.ema_decay=0.5"
+    trainer, _ = prepare(in_tmp / "a", tiny(*overrides, "trainer.num_steps=4"), CPU)
+    first = [buffer.clone() for buffer in trainer.policy.buffers()]
+    for _ in range(4):
+        trainer.train_step()
+    last = list(trainer.policy.buffers())
+    assert not all(map(torch.equal, first, last))
+    assert all(map(torch.equal, trainer.average.policy.buffers(), last))
+
+
 def test_a_finished_run_is_evaluated_again_not_trained(in_tmp, capsys):
     train(tiny("run_dir=run"))
     before = (in_tmp / "run/checkpoint.pt").read_bytes()

@@ -1,0 +1,103 @@
+"""The gradient of a batch's loss, of its two halves at once where that pays."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ibc.losses import Loss
+from ibc.losses.base import Metrics
+from ibc.policies import Policy
+from ibc.spec import Batch
+from ibc.threads import limit_threads
+from ibc.training.share import RowsOfBatchRandom, Share
+
+#: Floating point operations of a loss from which halves take no longer than whole batches on a quiet machine.
+LEAST_WORK = 2e9
+
+
+class Gradient:
+    """Adds the gradient of losses to that of a policy's parameters.
+
+    On a CPU, large losses are computed in two halves of the batch at once, each by half of the threads. Threads that
+    share an operation wait for each other at its end, and beside a busy process one of them waits there for a core,
+    thousands of times in a step; halves wait for each other once. They are shares of the batch as those of two
+    processes (:class:`ibc.training.share.Share`), so that the gradient is that of the whole batch with the same noise,
+    but for the order of sums.
+
+    Args:
+        policy: to be trained.
+
+    Attributes:
+        is_halved: decided with the first batch, and saved with the run; None before.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.is_halved: bool | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def add(
+        self, objective: Loss, batch: Batch, whole: int, generator: torch.Generator, share: Share
+    ) -> list[Metrics]:
+        """Add the gradient of a batch, or of a part of ``whole`` examples; returns its metrics, or its halves'."""
+        weight = len(batch.action) / whole
+        if self.is_halved is None:
+            self.is_halved = share.count == 1 and self._is_worth_halving(objective, batch)
+        if self.is_halved and len(batch.action) % 2 == 0:
+            return self._add_halves(objective, batch, generator, weight)
+        loss, metrics = objective(self.policy, batch, share.random(generator))
+        torch.autograd.backward(loss if weight == 1 else loss * weight)
+        return [{**metrics, "loss": loss.detach()}]
+
+    def _add_halves(
+        self, objective: Loss, batch: Batch, generator: torch.Generator, weight: float
+    ) -> list[Metrics]:
+        parameters = [p for p in self.policy.parameters() if p.requires_grad]
+        threads = max(1, torch.get_num_threads() // 2)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "half", torch.set_num_threads, (threads,))
+
+        def half(index: int, own: torch.Generator) -> tuple[tuple[Tensor | None, ...], Metrics]:
+            rng = RowsOfBatchRandom(own, index, 2)
+            loss, metrics = objective(self.policy, batch.every_other(index), rng)
+            gradients = torch.autograd.grad(loss * (weight / 2), parameters, allow_unused=True)
+            return gradients, {**metrics, "loss": loss.detach()}
+
+        other = self._pool.submit(half, 1, generator.clone_state())
+        with limit_threads(threads):
+            halves = [half(0, generator), other.result()]
+        for gradients, _ in halves:
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                if gradient is not None:
+                    before = parameter.grad
+                    parameter.grad = gradient if before is None else before.add_(gradient)
+        return [metrics for _, metrics in halves]
+
+    def _is_worth_halving(self, objective: Loss, batch: Batch) -> bool:
+        """Whether halves of such a batch are as fast, and their run can be repeated; tried on one of them.
+
+        What draws from torch's own generator, or changes statistics while it trains, would do so in the order in which
+        threads happen to run. A loss that remembers examples would see its memory change meanwhile.
+        """
+        if batch.action.device.type != "cpu" or torch.get_num_threads() < 2:
+            return False
+        state, memory = torch.get_rng_state(), objective.state_dict()
+        statistics = [buffer.clone() for buffer in self.policy.buffers()]
+        rng = RowsOfBatchRandom(torch.Generator().manual_seed(0), 0, 2)
+        with FlopCounterMode(display=False) as counter:
+            objective(self.policy, batch.every_other(0), rng)
+        now = list(self.policy.buffers())
+        is_repeatable = (
+            not objective.state_dict()
+            and torch.equal(torch.get_rng_state(), state)
+            and all(torch.equal(*pair) for pair in zip(statistics, now, strict=True))
+        )
+        torch.set_rng_state(state)
+        objective.load_state_dict(memory)
+        for buffer, before in zip(now, statistics, strict=True):
+            buffer.copy_(before)
+        return is_repeatable and 2 * counter.get_total_flops() >= LEAST_WORK
