@@ -29,7 +29,8 @@ def prepare(overrides: Sequence[str]) -> None:
     env: dict[str, Any] = {f.name: f.default for f in fields(EnvConfig) if f.name in _ENV_KEYS}
     env |= {"id": "???", "report": []}
     if given:
-        path = given[-1].strip("\"'").partition(",")[0]
+        is_quoted = given[-1][:1] in ("'", '"')
+        path = given[-1].strip("\"'") if is_quoted else given[-1].partition(",")[0]
         checkpoint = load_checkpoint(Path(path).expanduser())
         refuse_interpolations([checkpoint.policy, checkpoint.config.get("env")])
         policy = dict(checkpoint.policy)

@@ -169,7 +169,7 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     waiting = list(keys)
     named = []
     for argument in arguments:
-        if not waiting or argument.startswith("-") or "=" in argument:
+        if not waiting or not is_value(argument):
             named.append(argument)
         else:
             named.append(f"{waiting.pop(0)}={_quoted(argument)}")
@@ -178,9 +178,14 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
 
 def collect_positional(arguments: Sequence[str], key: str) -> list[str]:
     """Write all arguments without a key as ``key=['value','value']``."""
-    plain = [a for a in arguments if not a.startswith("-") and "=" not in a]
-    others = [a for a in arguments if a.startswith("-") or "=" in a]
+    plain = [a for a in arguments if is_value(a)]
+    others = [a for a in arguments if not is_value(a)]
     return [*others, f"{key}=[{','.join(map(_quoted, plain))}]"] if plain else others
+
+
+def is_value(argument: str) -> bool:
+    """Whether it is given without a key; files and folders of a sweep have ``=`` in their names."""
+    return not argument.startswith("-") and ("=" not in argument or Path(argument).exists())
 
 
 def _quoted(value: str) -> str:

@@ -21,6 +21,9 @@ from ibc.evaluation.evaluate import env_config, evaluate
 from ibc.evaluation.metrics import is_success
 from ibc.policies import Policy
 
+#: Keys of ``data`` that the command has as well.
+_AS_IN_TRAINING = ("rename", "image_size", "crop", "cache", "frame_skip")
+
 
 def calibrate(config: Config) -> None:
     """Write a detector to ``output``, and print its threshold.
@@ -34,7 +37,7 @@ def calibrate(config: Config) -> None:
     checkpoint, policy = load_for_command(config, device)
     steps = num_execute_steps(config, checkpoint)
     if config["data"]["path"] is not None:
-        episodes = _demonstrations(config, policy)
+        episodes = _demonstrations(config, checkpoint)
         print(f"{len(episodes)} demonstrations")
     else:
         episodes = _own_successes(config, checkpoint, policy, seeds, steps)
@@ -70,9 +73,13 @@ def _score(described: Any) -> Score:
     return score
 
 
-def _demonstrations(config: Config, policy: Policy) -> list[Episode]:
+def _demonstrations(config: Config, checkpoint: Checkpoint) -> list[Episode]:
+    """Read them as those of the training run were, but for what the command says."""
     data = config["data"]
-    selection = Selection(obs_names=list(policy.spec.obs), frame_skip=data["frame_skip"])
+    of_run = checkpoint.config.get("data", {})
+    as_in_training = {name: of_run[name] for name in _AS_IN_TRAINING if name in of_run}
+    given = {name: data[name] for name in _AS_IN_TRAINING if data[name] is not None}
+    selection = Selection(obs_names=list(checkpoint.spec.obs), **as_in_training | given)
     episodes = load_episodes(find_data(Path(data["path"]), data["search"]), selection)
     return transformed(episodes[: config["num_episodes"]], selection)
 

@@ -118,7 +118,8 @@ def assess(
     else:
         metrics = {"about": origin(final)}
     if trainer.held_out is not None:
-        metrics["held_out"] = held_out_measures(policy, trainer.loss, trainer.held_out)
+        data = trainer.held_out, trainer.dataset
+        metrics["held_out"] = held_out_measures(policy, trainer.loss, *data)
     line = command_line()
     if line is not None:
         metrics["about"]["command"] = line

@@ -111,7 +111,7 @@ class DemonstrationWriter:
         try:
             metadata = json.loads((self._data / METADATA_FILE).read_text())
             del metadata["total_episodes"], metadata["total_steps"]
-            if metadata != self._metadata:
+            if metadata != json.loads(json.dumps(self._metadata)):  # tuples are lists there
                 return 0
             with h5py.File(self._data / DATA_FILE, "r+") as file:
                 whole = {name for name in file if file[name].attrs.get("whole", False)}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ibc.checkpoint import Checkpoint, save_checkpoint
 from ibc.component import Component, describe
+from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.random import RandomSource
 from ibc.spec import Batch, Obs, Spec
@@ -57,8 +58,13 @@ class Policy(Component, nn.Module, ABC):
         """Write a file that :func:`ibc.load_policy` reads, whole or not at all.
 
         Raises:
-            UserError: it cannot be written, or a part of the policy cannot be described.
+            UserError: it cannot be written, a part of the policy cannot be described, or it is made of other policies,
+                which are saved each.
         """
+        if any(isinstance(part, Policy) for part in self.children()):
+            raise UserError(
+                f"a {type(self).__name__} is not saved: save the policies that it is made of, and make it again"
+            )
         save_checkpoint(
             Path(path),
             Checkpoint(policy=describe(self), spec=self.spec, weights=self.state_dict()),

@@ -152,7 +152,7 @@ class Trainer:
         """
         if self.held_out is None:
             raise UserError("no examples are held out; give held_out=... (data.holdout=0.1)")
-        return held_out_measures(self.trained, self.loss, self.held_out)
+        return held_out_measures(self.trained, self.loss, self.held_out, self.dataset)
 
     def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
         """Take all remaining steps, with progress; returns the policy, ready to act.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ibc.data.dataset import WindowDataset
@@ -21,18 +22,23 @@ from ibc.spec import Obs
 MOST_STEPS, BATCH = 512, 64
 #: Random actions that the demonstrated one is ranked among.
 CANDIDATES = 255
+#: Part of its range in training that a dimension has to cover for its range in held-out data to count.
+HARDLY = 0.01
 #: Measures of which more is better; of all others less is.
 RISING = {"log_likelihood", "success_rate"}
 SEED = 0
 
 
-def held_out_measures(policy: Policy, loss: Loss, dataset: WindowDataset) -> dict[str, float]:
-    """Measure a policy on demonstrations that it has not seen.
+def held_out_measures(
+    policy: Policy, loss: Loss, dataset: WindowDataset, shown: WindowDataset
+) -> dict[str, float]:
+    """Measure a policy on demonstrations ``dataset`` that it has not seen; ``shown`` are those of its training.
 
     Returns:
         ``loss``; ``action_error``, the mean absolute difference between the first action of the chunk that the policy
         finds by its own search and the demonstrated one, over steps and dimensions, in the environment's units;
-        ``action_error_of_range``, the same with each dimension divided by its range in the data;
+        ``action_error_of_range``, the same with each dimension divided by its range in ``dataset``, or in ``shown``
+        where it hardly changes in ``dataset``;
         for energies ``rank``, the share of random actions in the search box whose energy is below that of the
         demonstrated one (0: none, 0.5: no better than chance); where there is one, ``log_likelihood`` of the
         demonstrated chunk, a density in the unit cube. Nothing random of the training run is drawn or changed.
@@ -42,20 +48,33 @@ def held_out_measures(policy: Policy, loss: Loss, dataset: WindowDataset) -> dic
     was_training, memory = policy.training, loss.state_dict()
     generator = torch.Generator(device).manual_seed(SEED)
     devices = [device] if device.type == "cuda" else []
+    span = _span(dataset, shown)
     sums: dict[str, Tensor] = {}
     with torch.random.fork_rng(devices):
         torch.manual_seed(SEED)
         policy.eval()
         for index in torch.split(steps.to(device), BATCH):
-            for name, value in _measure(policy, loss, dataset, index, generator).items():
+            for name, value in _measure(policy, loss, dataset, index, span, generator).items():
                 sums[name] = sums.get(name, 0) + value.detach().double() * len(index)
     policy.train(was_training)
     loss.load_state_dict(memory)
     return {name: float(total) / len(steps) for name, total in sums.items()}
 
 
+def _span(dataset: WindowDataset, shown: WindowDataset) -> Float[Tensor, " D"]:
+    """Range of each dimension; of one that never changes 2, as that of the unit cube."""
+    (low, high), (least, most) = dataset.action_range(), shown.action_range()
+    whole = torch.where(most > least, most - least, 2.0)
+    return torch.where(high - low > HARDLY * whole, high - low, whole)
+
+
 def _measure(
-    policy: Policy, loss: Loss, dataset: WindowDataset, index: Tensor, generator: torch.Generator
+    policy: Policy,
+    loss: Loss,
+    dataset: WindowDataset,
+    index: Tensor,
+    span: Tensor,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     batch, rng = dataset.batch(index), BatchRandom(generator)
     value, _ = loss(policy, batch, rng)
@@ -63,11 +82,10 @@ def _measure(
     with torch.no_grad():
         found = policy.act_flat(batch.obs, rng)[:, :size]
     error = (found - batch.action[:, :size]).abs()
-    low, high = dataset.action_range()
     out = {
         "loss": value,
         "action_error": error.mean(),
-        "action_error_of_range": (error / (high - low).clamp(min=1e-9)).mean(),
+        "action_error_of_range": (error / span).mean(),
     }
     if isinstance(policy, ImplicitPolicy):
         out["rank"] = _rank(policy, batch.obs, batch.action, rng)

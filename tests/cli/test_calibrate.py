@@ -44,6 +44,29 @@ def test_a_detector_is_calibrated_on_demonstrations_and_on_own_successes(cli, de
     assert len(Detector.load("own.npz").calibration) >= 1
 
 
+def test_demonstrations_are_read_as_those_of_the_training_run(cli, demonstrations):
+    """Names of the data, and every second step."""
+    renamed = "data.rename={pos_agent: position}"
+    names = "data.obs_names=[position,vel_agent]"
+    code, _, err = cli(
+        "train", f"data.path={demonstrations}", renamed, names, "data.frame_skip=2", "policy=mse", "network.width=8",
+        "trainer.num_steps=2", "trainer.batch_size=8", "run_dir=run", "video=false", "validation.every=2",
+    )  # fmt: skip
+    assert code == 0, err
+    given = [
+        "checkpoint=run/checkpoint.pt",
+        f"data.path={demonstrations}",
+        "output=d.npz",
+        "false_alarms=0.5",
+    ]
+    longest = []
+    for overrides in ([], ["data.frame_skip=1"]):
+        code, _, err = cli("calibrate", *given, "scores=[ExpectedDuration]", *overrides)
+        assert code == 0, err
+        longest.append(float(Detector.load("d.npz").scores[0].remaining.max()))
+    assert longest[1] == pytest.approx(2 * longest[0], abs=2)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -59,6 +59,16 @@ class TestEvaluateAndRecord:
         )
         assert code == 0, err
 
+    @pytest.mark.parametrize("given", ["'{}'", '"{}"', "'{}/../checkpoint.pt'"])
+    def test_a_checkpoint_in_the_folder_of_a_sweep(self, cli, trained, tmp_path, given):
+        folder = tmp_path / "trainer.batch_size=16,optimizer.lr=0.001"
+        folder.mkdir()
+        target = folder.parent / "checkpoint.pt" if ".." in given else folder / "checkpoint.pt"
+        target.symlink_to(trained / "run/checkpoint.pt")
+        path = given.format(folder if ".." in given else target)
+        code, _, err = cli("evaluate", f"checkpoint={path}", "num_episodes=1")
+        assert code == 0, err
+
     def test_video(self, cli, trained):
         code, _, err = cli(
             "record_video",

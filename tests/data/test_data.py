@@ -145,6 +145,12 @@ class TestStore:
         for original, read in zip(episodes, read_episodes(path), strict=True):
             assert_same(original, read)
 
+    def test_tuples_in_its_description_are_the_lists_of_its_file(self, spec, episodes, tmp_path):
+        about = {"env": {"size": (4, 4)}}
+        write(tmp_path / "demos", spec, episodes[:2], about=about, finish=False).release()
+        second = write(tmp_path / "demos", spec, episodes[:0], about=about, finish=False)
+        assert len(second) == 2
+
     def test_another_collection_is_not_continued(self, spec, episodes, tmp_path):
         write(tmp_path / "demos", spec, episodes[:2], about={"env": "a"}, finish=False).release()
         write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small import tiny
 
-from ibc.cli.app import collect_positional, main
+from ibc.cli.app import collect_positional, main, name_positional
 from ibc.cli.train import command_line, train
 from ibc.evaluation.plots import CHANCE_RANK, held_out_curves, training_curves
 from ibc.evaluation.record import seeds_to_film
@@ -160,3 +160,16 @@ def test_plain_arguments_become_a_list():
         r"runs=['a','b\'s']",
     ]
     assert collect_positional(["runs=[a,b]"], "runs") == ["runs=[a,b]"]
+
+
+def test_the_folders_of_a_sweep_have_equals_signs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seed=0,lr=1").mkdir()
+    assert collect_positional(["seed=0,lr=1", "seed=1"], "runs") == [
+        "seed=1",
+        "runs=['seed=0,lr=1']",
+    ]
+    assert name_positional(["seed=0,lr=1", "seed=1"], ["first"]) == [
+        "first='seed=0,lr=1'",
+        "seed=1",
+    ]

@@ -54,6 +54,13 @@ def test_the_sample_of_lowest_energy_acts(verified):
     torch.testing.assert_close(found, samples[torch.arange(4), best])
 
 
+def test_a_policy_made_of_policies_is_not_saved(verified, tmp_path):
+    """Its file could not be read: the parts have specifications of their own."""
+    with pytest.raises(UserError, match="save the policies that it is made of"):
+        verified.save(tmp_path / "verified.pt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_episode_depends_on_its_own_numbers_alone(verified):
     obs = {"state": torch.randn(3, 1, 2)}
 

@@ -18,7 +18,7 @@ from ibc.evaluation import collect_demonstrations
 from ibc.policies.loading import make_policy
 from ibc.training import Trainer
 from ibc.training.loggers import read_metrics
-from ibc.training.validation import CANDIDATES, Best
+from ibc.training.validation import CANDIDATES, Best, _span
 
 pytestmark = pytest.mark.unchecked
 
@@ -53,6 +53,21 @@ def test_the_action_error_of_a_known_policy(spec, episodes):
     assert found["action_error_of_range"] == pytest.approx(
         (action.abs() / span).mean().item(), rel=1e-5
     )
+
+
+def test_the_range_of_a_dimension_that_hardly_changes_in_held_out_data():
+    """A gripper that stays closed there: its range in the training data, and in neither that of the unit cube."""
+
+    class Actions:
+        def __init__(self, *ranges):
+            self.low, self.high = torch.tensor(ranges).T
+
+        def action_range(self):
+            return self.low, self.high
+
+    held_out = Actions((0.0, 1.0), (1.0, 1.0), (0.5, 0.501), (3.0, 3.0))
+    shown = Actions((0.0, 2.0), (0.0, 1.0), (0.0, 4.0), (3.0, 3.0))
+    torch.testing.assert_close(_span(held_out, shown), torch.tensor([1.0, 1.0, 4.0, 2.0]))
 
 
 def test_the_rank_of_an_energy_that_prefers_what_was_shown(spec, episodes, monkeypatch):
