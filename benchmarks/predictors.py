@@ -26,7 +26,7 @@ TASKS = {
     "planar_sweep": ["experiment=planar_sweep_state", "data.path=data/planar_sweep_50"],
 }
 NUM_DEMONSTRATIONS = {"particle_2d": 200, "block_push": 200, "planar_sweep": 50}
-POLICIES = ["implicit", "implicit_info_nce", "mse"]
+POLICIES = ["implicit_unimodal", "implicit_info_nce", "mse"]
 SUCCESS = "closed_loop/success_rate"
 #: Measures, and the sign of a correlation with success that is right.
 MEASURES = {"held_out/loss": -1, "held_out/action_error": -1, "held_out/rank": -1, "step": 1}

@@ -44,7 +44,7 @@ def license_of(name: str) -> str:
     try:
         about = metadata(name)
     except PackageNotFoundError:
-        return "not installed here"
+        return "not recorded"
     classifiers = [
         c.rpartition(" :: ")[2]
         for c in about.get_all("Classifier") or ()

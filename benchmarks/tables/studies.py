@@ -47,6 +47,8 @@ def study_table(result: dict[str, Any]) -> list[str]:
         f"{', '.join(map(str, result['seeds']))}, {first['num_episodes']} episodes a policy, seeds from "
         f"{first['first_seed']}; {machines(result)}. "
     )
+    if any(row["policy"] == "implicit" for row in rows):
+        note += "implicit is the implicit policy that the experiment chooses. "
     if "runs_at_once" in result:
         note += (
             f"Up to {result['runs_at_once']} runs shared the machine, so their times are left out. "

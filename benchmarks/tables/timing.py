@@ -61,7 +61,7 @@ def describe(row: Row) -> str:
         )
     if "course" in row:
         return (
-            f"{row['name']}: {row['ms'] / 1e3:.0f} s of training to a success rate of {row['success_rate']:.0%}, "
+            f"{row['name']}: {row['ms'] / 1e3:.0f} s of training, success {row['success_rate']:.0%}, "
             f"{row['peak_memory_mb']:.0f} MB"
         )
     if "success_rate_ci95" in row:
