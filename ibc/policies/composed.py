@@ -68,8 +68,18 @@ class ComposedPolicy(Policy):
         raise UserError("a composition is not trained; train its terms")
 
     def search(self, obs: Obs, rng: RandomSource) -> SearchResult:
-        """Return the candidates the search ends with; with ``hard``, those it started from as well."""
-        return self.policy.search(obs, rng, self._problem)
+        """Return the candidates the search ends with; with ``hard``, those it started from as well.
+
+        Raises:
+            UserError: a constraint is about actions of another size than the policy's.
+        """
+        found = self.policy.search(obs, rng, self._problem)
+        for name, size in found.bound.action_sizes():
+            if size != self.spec.action_dim:
+                raise UserError(
+                    f"term {name} is about actions of {size} numbers; the policy's have {self.spec.action_dim}"
+                )
+        return found
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
