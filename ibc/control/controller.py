@@ -172,10 +172,12 @@ class Controller:
         self, env_indices: list[int], obs: NumpyObs
     ) -> tuple[NDArray[np.float32], list[float]]:
         """The actor's chunks (E, Ta, D), and the confidence of each."""
-        chunks = self.actor.act(env_indices, obs)
-        if self.monitor is None:
-            return chunks, [1.0] * len(env_indices)
-        return self.monitor.judge(env_indices, obs, chunks)
+        chunks, confidences = self.actor.act(env_indices, obs), [1.0] * len(env_indices)
+        if self.monitor is not None:
+            chunks, confidences = self.monitor.judge(env_indices, obs, chunks)
+        if isinstance(self.actor, PolicyActor):
+            self.actor.record(env_indices)
+        return chunks, confidences
 
     def _window(self, episode: _Episode) -> NumpyObs:
         history = list(episode.history)

@@ -37,9 +37,12 @@ class PolicyActor:
         rng = PerEpisodeRandom([self._generators[i] for i in env_indices], self.device)
         batch = {name: torch.from_numpy(array).to(self.device) for name, array in obs.items()}
         action: NDArray[np.float32] = self.policy.act(batch, rng).cpu().numpy()
+        return action
+
+    def record(self, env_indices: Sequence[int]) -> None:
+        """Keep what the policy reports of its latest decisions, those of these environments."""
         report = {name: values.tolist() for name, values in self.policy.report().items()}
         if report:
             for row, index in enumerate(env_indices):
                 mine = {name: float(values[row]) for name, values in report.items()}
                 self.reports.setdefault(self._seeds[index], []).append(mine)
-        return action

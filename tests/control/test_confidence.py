@@ -6,7 +6,8 @@ import torch
 from known_detectors import first_entry_detector as detector
 from known_energies import ACTION_SPEC, policy_of
 
-from ibc import AsynchronousController, Controller, Detector, UserError
+from ibc import AllOf, AsynchronousController, ComposedPolicy, Controller, Detector, UserError
+from ibc.constraints import StayWithin
 from ibc.control import FunctionExpert, InDoubt
 from ibc.detection import GradientResidual
 from ibc.policies import MSEPolicy
@@ -94,6 +95,34 @@ def test_search_takes_the_best_of_more_searches():
             energies[name].append(float(many(torch.as_tensor(made.step(CALM)))))
     assert max(energies["searching"]) < np.mean(energies["plain"])
     assert searching.confidence == 0.05  # of the action that is executed
+
+
+@pytest.mark.parametrize(("limit", "feasible"), [(0.0, 1), (-2.0, 0)])
+def test_search_keeps_hard_constraints_and_reports_what_is_executed(limit, feasible):
+    """Of two environments, the second is in doubt; the lowest energy is not feasible, or nothing is."""
+    inner = policy_of(bowl)
+    term = StayWithin([-9.0], [limit], strength=1e-3)
+    hard = ComposedPolicy(
+        inner.policy,
+        AllOf(inner.energy, term),
+        hard=True,
+        fallback="least_violation" if feasible else "hold",
+    )
+    made = Controller(hard, detector=detector(), on_doubt="search")
+    for index in (0, 1):
+        made.reset(index, env_index=index)
+        made._episodes[index].previous = np.float32([-0.25])
+    obs = {i: {"state": np.float32([20.0 * i, 0.0])} for i in (0, 1)}
+    actions = made.step_many(obs)
+    assert hard.report()["feasible"].tolist() == [feasible] * 2
+    for index in (0, 1):
+        assert float(actions[index][0]) <= 1e-6
+        assert feasible or float(actions[index][0]) == -0.25
+        (report,) = made.actor.reports[index]
+        assert report["Known"] == pytest.approx(
+            float(bowl(torch.tensor(actions[index]))[0]), abs=1e-6
+        )
+        assert report["feasible"] == feasible
 
 
 def test_environments_are_judged_by_themselves():
