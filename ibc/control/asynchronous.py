@@ -17,7 +17,7 @@ from ibc.control.controller import Controller
 from ibc.control.plan import WAYS, Chunk, Plan
 from ibc.detection import Detector
 from ibc.errors import UserError
-from ibc.policies import ImplicitPolicy, Policy
+from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
 from ibc.samplers import Anytime
 from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_CHUNK, NumpyObs
 
@@ -57,9 +57,9 @@ class AsynchronousController(Controller):
     - ``ensembled``: a step's action is the mean of what all chunks say of it (Zhao et al. 2023).
     - ``blocking``: the robot holds still until the chunk is there.
 
-    The search of an implicit policy ends at the deadline with the best it has found; it is changed on a copy of the
-    policy. Where a chunk is used up before the next one is there, the robot holds. The first action of an episode is
-    waited for.
+    The search of an implicit policy or a composition ends at the deadline with the best it has found; it is changed on
+    a copy of the policy, ``actor.policy``, which has the reports as well. Where a chunk is used up before the next one
+    is there, the robot holds. The first action of an episode is waited for.
 
     Args:
         policy: whose chunks are longer than the deadline.
@@ -111,9 +111,8 @@ class AsynchronousController(Controller):
             )
         if way == "committed" and not hasattr(policy, "search"):
             raise UserError(f"a {type(policy).__name__} cannot hold actions; choose another way")
-        if not simulated and isinstance(policy, ImplicitPolicy):
-            policy = copy.copy(policy)
-            policy.sampler = Anytime(policy.sampler, SEARCH_PART * deadline_ms / 1000)
+        if not simulated:
+            policy = _limited(policy, SEARCH_PART * deadline_ms / 1000)
         super().__init__(
             policy, num_execute_steps=num_execute_steps, detector=detector, on_doubt=on_doubt
         )
@@ -217,3 +216,15 @@ class AsynchronousController(Controller):
         ahead = course.plan.ahead(course.now, self.spec.action_horizon)
         committed[: self.delay] = ahead[: self.delay]
         return {**window, COMMITTED_ACTIONS: committed, PREVIOUS_CHUNK: ahead}
+
+
+def _limited(policy: Policy, seconds: float) -> Policy:
+    """A copy of a policy whose search ends after some time; the policy itself if it searches no energy."""
+    if isinstance(policy, ImplicitPolicy):
+        policy = copy.copy(policy)
+        policy.sampler = Anytime(policy.sampler, seconds)
+    elif isinstance(policy, ComposedPolicy):
+        inner = _limited(policy.policy, seconds)
+        policy = copy.copy(policy)
+        policy._modules = {**policy._modules, "policy": inner}  # the copy has shared the map
+    return policy
