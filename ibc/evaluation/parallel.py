@@ -75,8 +75,14 @@ def rollout_in_processes(
         processes: at least 1; not more are started than there are seeds.
 
     Raises:
-        UserError: of an environment or a policy, or a process has ended unexpectedly.
+        UserError: of an environment or a policy, a process has ended unexpectedly, or ``controller`` is of another
+            class or has a detector, which the processes would be without.
     """
+    if type(controller) is not Controller or controller.monitor is not None:
+        this = type(controller).__name__ + (" with a detector" if controller.monitor else "")
+        raise UserError(
+            f"processes={processes} is for a Controller without detector, not this {this}; give processes=1"
+        )
     count = min(processes, len(seeds))
     each = -(-min(num_envs, len(seeds)) // count)
     context = multiprocessing.get_context("spawn")
