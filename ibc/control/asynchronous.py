@@ -198,6 +198,8 @@ class AsynchronousController(Controller):
             if self.simulated and course.now < search.ends_at[index]:
                 continue
             course.search = None
+            if search.result.exception() is not None:
+                self._forget(search)
             chunks, confidences = search.result.result()
             row = search.env_indices.index(index)
             chunk: Chunk = chunks[row]
@@ -205,6 +207,15 @@ class AsynchronousController(Controller):
             if self.way == "blocking":
                 chunk = chunk[: self.num_execute_steps]
             course.plan.add(chunk, search.seen_at[index], course.now)
+
+    def _forget(self, search: _Search) -> None:
+        """Give up a search that has failed; where nothing has been planned, the next step decides anew."""
+        for index in search.env_indices:
+            course = self._courses[index]
+            if course.search is search:
+                course.search = None
+            if course.plan.last is None:
+                course.began = None
 
     def _window_of(self, index: int) -> NumpyObs:
         course, window = self._courses[index], self._window(self._episodes[index])

@@ -159,6 +159,28 @@ def test_an_asynchronous_controller_judges_stops_and_asks():
     stopping.close()
 
 
+@pytest.mark.parametrize(("way", "milliseconds"), [("naive", 0), ("blocking", 100)])
+def test_an_asynchronous_controller_decides_anew_after_doubt_at_the_first_step(way, milliseconds):
+    made = AsynchronousController(
+        policy_of(bowl),
+        rate=10,
+        deadline_ms=milliseconds,
+        way=way,
+        simulated=True,
+        detector=detector(),
+        on_doubt="stop",
+    )
+    for index in (0, 1):
+        made.reset(env_index=index)
+    strange, calm = ({"state": np.float32([first, 0.0])} for first in (20.0, 0.0))
+    for _ in range(2):
+        with pytest.raises(InDoubt):
+            made.step_many({0: strange, 1: calm})
+    for action in made.step_many({0: calm, 1: calm}).values():
+        assert float(action[0]) == pytest.approx(0.2, abs=0.05)
+    made.close()
+
+
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(UserError, match="on_doubt=flee; allowed: stop, search, or a function"):
         Controller(policy_of(bowl), detector=detector(), on_doubt="flee")
