@@ -148,7 +148,8 @@ class AsynchronousController(Controller):
             else:
                 course.plan.execute(course.now)
             assert course.plan.last is not None
-            actions[index] = self._episodes[index].previous = course.plan.last
+            self._episodes[index].previous = course.plan.last
+            actions[index] = course.plan.last.copy()  # the plan stays as it is
             course.now += 1
         return actions
 

@@ -119,7 +119,7 @@ class Monitor:
             UserError: it is not one action.
         """
         assert callable(self.on_doubt)
-        action = np.asarray(self.on_doubt(obs), np.float32)
+        action = np.array(self.on_doubt(obs), np.float32)
         if action.shape != (self.policy.spec.action_dim,) or not np.isfinite(action).all():
             raise UserError(
                 f"on_doubt returned {action.tolist()}; it must return one action of {self.policy.spec.action_dim} numbers"

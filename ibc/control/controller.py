@@ -153,7 +153,8 @@ class Controller:
             if self.monitor is not None and self.monitor.asks(episode.confidence):
                 episode.previous = self.monitor.ask(seen)
                 episode.queue = deque([episode.previous])
-        return {index: self._episodes[index].queue.popleft() for index in obs}
+        # Copies: a loop may convert the units of an action where it lies.
+        return {index: self._episodes[index].queue.popleft().copy() for index in obs}
 
     def _decide(self, env_indices: list[int]) -> None:
         windows = [self._window(self._episodes[index]) for index in env_indices]

@@ -1,5 +1,6 @@
 """Searching while acting: which action is executed when, by hand."""
 
+import functools
 import time
 
 import numpy as np
@@ -142,6 +143,30 @@ def test_several_environments_have_plans_of_their_own():
     together.close()
     assert actions[0] == run(Counting(6), 6, way="naive", deadline_ms=100)
     assert len(actions[1]) == 4
+
+
+@pytest.mark.parametrize("ways", [{}, {"way": "naive"}, {"way": "committed"}])
+def test_a_loop_may_change_actions_in_place(ways):
+    """It executes, and the policy sees, the same as in a loop that leaves them as they are."""
+    actions, seen = [], []
+    for factor in (1, 1000):
+        policy = Counting(3)
+        make = ibc.Controller
+        if ways:
+            make = functools.partial(
+                AsynchronousController, rate=10, deadline_ms=200, simulated=True, **ways
+            )
+        controller = make(policy)
+        controller.reset()
+        for t in range(7):
+            action = controller.step({"clock": np.float32([t])})
+            actions.append(float(action[0]))
+            action *= factor
+        seen.append(repr(policy.seen))
+        if ways:
+            controller.close()
+    assert actions[:7] == actions[7:]
+    assert seen[0] == seen[1]
 
 
 def test_in_real_time_a_step_does_not_wait_for_the_search():
