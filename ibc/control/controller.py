@@ -21,6 +21,9 @@ from ibc.policies import Policy
 from ibc.spec import PREVIOUS_ACTION, NumpyObs, ObsField
 from ibc.threads import limit_threads
 
+#: Latencies that are kept, of more calls than an evaluation has: a robot may act for weeks.
+MOST_LATENCIES = 1_000_000
+
 
 @dataclass
 class _Episode:
@@ -55,7 +58,7 @@ class Controller:
             decision is not in doubt: an operator, or one that holds still. None goes on as without a detector.
 
     Attributes:
-        latencies: seconds of each call of the policy, with its detector.
+        latencies: seconds of each call of the policy, with its detector; of the latest ``MOST_LATENCIES`` calls.
 
     Raises:
         UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, ``num_threads`` is
@@ -98,7 +101,7 @@ class Controller:
         self.exact = exact
         self.num_execute_steps = num_execute_steps
         self.obs_horizon = obs_horizon
-        self.latencies: list[float] = []
+        self.latencies: deque[float] = deque(maxlen=MOST_LATENCIES)
         self._episodes: dict[int, _Episode] = {}
 
     def reset(self, seed: int = 0, *, env_index: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -100,7 +101,7 @@ def rollout_in_processes(
             episode, (reports, latencies) = _receive(receivers[number % count])
             controller.latencies.extend(latencies)
             if reports and isinstance(controller.actor, PolicyActor):
-                controller.actor.reports[seed] = reports
+                controller.actor.reports[seed] = deque(reports)
             yield episode
     finally:
         for worker in workers:
@@ -173,8 +174,9 @@ def _episodes(work: _Work) -> Iterator[tuple[Episode, Remarks]]:
     for episode in rollout(envs, controller, work.seeds):
         reports: list[dict[str, float]] = []
         if isinstance(controller.actor, PolicyActor):
-            reports = controller.actor.reports.pop(episode.seed or 0, [])
-        latencies, controller.latencies = controller.latencies, []
+            reports = list(controller.actor.reports.pop(episode.seed or 0, []))
+        latencies = list(controller.latencies)
+        controller.latencies.clear()
         yield episode, (reports, latencies)
     for env in envs:
         env.close()
