@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibc.control.confidence import OnDoubt
-from ibc.control.controller import Controller
+from ibc.control.controller import Controller, stacked
 from ibc.control.plan import WAYS, Chunk, Plan
 from ibc.detection import Detector
 from ibc.errors import UserError
@@ -168,7 +168,7 @@ class AsynchronousController(Controller):
 
     def _begin(self, env_indices: list[int]) -> None:
         windows = [self._window_of(index) for index in env_indices]
-        obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        obs = stacked(windows, self.fields)
         seen_at = {index: self._courses[index].now for index in env_indices}
         ends_at = {  # the first action of an episode is waited for
             index: now + (0 if self._courses[index].began is None else self.delay)

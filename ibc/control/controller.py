@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,6 +132,9 @@ class Controller:
     def step(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The action (D,) for an observation ``{name: (*shape)}``, environment units, images uint8 (H, W, C).
 
+        Of entries that the policy does not use, numbers are kept for terms of a composition, where all observations of
+        the window have them in the same shape; others are left out.
+
         Raises:
             UserError: ``reset`` was not called, or the observation is not what the policy was trained on.
             InDoubt: the decision is in doubt, and ``on_doubt="stop"``.
@@ -161,7 +164,7 @@ class Controller:
 
     def _decide(self, env_indices: list[int]) -> None:
         windows = [self._window(self._episodes[index]) for index in env_indices]
-        obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        obs = stacked(windows, self.fields)
         start = time.perf_counter()
         with limit_threads(self.num_threads):
             chunks, confidences = self._judged(env_indices, obs)
@@ -186,7 +189,7 @@ class Controller:
     def _window(self, episode: _Episode) -> NumpyObs:
         history = list(episode.history)
         index = window_index(np.array(len(history) - 1), self.obs_horizon)
-        window = {name: np.stack([history[i][name] for i in index]) for name in history[0]}
+        window = stacked([history[i] for i in index], self.fields)
         if isinstance(self.actor, PolicyActor):
             unknown = np.full(self.actor.policy.spec.action_dim, np.nan, dtype=np.float32)
             previous = unknown if episode.previous is None else episode.previous
@@ -224,5 +227,28 @@ def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs
             checked[name] = array.astype(expected.dtype)
         if not np.isfinite(checked[name]).all():
             raise UserError(f"observation '{name}' is not finite")
-    others = {name: np.asarray(value) for name, value in obs.items() if name not in fields}
-    return {**others, **checked}
+    others = {name: value for name, value in obs.items() if name not in fields}
+    if not fields:  # of an expert, which may use texts, too
+        return {name: np.asarray(value) for name, value in others.items()}
+    numeric = {n: kept for n, value in others.items() if (kept := _numeric(value)) is not None}
+    return {**numeric, **checked}
+
+
+def _numeric(value: Any) -> NDArray[Any] | None:
+    """A copy of numbers; None of what torch knows no tensor for."""
+    try:
+        array = np.array(value)
+    except ValueError:  # rows of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def stacked(observations: Sequence[NumpyObs], fields: Mapping[str, ObsField]) -> NumpyObs:
+    """Stack observations; what the policy does not use (``fields``) is left out unless all have it, in one shape."""
+    shapes = [{name: np.shape(array) for name, array in obs.items()} for obs in observations]
+    names = [
+        name
+        for name, shape in shapes[0].items()
+        if name in fields or all(other.get(name) == shape for other in shapes)
+    ]
+    return {name: np.stack([obs[name] for obs in observations]) for name in names}
