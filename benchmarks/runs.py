@@ -109,7 +109,7 @@ def pool(evaluations: Sequence[Row]) -> Row:
     scores = [e["normalized_score"] for e in evaluations if e.get("normalized_score") is not None]
     by_seed = [e["success_rate"] for e in evaluations]
     values = {
-        name: [[episode[name] for episode in e["episodes"]] for e in evaluations]
+        name: [[r[name] for r in e["episodes"] if r[name] is not None] for e in evaluations]
         for name in first.get("report", {})
     }
     row: dict[str, Any] = {
@@ -132,7 +132,7 @@ def pool(evaluations: Sequence[Row]) -> Row:
     if values:
         row["report"] = {
             name: {
-                "mean": float(np.mean(each)),
+                "mean": float(np.mean(np.concatenate(each))),
                 "ci95": list(number_interval(each)),
                 "by_seed": [float(np.mean(own)) for own in each],
             }

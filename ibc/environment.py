@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import math
 import os
 import statistics
 from collections import defaultdict
@@ -101,6 +102,9 @@ class Environment:
     """A Gymnasium environment with observations ``{name: array}`` of float32 vectors and uint8 images.
 
     A bare vector is called ``state``, a bare picture ``image``; nested names are joined by ``/``.
+
+    Attributes:
+        is_broken: whether the simulator has returned NaN or infinity in this episode.
     """
 
     def __init__(self, config: EnvConfig, *, render: bool = False) -> None:
@@ -151,7 +155,7 @@ class Environment:
         result = self.gym_env.reset(seed=seed)
         obs, _ = unpack("reset", result, 2, self.config.id)
         self._seed, self._length = seed, 0
-        self._return = 0.0
+        self._return, self.is_broken = 0.0, False
         self._info: Mapping[str, Any] = {}
         self._values: dict[str, list[float]] = defaultdict(list)
         self._last = self._named(obs)
@@ -184,7 +188,8 @@ class Environment:
                 f"{self.config.id}, seed {self._seed}: NaN or infinity after step {self._length}; "
                 "the episode counts as a failure"
             )
-            obs, reward, terminated, info = self._last, 0.0, True, {**self._info, **self._failure()}
+            obs, reward, terminated, info = self._last, 0.0, True, self._info
+            self.is_broken = True
         self._last = obs
         self._return += reward
         self._info = info
@@ -193,7 +198,9 @@ class Environment:
             if isinstance(value, (int, float, np.number, np.bool_)):
                 self._values[key].append(float(value))
         over = bool(terminated or truncated)
-        if self.config.success_return is not None:
+        if self.is_broken:
+            success = False
+        elif self.config.success_return is not None:
             success = over and self._return >= self.config.success_return
         elif self.config.success_key in info:
             success = as_success(
@@ -208,10 +215,6 @@ class Environment:
             )
         return obs, reward, success, bool(terminated), bool(truncated)
 
-    def _failure(self) -> dict[str, Any]:
-        """What ``info`` of an episode that has broken lacks."""
-        return {self.config.success_key: False}
-
     def tells_everything(self) -> bool:
         """Whether success and all numbers of ``env.report`` are known after the latest step."""
         config = self.config
@@ -222,11 +225,13 @@ class Environment:
         )
 
     def report(self) -> dict[str, float]:
-        """Return the numbers of ``env.report`` after the latest step.
+        """Return the numbers of ``env.report`` after the latest step; NaN if the simulator has broken.
 
         Raises:
             UserError: ``info`` has no such entry, or it is not one number.
         """
+        if self.is_broken:
+            return dict.fromkeys(self.config.reported(), math.nan)
         for statistic, key in self.config.reported().values():
             is_gone = statistic == "last" and key not in {"reward", *self._info}
             if is_gone or not self._values[key]:

@@ -132,6 +132,9 @@ class BoundComposition(BoundEnergy):
         same = all(a is b for a, b in zip(cheap, self.bound, strict=True))
         return self if same else self._like(cheap)
 
+    def action_sizes(self) -> list[tuple[str, int]]:
+        return [found for term in self.bound for found in term.fn.action_sizes()]
+
     def along_motion(self) -> BoundComposition:
         return self._like([replace(term, fn=term.fn.along_motion()) for term in self.bound])
 

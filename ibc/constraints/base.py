@@ -166,6 +166,12 @@ class ConstraintGroup(BoundEnergy):
         parts = [torch.where(x.amax(-1) <= TOLERANCE, 0.0, energy) for x, energy in evaluated]
         return reduce(add, parts)
 
+    def action_sizes(self) -> list[tuple[str, int]]:
+        """See :class:`BoundEnergy`; where points have no size of their own, the chunk is one."""
+        if self._size is None:
+            return []
+        return [(c.name, c.model.action_size(self._size)) for c, _ in self.constraints]
+
     def along_motion(self) -> ConstraintGroup:
         """See :class:`BoundEnergy`."""
         return ConstraintsAlongMotion(self.constraints, self._obs, self._size)

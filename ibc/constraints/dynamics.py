@@ -30,6 +30,10 @@ class ForwardModel(Component, ABC):
         """Return D, the dimensions of a point; None where the action decides."""
         return None if self.position is None else latest(obs, self.position).shape[-1]
 
+    def action_size(self, size: int) -> int:
+        """Return the numbers of one action for points of ``size`` dimensions: as many."""
+        return size
+
     @abstractmethod
     def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
         """Predict the points for chunks of ``chunk`` actions of ``size`` dimensions.

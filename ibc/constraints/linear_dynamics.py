@@ -80,6 +80,10 @@ class LinearDynamics(ForwardModel):
         error = float(residual.square().sum(1).mean().sqrt())
         return cls(position, others, solution.T, dt=dt, lookahead=lookahead, error=error)
 
+    def action_size(self, size: int) -> int:
+        """Return the numbers of the actions it was fitted to."""
+        return self.step.shape[1] - len(self.step) - 1
+
     def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:
         """Roll the step out.
 
@@ -87,7 +91,7 @@ class LinearDynamics(ForwardModel):
             UserError: the observations or actions are not those it was fitted to.
         """
         state = torch.cat([latest(obs, n) for n in (self.position, *self.others)], 1).double()
-        width, actions = len(self.step), self.step.shape[1] - len(self.step) - 1
+        width, actions = len(self.step), self.action_size(size)
         if state.shape[1] != width or chunk * size % actions:
             raise UserError(
                 f"LinearDynamics was fitted to states of size {width} and actions of size {actions}, "

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibc.control.confidence import OnDoubt
-from ibc.control.controller import Controller
+from ibc.control.controller import Controller, stacked
 from ibc.control.plan import WAYS, Chunk, Plan
 from ibc.detection import Detector
 from ibc.errors import UserError
-from ibc.policies import ImplicitPolicy, Policy
+from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
 from ibc.samplers import Anytime
 from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_CHUNK, NumpyObs
 
@@ -57,9 +57,9 @@ class AsynchronousController(Controller):
     - ``ensembled``: a step's action is the mean of what all chunks say of it (Zhao et al. 2023).
     - ``blocking``: the robot holds still until the chunk is there.
 
-    The search of an implicit policy ends at the deadline with the best it has found; it is changed on a copy of the
-    policy. Where a chunk is used up before the next one is there, the robot holds. The first action of an episode is
-    waited for.
+    The search of an implicit policy or a composition ends at the deadline with the best it has found; it is changed on
+    a copy of the policy, ``actor.policy``, which has the reports as well. Where a chunk is used up before the next one
+    is there, the robot holds. The first action of an episode is waited for.
 
     Args:
         policy: whose chunks are longer than the deadline.
@@ -111,9 +111,8 @@ class AsynchronousController(Controller):
             )
         if way == "committed" and not hasattr(policy, "search"):
             raise UserError(f"a {type(policy).__name__} cannot hold actions; choose another way")
-        if not simulated and isinstance(policy, ImplicitPolicy):
-            policy = copy.copy(policy)
-            policy.sampler = Anytime(policy.sampler, SEARCH_PART * deadline_ms / 1000)
+        if not simulated:
+            policy = _limited(policy, SEARCH_PART * deadline_ms / 1000)
         super().__init__(
             policy, num_execute_steps=num_execute_steps, detector=detector, on_doubt=on_doubt
         )
@@ -149,7 +148,8 @@ class AsynchronousController(Controller):
             else:
                 course.plan.execute(course.now)
             assert course.plan.last is not None
-            actions[index] = self._episodes[index].previous = course.plan.last
+            self._episodes[index].previous = course.plan.last
+            actions[index] = course.plan.last.copy()  # the plan stays as it is
             course.now += 1
         return actions
 
@@ -168,7 +168,7 @@ class AsynchronousController(Controller):
 
     def _begin(self, env_indices: list[int]) -> None:
         windows = [self._window_of(index) for index in env_indices]
-        obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        obs = stacked(windows, self.fields)
         seen_at = {index: self._courses[index].now for index in env_indices}
         ends_at = {  # the first action of an episode is waited for
             index: now + (0 if self._courses[index].began is None else self.delay)
@@ -199,6 +199,8 @@ class AsynchronousController(Controller):
             if self.simulated and course.now < search.ends_at[index]:
                 continue
             course.search = None
+            if search.result.exception() is not None:
+                self._forget(search)
             chunks, confidences = search.result.result()
             row = search.env_indices.index(index)
             chunk: Chunk = chunks[row]
@@ -206,6 +208,15 @@ class AsynchronousController(Controller):
             if self.way == "blocking":
                 chunk = chunk[: self.num_execute_steps]
             course.plan.add(chunk, search.seen_at[index], course.now)
+
+    def _forget(self, search: _Search) -> None:
+        """Give up a search that has failed; where nothing has been planned, the next step decides anew."""
+        for index in search.env_indices:
+            course = self._courses[index]
+            if course.search is search:
+                course.search = None
+            if course.plan.last is None:
+                course.began = None
 
     def _window_of(self, index: int) -> NumpyObs:
         course, window = self._courses[index], self._window(self._episodes[index])
@@ -217,3 +228,15 @@ class AsynchronousController(Controller):
         ahead = course.plan.ahead(course.now, self.spec.action_horizon)
         committed[: self.delay] = ahead[: self.delay]
         return {**window, COMMITTED_ACTIONS: committed, PREVIOUS_CHUNK: ahead}
+
+
+def _limited(policy: Policy, seconds: float) -> Policy:
+    """A copy of a policy whose search ends after some time; the policy itself if it searches no energy."""
+    if isinstance(policy, ImplicitPolicy):
+        policy = copy.copy(policy)
+        policy.sampler = Anytime(policy.sampler, seconds)
+    elif isinstance(policy, ComposedPolicy):
+        inner = _limited(policy.policy, seconds)
+        policy = copy.copy(policy)
+        policy._modules = {**policy._modules, "policy": inner}  # the copy has shared the map
+    return policy

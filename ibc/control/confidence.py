@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ibc.detection import Decision, Detector
 from ibc.detection.decision import best_of, repeated_search, searched
 from ibc.errors import UserError
-from ibc.policies import Policy
+from ibc.policies import ComposedPolicy, Policy
 from ibc.spec import NumpyObs
 
 #: Searches from other random numbers that ``on_doubt="search"`` takes the best of.
@@ -95,7 +95,12 @@ class Monitor:
             some = {name: array[doubtful] for name, array in obs.items()}
             device = next(self.policy.parameters()).device
             seen = {name: torch.from_numpy(array).to(device) for name, array in some.items()}
-            found = best_of(repeated_search(self.policy, seen, MORE_SEARCHES)).cpu().numpy()
+            searches = repeated_search(self.policy, seen, MORE_SEARCHES)
+            if isinstance(self.policy, ComposedPolicy):  # which may have hard constraints
+                best = self.policy.choose_again(searches, seen, doubtful)
+            else:
+                best = best_of(searches)
+            found = best.cpu().numpy()
             chunks = chunks.copy()
             chunks[doubtful] = found.reshape(len(doubtful), *chunks.shape[1:])
             again = self._update([env_indices[row] for row in doubtful], some, chunks[doubtful])
@@ -114,7 +119,7 @@ class Monitor:
             UserError: it is not one action.
         """
         assert callable(self.on_doubt)
-        action = np.asarray(self.on_doubt(obs), np.float32)
+        action = np.array(self.on_doubt(obs), np.float32)
         if action.shape != (self.policy.spec.action_dim,) or not np.isfinite(action).all():
             raise UserError(
                 f"on_doubt returned {action.tolist()}; it must return one action of {self.policy.spec.action_dim} numbers"

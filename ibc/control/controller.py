@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.spec import PREVIOUS_ACTION, NumpyObs, ObsField
 from ibc.threads import limit_threads
+
+#: Latencies that are kept, of more calls than an evaluation has: a robot may act for weeks.
+MOST_LATENCIES = 1_000_000
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Controller:
             decision is not in doubt: an operator, or one that holds still. None goes on as without a detector.
 
     Attributes:
-        latencies: seconds of each call of the policy, with its detector.
+        latencies: seconds of each call of the policy, with its detector; of the latest ``MOST_LATENCIES`` calls.
 
     Raises:
         UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, ``num_threads`` is
@@ -98,7 +101,7 @@ class Controller:
         self.exact = exact
         self.num_execute_steps = num_execute_steps
         self.obs_horizon = obs_horizon
-        self.latencies: list[float] = []
+        self.latencies: deque[float] = deque(maxlen=MOST_LATENCIES)
         self._episodes: dict[int, _Episode] = {}
 
     def reset(self, seed: int = 0, *, env_index: int = 0) -> None:
@@ -129,6 +132,9 @@ class Controller:
     def step(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The action (D,) for an observation ``{name: (*shape)}``, environment units, images uint8 (H, W, C).
 
+        Of entries that the policy does not use, numbers are kept for terms of a composition, where all observations of
+        the window have them in the same shape; others are left out.
+
         Raises:
             UserError: ``reset`` was not called, or the observation is not what the policy was trained on.
             InDoubt: the decision is in doubt, and ``on_doubt="stop"``.
@@ -153,11 +159,12 @@ class Controller:
             if self.monitor is not None and self.monitor.asks(episode.confidence):
                 episode.previous = self.monitor.ask(seen)
                 episode.queue = deque([episode.previous])
-        return {index: self._episodes[index].queue.popleft() for index in obs}
+        # Copies: a loop may convert the units of an action where it lies.
+        return {index: self._episodes[index].queue.popleft().copy() for index in obs}
 
     def _decide(self, env_indices: list[int]) -> None:
         windows = [self._window(self._episodes[index]) for index in env_indices]
-        obs = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        obs = stacked(windows, self.fields)
         start = time.perf_counter()
         with limit_threads(self.num_threads):
             chunks, confidences = self._judged(env_indices, obs)
@@ -172,15 +179,17 @@ class Controller:
         self, env_indices: list[int], obs: NumpyObs
     ) -> tuple[NDArray[np.float32], list[float]]:
         """The actor's chunks (E, Ta, D), and the confidence of each."""
-        chunks = self.actor.act(env_indices, obs)
-        if self.monitor is None:
-            return chunks, [1.0] * len(env_indices)
-        return self.monitor.judge(env_indices, obs, chunks)
+        chunks, confidences = self.actor.act(env_indices, obs), [1.0] * len(env_indices)
+        if self.monitor is not None:
+            chunks, confidences = self.monitor.judge(env_indices, obs, chunks)
+        if isinstance(self.actor, PolicyActor):
+            self.actor.record(env_indices)
+        return chunks, confidences
 
     def _window(self, episode: _Episode) -> NumpyObs:
         history = list(episode.history)
         index = window_index(np.array(len(history) - 1), self.obs_horizon)
-        window = {name: np.stack([history[i][name] for i in index]) for name in history[0]}
+        window = stacked([history[i] for i in index], self.fields)
         if isinstance(self.actor, PolicyActor):
             unknown = np.full(self.actor.policy.spec.action_dim, np.nan, dtype=np.float32)
             previous = unknown if episode.previous is None else episode.previous
@@ -218,5 +227,28 @@ def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs
             checked[name] = array.astype(expected.dtype)
         if not np.isfinite(checked[name]).all():
             raise UserError(f"observation '{name}' is not finite")
-    others = {name: np.asarray(value) for name, value in obs.items() if name not in fields}
-    return {**others, **checked}
+    others = {name: value for name, value in obs.items() if name not in fields}
+    if not fields:  # of an expert, which may use texts, too
+        return {name: np.asarray(value) for name, value in others.items()}
+    numeric = {n: kept for n, value in others.items() if (kept := _numeric(value)) is not None}
+    return {**numeric, **checked}
+
+
+def _numeric(value: Any) -> NDArray[Any] | None:
+    """A copy of numbers; None of what torch knows no tensor for."""
+    try:
+        array = np.array(value)
+    except ValueError:  # rows of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def stacked(observations: Sequence[NumpyObs], fields: Mapping[str, ObsField]) -> NumpyObs:
+    """Stack observations; what the policy does not use (``fields``) is left out unless all have it, in one shape."""
+    shapes = [{name: np.shape(array) for name, array in obs.items()} for obs in observations]
+    names = [
+        name
+        for name, shape in shapes[0].items()
+        if name in fields or all(other.get(name) == shape for other in shapes)
+    ]
+    return {name: np.stack([obs[name] for obs in observations]) for name in names}

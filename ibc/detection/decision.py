@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from ibc.energies import BoundEnergy, UnitSpace, as_bound
 from ibc.errors import UserError
 from ibc.nn import ActionBounds, ObsEncoder
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
+from ibc.policies.search import SearchResult
 from ibc.samplers import Candidates
 from ibc.spec import Obs
 
@@ -77,7 +79,7 @@ class Decision:
         return self.bounds.to_unit(self.action.unsqueeze(1))[:, 0]
 
     @cached_property
-    def searches(self) -> list[Candidates]:
+    def searches(self) -> list[SearchResult]:
         """What independent searches end with, environment units."""
         return repeated_search(self.policy, self.obs, NUM_SEARCHES)
 
@@ -98,7 +100,7 @@ class SameForEach:
         return torch.randn(1, *shape[1:], generator=self.generator).to(self.device).expand(*shape)
 
 
-def repeated_search(policy: Policy, obs: Obs, count: int) -> list[Candidates]:
+def repeated_search(policy: Policy, obs: Obs, count: int) -> list[SearchResult]:
     """Search several times from other random numbers.
 
     Raises:
@@ -109,7 +111,7 @@ def repeated_search(policy: Policy, obs: Obs, count: int) -> list[Candidates]:
     return [search(obs, SameForEach(seed, device)) for seed in range(count)]
 
 
-def best_of(searches: list[Candidates]) -> Float[Tensor, "B A"]:
+def best_of(searches: Sequence[Candidates]) -> Float[Tensor, "B A"]:
     """The action of lowest energy that any of the searches has found."""
     action = torch.cat([found.lowest(1).action for found in searches], 1)
     energy = torch.cat([found.lowest(1).energy for found in searches], 1)

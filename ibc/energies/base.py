@@ -64,6 +64,10 @@ class BoundEnergy(ABC):
         """Compute the energy of the violated constraints, zero for feasible candidates."""
         return action.new_zeros(action.shape[:2])
 
+    def action_sizes(self) -> list[tuple[str, int]]:
+        """Return the numbers of one action of a chunk by each constraint that tells, with its name; by default none."""
+        return []
+
     def along_motion(self) -> BoundEnergy:
         """Return the energy with its constraints along the whole predicted motion, for ``feasible`` and ``violation``.
 

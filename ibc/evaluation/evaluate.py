@@ -60,7 +60,7 @@ def evaluate(
     """Run one episode for each seed.
 
     Args:
-        policy: a policy, or a controller of a policy or an expert.
+        policy: a policy, or a controller of a policy or an expert, whose records begin anew.
         env: the id of a Gymnasium environment, or its configuration (:class:`ibc.environment.EnvConfig`).
         seeds: of the resets.
         num_envs: environments at once.
@@ -84,8 +84,17 @@ def evaluate(
         else Controller(policy, num_execute_steps=num_execute_steps, exact=exact)
     )
     config = env_config(env)
+    controller.latencies.clear()
+    if isinstance(controller.actor, PolicyActor):
+        controller.actor.reports.clear()
     running = run_episodes(config, controller, seeds, num_envs=num_envs, processes=processes)
-    episodes = list(track(running, "evaluating", len(seeds), "episode"))
+    episodes, told = [], []
+    for episode in track(running, "evaluating", len(seeds), "episode"):
+        episodes.append(episode)
+        if isinstance(controller.actor, PolicyActor):  # which keeps the latest ones alone
+            told.append(
+                summarize_reports(list(controller.actor.reports.get(episode.seed or 0, [])))
+            )
     metrics = {
         "env_id": config.id,
         "num_episodes": len(seeds),
@@ -94,9 +103,8 @@ def evaluate(
         "exact": controller.exact,
         **summarize(episodes, config.success_when, controller.latencies),
     }
-    if isinstance(controller.actor, PolicyActor):
-        for row in metrics["episodes"]:
-            row.update(summarize_reports(controller.actor.reports.get(row["seed"], [])))
+    for row, summary in zip(metrics["episodes"], told, strict=False):
+        row.update(summary)
     return Evaluation(metrics, episodes)
 
 

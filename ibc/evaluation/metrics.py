@@ -46,11 +46,11 @@ def summarize(
 ) -> dict[str, Any]:
     """The figures of an evaluation file: rates, intervals, latency, and one row an episode.
 
-    What environments report of their own gets a mean with its interval, too.
+    What environments report of their own gets a mean with its interval, too, over the episodes that report it.
     """
     rows = [
         {
-            **episode.report,
+            **{k: None if math.isnan(v) else v for k, v in episode.report.items()},
             "seed": episode.seed,
             "success": is_success(episode, success_when),
             "return": episode.episode_return,
@@ -62,8 +62,12 @@ def summarize(
     returns = [episode.episode_return for episode in episodes]
     report = {}
     for name in episodes[0].report:
-        values = [episode.report[name] for episode in episodes]
-        report[name] = {"mean": float(np.mean(values)), "ci95": list(mean_interval(values))}
+        told = [episode.report[name] for episode in episodes]
+        values = [value for value in told if not math.isnan(value)]
+        if values:
+            report[name] = {"mean": float(np.mean(values)), "ci95": list(mean_interval(values))}
+        if 0 < len(values) < len(rows):
+            report[name]["num_episodes"] = len(values)
     milliseconds = 1e3 * np.array(latencies)
     return {
         "success_rate": solved / len(rows),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -75,8 +76,14 @@ def rollout_in_processes(
         processes: at least 1; not more are started than there are seeds.
 
     Raises:
-        UserError: of an environment or a policy, or a process has ended unexpectedly.
+        UserError: of an environment or a policy, a process has ended unexpectedly, or ``controller`` is of another
+            class or has a detector, which the processes would be without.
     """
+    if type(controller) is not Controller or controller.monitor is not None:
+        this = type(controller).__name__ + (" with a detector" if controller.monitor else "")
+        raise UserError(
+            f"processes={processes} is for a Controller without detector, not this {this}; give processes=1"
+        )
     count = min(processes, len(seeds))
     each = -(-min(num_envs, len(seeds)) // count)
     context = multiprocessing.get_context("spawn")
@@ -94,7 +101,7 @@ def rollout_in_processes(
             episode, (reports, latencies) = _receive(receivers[number % count])
             controller.latencies.extend(latencies)
             if reports and isinstance(controller.actor, PolicyActor):
-                controller.actor.reports[seed] = reports
+                controller.actor.reports[seed] = deque(reports)
             yield episode
     finally:
         for worker in workers:
@@ -167,8 +174,9 @@ def _episodes(work: _Work) -> Iterator[tuple[Episode, Remarks]]:
     for episode in rollout(envs, controller, work.seeds):
         reports: list[dict[str, float]] = []
         if isinstance(controller.actor, PolicyActor):
-            reports = controller.actor.reports.pop(episode.seed or 0, [])
-        latencies, controller.latencies = controller.latencies, []
+            reports = list(controller.actor.reports.pop(episode.seed or 0, []))
+        latencies = list(controller.latencies)
+        controller.latencies.clear()
         yield episode, (reports, latencies)
     for env in envs:
         env.close()

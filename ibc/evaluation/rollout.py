@@ -84,6 +84,8 @@ def rollout(
             run.action.append(action)
             run.reward.append(reward)
             run.success.append(success)
+            if envs[index].is_broken:  # whatever was reached before
+                run.success = [False] * len(run.success)
             if on_step is not None:
                 on_step(envs[index])
             if run.terminated or run.truncated:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -68,8 +70,18 @@ class ComposedPolicy(Policy):
         raise UserError("a composition is not trained; train its terms")
 
     def search(self, obs: Obs, rng: RandomSource) -> SearchResult:
-        """Return the candidates the search ends with; with ``hard``, those it started from as well."""
-        return self.policy.search(obs, rng, self._problem)
+        """Return the candidates the search ends with; with ``hard``, those it started from as well.
+
+        Raises:
+            UserError: a constraint is about actions of another size than the policy's.
+        """
+        found = self.policy.search(obs, rng, self._problem)
+        for name, size in found.bound.action_sizes():
+            if size != self.spec.action_dim:
+                raise UserError(
+                    f"term {name} is about actions of {size} numbers; the policy's have {self.spec.action_dim}"
+                )
+        return found
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[Tensor, "B A"]:
@@ -78,24 +90,50 @@ class ComposedPolicy(Policy):
         Raises:
             UserError: ``hard`` without a constraint, or a fallback for which something is missing.
         """
-        found = self.search(obs, rng)
+        chosen, self._report = self._choose(self.search(obs, rng), obs)
+        return chosen
+
+    @torch.no_grad()
+    def choose_again(
+        self, searches: Sequence[SearchResult], obs: Obs, rows: Sequence[int]
+    ) -> Float[Tensor, "R A"]:
+        """Choose anew in some rows of the latest decisions, whose report is replaced.
+
+        Args:
+            searches: from the observations of these rows; their candidates are taken together.
+            obs: of these rows.
+            rows: R of the decisions.
+        """
+        action = torch.cat([found.action for found in searches], 1)
+        energy = torch.cat([found.energy for found in searches], 1)
+        chosen, report = self._choose(SearchResult(action, energy, searches[-1].bound), obs)
+        index = torch.tensor(rows, device=action.device)
+        self._report = {
+            name: values.index_copy(0, index, report[name]) for name, values in self._report.items()
+        }
+        return chosen
+
+    def _choose(
+        self, found: SearchResult, obs: Obs
+    ) -> tuple[Float[Tensor, "B A"], dict[str, Float[Tensor, " B"]]]:
+        """Return the action among candidates, by feasibility and fallback, and what there is to report of it."""
         bound = found.bound
-        self._report = {}
+        reported = {}
         if self.hard:
             chosen, is_feasible = self._feasible(found)
             if self.fallback != "least_violation":
                 other = self._fallback(bound, obs, chosen)
                 chosen = torch.where(is_feasible.unsqueeze(1), chosen, other)
-            self._report["fallback"] = (~is_feasible).float()
+            reported["fallback"] = (~is_feasible).float()
             chosen = chosen.unsqueeze(1)
         else:
             chosen = found.lowest(1).action
         if bound.is_constrained:
             checked = bound.along_motion() if self.hard else bound
-            self._report["feasible"] = checked.feasible(chosen)[:, 0].float()
+            reported["feasible"] = checked.feasible(chosen)[:, 0].float()
         if isinstance(bound, BoundComposition):
-            self._report |= {name: e[:, 0] for name, e in bound.terms(chosen).items()}
-        return chosen[:, 0]
+            reported |= {name: e[:, 0] for name, e in bound.terms(chosen).items()}
+        return chosen[:, 0], reported
 
     def _feasible(self, found: SearchResult) -> tuple[Float[Tensor, "B A"], Bool[Tensor, " B"]]:
         """Return the best feasible candidate, or that of least violation, and whether it is feasible.

@@ -192,6 +192,15 @@ def test_a_protocol_of_experiments_is_one_table(tmp_path, monkeypatch):
     assert any(line.startswith("| block_push_states | mse | none |") for line in lines)
 
 
+def test_numbers_of_episodes_that_broke_are_left_out_of_a_pool():
+    (first, *_), rows = EVALUATION["episodes"], []
+    for values in ([1.0, None], [2.0, 6.0]):
+        episodes = [{**first, "told": value} for value in values]
+        rows.append({**EVALUATION, "episodes": episodes, "report": {"told": {"mean": values[0]}}})
+    told = pool(rows)["report"]["told"]
+    assert (told["mean"], told["by_seed"]) == (3.0, [1.0, 4.0])
+
+
 def test_a_protocol_puts_together_what_was_measured_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()

@@ -1,5 +1,6 @@
 """Searching while acting: which action is executed when, by hand."""
 
+import functools
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from ibc.energies import PreconditionedEnergy
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import FiLMMLP
 from ibc.policies import Policy
+from ibc.samplers import DFO
 from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_CHUNK
 
 OBS = {"clock": np.zeros(1, np.float32)}
@@ -143,6 +145,30 @@ def test_several_environments_have_plans_of_their_own():
     assert len(actions[1]) == 4
 
 
+@pytest.mark.parametrize("ways", [{}, {"way": "naive"}, {"way": "committed"}])
+def test_a_loop_may_change_actions_in_place(ways):
+    """It executes, and the policy sees, the same as in a loop that leaves them as they are."""
+    actions, seen = [], []
+    for factor in (1, 1000):
+        policy = Counting(3)
+        make = ibc.Controller
+        if ways:
+            make = functools.partial(
+                AsynchronousController, rate=10, deadline_ms=200, simulated=True, **ways
+            )
+        controller = make(policy)
+        controller.reset()
+        for t in range(7):
+            action = controller.step({"clock": np.float32([t])})
+            actions.append(float(action[0]))
+            action *= factor
+        seen.append(repr(policy.seen))
+        if ways:
+            controller.close()
+    assert actions[:7] == actions[7:]
+    assert seen[0] == seen[1]
+
+
 def test_in_real_time_a_step_does_not_wait_for_the_search():
     policy = Counting(8, seconds=0.15)
     controller = AsynchronousController(policy, rate=20, deadline_ms=200, way="naive")
@@ -162,16 +188,23 @@ def test_in_real_time_a_step_does_not_wait_for_the_search():
     assert all(0.1 < seconds < 0.4 for seconds in controller.latencies)
 
 
-def test_in_real_time_the_search_ends_at_the_deadline_and_the_policy_is_unchanged():
-    policy = make_policy()
-    sampler = policy.sampler
+@pytest.mark.parametrize("is_composed", [False, True])
+def test_in_real_time_the_search_ends_at_the_deadline_and_the_policy_is_unchanged(is_composed):
+    policy = inner = make_policy()
+    if is_composed:  # a sum has no noise levels
+        inner.sampler = DFO(num_candidates=64, num_iterations=3, noise_std=0.1, shrink=0.5)
+        term = ibc.StayWithin([-1e4], [1e4])
+        policy = ibc.ComposedPolicy(inner, ibc.AllOf(inner.energy, term), hard=True)
+    sampler = inner.sampler
     controller = AsynchronousController(policy, rate=10, deadline_ms=100)
     controller.reset()
     for _ in range(3):
         assert np.isfinite(controller.step(OBS)).all()
     controller.close()
-    assert policy.sampler is sampler
-    assert controller.actor.policy.sampler.seconds < 0.1
+    assert inner.sampler is sampler
+    assert not is_composed or policy.policy is inner
+    limited = controller.actor.policy
+    assert (limited.policy if is_composed else limited).sampler.seconds < 0.1
 
 
 def test_an_error_of_the_policy_reaches_the_step():

@@ -6,7 +6,8 @@ import torch
 from known_detectors import first_entry_detector as detector
 from known_energies import ACTION_SPEC, policy_of
 
-from ibc import AsynchronousController, Controller, Detector, UserError
+from ibc import AllOf, AsynchronousController, ComposedPolicy, Controller, Detector, UserError
+from ibc.constraints import StayWithin
 from ibc.control import FunctionExpert, InDoubt
 from ibc.detection import GradientResidual
 from ibc.policies import MSEPolicy
@@ -96,6 +97,34 @@ def test_search_takes_the_best_of_more_searches():
     assert searching.confidence == 0.05  # of the action that is executed
 
 
+@pytest.mark.parametrize(("limit", "feasible"), [(0.0, 1), (-2.0, 0)])
+def test_search_keeps_hard_constraints_and_reports_what_is_executed(limit, feasible):
+    """Of two environments, the second is in doubt; the lowest energy is not feasible, or nothing is."""
+    inner = policy_of(bowl)
+    term = StayWithin([-9.0], [limit], strength=1e-3)
+    hard = ComposedPolicy(
+        inner.policy,
+        AllOf(inner.energy, term),
+        hard=True,
+        fallback="least_violation" if feasible else "hold",
+    )
+    made = Controller(hard, detector=detector(), on_doubt="search")
+    for index in (0, 1):
+        made.reset(index, env_index=index)
+        made._episodes[index].previous = np.float32([-0.25])
+    obs = {i: {"state": np.float32([20.0 * i, 0.0])} for i in (0, 1)}
+    actions = made.step_many(obs)
+    assert hard.report()["feasible"].tolist() == [feasible] * 2
+    for index in (0, 1):
+        assert float(actions[index][0]) <= 1e-6
+        assert feasible or float(actions[index][0]) == -0.25
+        (report,) = made.actor.reports[index]
+        assert report["Known"] == pytest.approx(
+            float(bowl(torch.tensor(actions[index]))[0]), abs=1e-6
+        )
+        assert report["feasible"] == feasible
+
+
 def test_environments_are_judged_by_themselves():
     made = controller()
     made.reset(0, env_index=1)
@@ -128,6 +157,28 @@ def test_an_asynchronous_controller_judges_stops_and_asks():
     with pytest.raises(InDoubt):
         stopping.step({"state": [20.0, 0.0]})
     stopping.close()
+
+
+@pytest.mark.parametrize(("way", "milliseconds"), [("naive", 0), ("blocking", 100)])
+def test_an_asynchronous_controller_decides_anew_after_doubt_at_the_first_step(way, milliseconds):
+    made = AsynchronousController(
+        policy_of(bowl),
+        rate=10,
+        deadline_ms=milliseconds,
+        way=way,
+        simulated=True,
+        detector=detector(),
+        on_doubt="stop",
+    )
+    for index in (0, 1):
+        made.reset(env_index=index)
+    strange, calm = ({"state": np.float32([first, 0.0])} for first in (20.0, 0.0))
+    for _ in range(2):
+        with pytest.raises(InDoubt):
+            made.step_many({0: strange, 1: calm})
+    for action in made.step_many({0: calm, 1: calm}).values():
+        assert float(action[0]) == pytest.approx(0.2, abs=0.05)
+    made.close()
 
 
 def test_what_makes_no_sense_is_refused():

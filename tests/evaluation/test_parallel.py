@@ -5,9 +5,10 @@ import signal
 
 import numpy as np
 import pytest
+from known_detectors import first_entry_detector
 from test_rollout import random_policy
 
-from ibc.control import Controller, FunctionExpert
+from ibc.control import AsynchronousController, Controller, FunctionExpert
 from ibc.environment import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation import evaluate, parallel
@@ -107,3 +108,17 @@ def test_what_cannot_be_sent_is_refused():
     assert not multiprocessing.active_children()
     with pytest.raises(UserError, match="processes=0"):
         evaluate(expert, PARTICLE, seeds=range(2), processes=0)
+
+
+def test_controllers_that_processes_do_not_repeat_are_refused():
+    policy = random_policy(PARTICLE, 4)
+    timed = AsynchronousController(policy, rate=10, deadline_ms=0, simulated=True)
+    judged = Controller(policy, detector=first_entry_detector())
+    for controller, message in (
+        (timed, "this AsynchronousController; give processes=1"),
+        (judged, "this Controller with a detector; give processes=1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate(controller, PARTICLE, seeds=range(2), processes=2)
+    timed.close()
+    assert not multiprocessing.active_children()

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from ibc.cli.config import compose
-from ibc.control import Controller
+from ibc.control import Controller, policy_actor
 from ibc.data import WindowDataset
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
+from ibc.evaluation import evaluate
 from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval
 from ibc.evaluation.rollout import check_fit, rollout
 from ibc.evaluation.video import caption, encode_mp4
@@ -115,6 +116,24 @@ def test_action_chunks_are_carried_out_to_their_end(particle):
     (episode,) = rollout([Environment(particle)], Controller(Chunks()), [0])
     assert len(calls) == 13  # 50 steps, 4 at a time
     np.testing.assert_allclose(episode.action[:5, 0], [0, 1 / 3, 2 / 3, 1, 0], atol=1e-6)
+
+
+def test_records_are_of_one_evaluation_and_do_not_grow_without_end(monkeypatch):
+    """However few of them a controller keeps, an evaluation has those of every episode."""
+    config = EnvConfig(id="Particle-v0", max_episode_steps=5, kwargs={"n_dim": 2})
+    policy = random_policy(config, 1)
+    policy.report = lambda: {"feasible": torch.zeros(1)}
+    monkeypatch.setattr(policy_actor, "MOST_EPISODES", 2)
+    controller = Controller(policy)
+    for _ in range(2):
+        rows = evaluate(controller, config, seeds=range(4), num_envs=1).metrics["episodes"]
+        assert [row["infeasible_decisions"] for row in rows] == [5] * 4
+        assert len(controller.latencies) == 20
+        assert list(controller.actor.reports) == [2, 3]
+    monkeypatch.setattr(policy_actor, "MOST_DECISIONS", 3)
+    evaluate(controller, config, seeds=[7], num_envs=1)
+    assert len(controller.actor.reports[7]) == 3
+    assert controller.latencies.maxlen >= 1e6
 
 
 class TestFigures:

@@ -8,6 +8,7 @@ from ibc.control import Controller, FunctionExpert
 from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
+from ibc.evaluation.evaluate import format_metrics, write_json
 from ibc.simulator import as_frame, as_number, as_success, named_observation, unpack
 from ibc.spec import ObsField
 
@@ -81,7 +82,11 @@ class Breaks(gym.Env):
         self.t += 1
         broken = self.t == 2 and self.seed % 2
         obs = np.full(2, np.nan if broken else 0.5, np.float32)
-        return obs, np.array([1.0]), False, self.t == 4, {"success": True}
+        info = {"success": True, **({"told": self.t} if self.t == 4 else {})}
+        return obs, np.array([1.0]), False, self.t == 4, info
+
+
+SPEC = gym.envs.registration.EnvSpec("Breaks-v0", Breaks)
 
 
 def test_a_simulator_that_breaks_costs_its_episode_alone(capsys):
@@ -93,6 +98,31 @@ def test_a_simulator_that_breaks_costs_its_episode_alone(capsys):
     out = capsys.readouterr().out
     assert "Breaks-v0, seed 1: NaN or infinity after step 2" in out
     assert "seed 3" in out
+
+
+@pytest.mark.parametrize("options", [{"success_return": 1.0}, {"success_when": "any"}])
+def test_an_episode_that_breaks_is_a_failure_whatever_came_before(options, monkeypatch):
+    monkeypatch.setitem(gym.registry, "Breaks-v0", SPEC)
+    expert = FunctionExpert(lambda obs: np.zeros(1, np.float32))
+    found = evaluate(Controller(expert), EnvConfig(id="Breaks-v0", **options), seeds=range(4))
+    assert [row["success"] for row in found.metrics["episodes"]] == [True, False, True, False]
+    assert found.success_rate == 0.5
+
+
+def test_an_episode_that_breaks_reports_nothing(tmp_path, monkeypatch):
+    """Numbers are means over the other episodes; where there are none, nothing is said."""
+    monkeypatch.setitem(gym.registry, "Breaks-v0", SPEC)
+    expert = FunctionExpert(lambda obs: np.zeros(1, np.float32))
+    env = EnvConfig(id="Breaks-v0", report=["told"])
+    found = evaluate(Controller(expert), env, seeds=range(4))
+    assert [row["told"] for row in found.metrics["episodes"]] == [4, None, 4, None]
+    assert found.metrics["report"] == {"told": {"mean": 4, "ci95": [4, 4], "num_episodes": 2}}
+    assert np.isnan(found.episodes[1].report["told"])
+    write_json(tmp_path / "figures.json", found.metrics)
+    assert "NaN" not in (tmp_path / "figures.json").read_text()
+    broken = evaluate(Controller(expert), env, seeds=[1, 3])
+    assert "report" not in broken.metrics
+    assert "success: 0.0%" in format_metrics("breaks", "expert", broken.metrics)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +137,7 @@ def test_a_simulator_that_breaks_costs_its_episode_alone(capsys):
 )
 def test_whether_an_evaluation_will_find_what_it_reads(options, told, monkeypatch):
     """This is asked before the first gradient step."""
-    monkeypatch.setitem(
-        gym.registry, "Breaks-v0", gym.envs.registration.EnvSpec("Breaks-v0", Breaks)
-    )
+    monkeypatch.setitem(gym.registry, "Breaks-v0", SPEC)
     env = Environment(EnvConfig(id="Breaks-v0", **options))
     env.reset(0)
     env.step(np.zeros(1, np.float32))

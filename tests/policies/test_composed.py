@@ -13,19 +13,31 @@ from ibc.composition import AllOf, AnyOf
 from ibc.constraints import (
     ActionRateLimit,
     Custom,
+    DeltaPositionControl,
     KeepOutBox,
     KeepOutDisk,
+    LinearDynamics,
+    PDController,
     PositionControl,
     StayWithin,
 )
 from ibc.control import Controller
 from ibc.errors import UserError
-from ibc.policies import ComposedPolicy, MSEPolicy
+from ibc.policies import ComposedPolicy, ImplicitPolicy, MSEPolicy
 from ibc.policies.composed import first_feasible
 from ibc.policies.loading import build_policy
 from ibc.samplers import DFO, Candidates
+from ibc.spec import ObsField, Spec
 
 BATCH, COUNT = 3, 40
+MODELS = {
+    "set-point": PositionControl(),
+    "delta": DeltaPositionControl("pos"),
+    "body": PDController(
+        "pos", "vel", stiffness=10.0, damping=5.0, substep=0.005, substeps=10, lookahead=2
+    ),
+    "fitted": LinearDynamics("pos", [], torch.eye(2, 5).double(), dt=1.0, lookahead=1, error=0.0),
+}
 
 
 @pytest.fixture
@@ -237,3 +249,30 @@ def test_every_operation(operation, policy):
     config = compose("evaluate", [*overrides, f"compose.operation={operation}"])["compose"]
     found = composed(policy, config, torch.device("cpu"))
     assert found.act(particle_obs(), rng()).shape == (2, 1, 2)
+
+
+@pytest.mark.parametrize("model", ["set-point", "delta", "body", "fitted"])
+@pytest.mark.parametrize("hard", [False, True])
+def test_constraints_on_actions_of_another_size_are_refused(model, hard):
+    """A chunk of actions (x, y, gripper) whose length is a multiple of two holds no points (x, y)."""
+    fields = {name: ObsField((2,), "float32") for name in ("pos", "vel")}
+    spec = Spec(
+        obs=fields,
+        obs_horizon=1,
+        action_dim=3,
+        action_horizon=8,
+        action_low=(0.0,) * 3,
+        action_high=(1.0,) * 3,
+    )
+    three = ImplicitPolicy(spec).eval()
+    three.sampler = DFO(num_candidates=8, num_iterations=1, noise_std=0.1, shrink=0.5)
+    obs = {name: torch.zeros(1, 1, 2) for name in fields}
+    disk = KeepOutDisk([0.5, 0.5], 0.1, model=MODELS[model])
+    composition = ComposedPolicy(three, AllOf(three.energy, disk), hard=hard)
+    with pytest.raises(
+        UserError, match="term KeepOutDisk is about actions of 2 numbers; the policy's have 3"
+    ):
+        composition.act(obs, rng())
+    ComposedPolicy(three, AllOf(three.energy, Custom(lambda obs, a: a[..., 2] - 9.0))).act(
+        obs, rng()
+    )
