@@ -100,6 +100,7 @@ class _Layout:
     obs: Mapping[str, str]
     action: str
     reward: str | None
+    success: str | None
 
     @classmethod
     def of(cls, path: Path, description: Mapping[str, Any], request: Request) -> _Layout:
@@ -119,7 +120,8 @@ class _Layout:
         others = [n for n in arrays if n not in observed]
         if "observation" in others:  # the only one, without a name
             fields = {"image" if leaves["observation"].kind == "image" else "state": "observation"}
-        return cls(path, leaves, request.observations(fields, others), action, reward)
+        success = request.part("success", (), arrays)
+        return cls(path, leaves, request.observations(fields, others), action, reward, success)
 
     def episode(self, record: Mapping[str, Feature]) -> Episode:
         rows = len(self._values(record, self.action))
@@ -134,7 +136,9 @@ class _Layout:
             reward=np.zeros(steps, np.float32)
             if rewards is None
             else as_float32(rewards.reshape(-1)),
-            success=np.zeros(steps, dtype=np.bool_),
+            success=np.zeros(steps, dtype=np.bool_)
+            if self.success is None
+            else self._values(record, self.success)[:steps].reshape(-1).astype(np.bool_),
             terminated=bool(terminal[-1]),
             truncated=bool(last[-1]) and not bool(terminal[-1]),
             text=self._texts(record),
