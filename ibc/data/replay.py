@@ -86,6 +86,9 @@ def read_replay(
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
+    for inside in wanted.values():
+        if (count := numeric[inside].shape[0]) not in lengths:
+            raise InvalidEpisode(f"'{inside}' has {count} rows, and there are {total} actions")
     sources = {name: _source(path, inside, numeric[inside]) for name, inside in wanted.items()}
     texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "US"}
     for number, (start, stop) in enumerate(itertools.pairwise(bounds)):

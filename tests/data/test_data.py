@@ -21,6 +21,8 @@ from ibc.data import (
     read_episodes,
 )
 from ibc.data.dataset import window_index
+from ibc.data.loading import load_split
+from ibc.data.selection import Selection
 from ibc.data.store import FinishedElsewhere
 from ibc.errors import UserError
 
@@ -305,6 +307,19 @@ class TestWindows:
         dataset = WindowDataset(episodes, spec, CPU)
         assert dataset.num_clipped == 1
         assert dataset.actions().max() <= 2.0
+
+    @pytest.mark.parametrize("limits", [([-1] * 3, [1] * 3), ([-1, -1],), 5, ("low", "high")])
+    def test_limits_that_do_not_fit_the_actions(self, limits, tmp_path, monkeypatch):
+        monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+        path = tmp_path / "x.npz"
+        np.savez(path, action=np.ones((4, 2)), state=np.ones((4, 2)))
+        with pytest.raises(UserError, match="each a number or a list of 2"):
+            load_split(path, action_limits=limits)
+
+    def test_a_number_of_episodes_that_is_none(self):
+        """-1 would leave the last one out."""
+        with pytest.raises(UserError, match="data.num_episodes=-1; it must be at least 1"):
+            Selection(num_episodes=-1)
 
     def test_window_index(self):
         assert window_index(np.array([0, 1, 5]), 3).tolist() == [[0, 0, 0], [0, 0, 1], [3, 4, 5]]

@@ -121,6 +121,12 @@ class TestNpz:
         with pytest.raises(UserError, match="no whole numbers that rise to"):
             list(read_episodes(tmp_path / "x.npz"))
 
+    def test_an_array_with_other_rows_is_no_observation(self, tmp_path):
+        """Its rows would be those of other moments."""
+        np.savez(tmp_path / "x.npz", action=np.ones((4, 2)), x=np.ones((4, 3)), fast=np.ones(8))
+        with pytest.raises(UserError, match="'fast' has 8 rows, and there are 4 actions"):
+            list(read_episodes(tmp_path / "x.npz", Request(obs_names=["fast"])))
+
 
 class TestRlds:
     @pytest.mark.parametrize("marked", [True, False])
