@@ -149,6 +149,24 @@ def test_the_token_and_the_version_are_said_in_one_line_at_once(monkeypatch):
         assert f"version {VERSION}" in str(error.value)
 
 
+def test_a_server_that_refused_the_token_may_come_again_with_it():
+    with (
+        serving(sum_policy(), token="tulip") as server,
+        make_client(server, token="tulip") as client,
+    ):
+        client.reset()
+        server.stop()
+        server.kwargs["token"] = "rose"
+        server.start()
+        until(lambda: client._link.refusal)
+        server.stop()
+        server.kwargs["token"] = "tulip"
+        server.start()
+        until(lambda: not client._link.trouble)
+        client.reset()
+        assert not client.step(OBS).is_safe_action
+
+
 def test_a_safe_action_of_another_size_is_refused_at_the_start():
     with serving(sum_policy()) as server:
         with Client(server.url, safe_action=[0.0]) as client, pytest.raises(ValueError, match="2"):
