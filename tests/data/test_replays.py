@@ -141,6 +141,14 @@ class TestRlds:
         shard = next((write_rlds(tmp_path) / "1.0.0").glob("*-00001-of-00002"))
         assert [len(e) for e in read_episodes(shard)] == [LENGTHS[2]]
 
+    def test_the_newest_version(self, tmp_path):
+        path = write_rlds(tmp_path)
+        shutil.copytree(path / "1.0.0", path / "1.9.0")
+        (path / "1.0.0").rename(path / "1.10.0")
+        for shard in (path / "1.9.0").glob("*.tfrecord*"):
+            shard.write_bytes(b"")
+        assert len(list(read_episodes(path))) == len(LENGTHS)
+
     def test_a_missing_shard(self, tmp_path):
         path = write_rlds(tmp_path)
         next((path / "1.0.0").glob("*-00001-of-00002")).unlink()

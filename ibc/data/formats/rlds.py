@@ -33,7 +33,7 @@ MARKS = ("is_first", "is_last", "is_terminal", "discount")
 
 
 def can_read(path: Path) -> bool:
-    """A folder with ``features.json`` (or whose only folder with one is a version of it), or one of its shards."""
+    """A folder with ``features.json`` (or with folders of versions, of which the newest is read), or one of its shards."""
     return _folder(path) is not None
 
 
@@ -62,8 +62,13 @@ def _folder(path: Path) -> Path | None:
         return path.parent if is_shard else None
     if (path / "features.json").is_file():
         return path
-    inner = sorted(path.glob("*/features.json"))
-    return inner[-1].parent if inner else None
+    inner = [file.parent for file in path.glob("*/features.json")]
+    return max(inner, key=_version, default=None)
+
+
+def _version(folder: Path) -> tuple[list[int], str]:
+    """Sorts 1.9.0 before 1.10.0."""
+    return [int(number) for number in re.findall(r"\d+", folder.name)], folder.name
 
 
 def _shards(path: Path, folder: Path) -> list[Path]:
