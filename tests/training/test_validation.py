@@ -1,6 +1,7 @@
 """Measures on held-out demonstrations: what they are, that they disturb nothing, and what is kept of the best."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -137,6 +138,18 @@ def test_the_best_is_remembered():
     assert (again.value, again.step) == (0.5, 1)
     with pytest.raises(UserError, match="validation.measure=rank; this policy has loss"):
         Best("rank").update(0, {"loss": 1.0})
+
+
+def test_any_number_is_better_than_none():
+    best = Best("loss", patience=3)
+    values = (math.nan, math.nan, 3.0, math.nan, 2.0)
+    assert [best.update(i, {"loss": x}) for i, x in enumerate(values)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(("holdout", "count"), [(0.0, 0), (0.01, 1), (0.3, 3)])
