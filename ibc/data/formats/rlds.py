@@ -33,7 +33,7 @@ MARKS = ("is_first", "is_last", "is_terminal", "discount")
 
 
 def can_read(path: Path) -> bool:
-    """A folder with ``features.json`` (or with folders of versions, of which the newest is read), or one of its shards."""
+    """A folder with ``features.json``, or with folders of versions that have one, or one of its shards."""
     return _folder(path) is not None
 
 
