@@ -3,6 +3,7 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import h5py
 import minari
@@ -24,6 +25,7 @@ from ibc.data.dataset import window_index
 from ibc.data.loading import load_split
 from ibc.data.selection import Selection
 from ibc.data.store import FinishedElsewhere
+from ibc.data.streamed_frames import StreamedFrames
 from ibc.errors import UserError
 
 CPU = torch.device("cpu")
@@ -152,6 +154,20 @@ class TestStore:
         write(tmp_path / "demos", spec, episodes[:2], about=about, finish=False).release()
         second = write(tmp_path / "demos", spec, episodes[:0], about=about, finish=False)
         assert len(second) == 2
+
+    def test_an_episode_that_cannot_be_written_may_be_left_out(self, spec, episodes, tmp_path):
+        def damaged():
+            raise OSError("the camera's file is damaged")
+            yield
+
+        writer = write(tmp_path / "demos", spec, episodes[:1], finish=False)
+        frames = StreamedFrames(tmp_path, episodes[1].obs["camera"].shape, damaged)
+        with pytest.raises(UserError, match="the camera's file is damaged"):
+            writer.append(replace(episodes[1], obs={**episodes[1].obs, "camera": frames}))
+        writer.append(episodes[2])
+        writer.close()
+        for first, second in zip(read_episodes(tmp_path / "demos"), episodes[::2], strict=True):
+            assert_same(first, second)
 
     def test_another_collection_is_not_continued(self, spec, episodes, tmp_path):
         write(tmp_path / "demos", spec, episodes[:2], about={"env": "a"}, finish=False).release()
