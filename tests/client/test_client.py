@@ -48,6 +48,12 @@ def test_actions_are_those_of_a_controller():
                 np.testing.assert_array_equal(decision.action, mirror.step(OBS))
 
 
+def test_a_seed_may_be_one_of_numpy():
+    with serving(sum_policy()) as server, make_client(server) as client:
+        client.reset(np.int64(3))
+        np.testing.assert_array_equal(client.step(OBS).action, own(server, 3).step(OBS))
+
+
 def test_an_answer_that_is_late_is_dropped_and_the_next_one_is_right():
     with serving(sum_policy(action_horizon=1)) as server, make_client(server) as client:
         client.reset(4)
