@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,11 +76,15 @@ def write_folder(folder: Path, files: Files) -> None:
     """
     if folder.exists():
         raise UserError(f"{folder} exists; choose a new folder")
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, content in files.items():
-        write_atomically(partial / name, content)
-    partial.rename(folder)
+    partial = folder.with_name(f".{secrets.token_hex(8)}.tmp")  # nobody else's
+    try:
+        for name, content in files.items():
+            write_atomically(partial / name, content)
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def example_obs(policy: Policy) -> list[Tensor]:
