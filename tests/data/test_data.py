@@ -92,6 +92,11 @@ class TestEpisode:
         with pytest.raises(InvalidEpisode, match="'joints' has 3 entries, the action 2"):
             Episode.recorded({"joints": np.zeros((3, 2))}, np.zeros((2, 1)))
 
+    @pytest.mark.parametrize("values", [3.0, ["open", "shut"], [None, None]])
+    def test_what_is_no_numbers_is_named(self, values):
+        with pytest.raises(InvalidEpisode, match="observation 'gripper' is .*expected numbers"):
+            Episode.recorded({"gripper": values}, np.zeros((2, 1)))
+
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
