@@ -12,6 +12,27 @@ from typing import Any
 from ibc.errors import UserError
 
 
+def check_writable(path: Path) -> None:
+    """Try to write a file, before the work that it will hold; what is there stays as it is.
+
+    Raises:
+        UserError: as :func:`write_atomically`.
+    """
+    _refuse_others(path)
+    trial = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _refuse_others(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"cannot write {path}: it is there, and not a plain file")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole: a crash or a full disk leaves the old one untouched.
 
@@ -20,8 +41,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         UserError: it cannot be written, or there is something else than a plain file: a folder, a link, a device.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UserError(f"cannot write {path}: it is there, and not a plain file")
+    _refuse_others(path)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Client:
             ServerError: there is none within ``CONNECT_SECONDS``, or it refuses this client.
             ValueError: the safe action is not of the size of the policy's actions.
         """
-        self.action_dim = self._within(CONNECT_SECONDS, self._link.reset(seed))
+        self.action_dim = self._within(CONNECT_SECONDS, self._link.reset(operator.index(seed)))
         if not callable(self.safe_action):
             self._safe({})
 

@@ -46,7 +46,7 @@ class Link:
 
     Attributes:
         trouble: why there is no connection; empty while there is one.
-        refusal: why this server will never accept this client; empty if it may.
+        refusal: why the server that was there last does not accept this client; empty if it may.
         action_dim: D, of the policy.
     """
 
@@ -129,7 +129,7 @@ class Link:
                 async with self._connecting() as connection:
                     await self._greet(connection)
                     pause = FIRST_PAUSE
-                    self._connection, self.trouble = connection, ""
+                    self._connection, self.trouble, self.refusal = connection, "", ""
                     self._is_up.set()
                     async for data in connection:
                         self._take(data)

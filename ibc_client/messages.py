@@ -73,7 +73,10 @@ def array_of(value: object) -> NDArray[Any]:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if not isinstance(data, bytes) or len(data) != size:
         raise MessageError(f"an array of {dtype} {shape!r:.60} needs {size:.3g} bytes")
-    return np.frombuffer(data, dtype).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype).reshape(shape)
+    except (ValueError, OverflowError) as error:  # an empty one, whose other lengths are absurd
+        raise MessageError(f"an array of shape {shape!r:.60} cannot be") from error
 
 
 def confidence_of(message: Mapping[str, Any]) -> float | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ibc.cli.act import load_for_command, num_execute_steps
 from ibc.cli.config import Config, seeds_of
+from ibc.cli.paths import check_outputs
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.budget import budget as measure_budget
@@ -23,6 +24,7 @@ def budget(config: Config) -> None:
         UserError: the policy has no energy, or no search is fast enough.
     """
     seeds = seeds_of(config)
+    check_outputs(config, "output", "image")
     if config["ms"] <= 0:
         raise UserError(f"ms={config['ms']}; it must be above 0")
     device = configure_device(config["device"], config["precision"])

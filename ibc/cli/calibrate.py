@@ -9,6 +9,7 @@ from typing import Any
 from ibc.checkpoint import Checkpoint
 from ibc.cli.act import load_for_command, num_execute_steps
 from ibc.cli.config import Config, seeds_of
+from ibc.cli.paths import check_outputs
 from ibc.construct import call, construct, find
 from ibc.data import Episode
 from ibc.data.loading import find_data, load_episodes, transformed
@@ -32,6 +33,7 @@ def calibrate(config: Config) -> None:
         UserError: too few episodes for the rate, an unknown score, or one that the policy has no use for.
     """
     seeds = seeds_of(config)
+    check_outputs(config, "output")
     device = configure_device(config["device"], config["precision"])
     scores = [_score(one) for one in config["scores"]]
     checkpoint, policy = load_for_command(config, device)

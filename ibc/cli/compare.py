@@ -14,7 +14,7 @@ import torch
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.evaluate import measure
-from ibc.cli.paths import paths_of
+from ibc.cli.paths import check_outputs, paths_of
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.compare import Comparison, compare_evaluations, outcomes, sequence_interval
@@ -36,6 +36,7 @@ def compare(config: Config) -> None:
     """
     seeds = seeds_of(config)
     at_least(config, num_episodes=2, margin=0)
+    check_outputs(config, "output")
     paths = [paths_of(config, side) for side in ("first", "second")]
     if config["early_stop"] and not all(_is_checkpoint(p) for side in paths for p in side):
         raise UserError("early_stop=true evaluates checkpoints; files of evaluations are complete")

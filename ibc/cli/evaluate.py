@@ -10,6 +10,7 @@ import numpy as np
 from ibc.checkpoint import Checkpoint
 from ibc.cli.act import load_for_command, num_execute_steps
 from ibc.cli.config import Config, seeds_of
+from ibc.cli.paths import check_outputs
 from ibc.d4rl import find_task
 from ibc.data import Episode
 from ibc.device import configure_device, provenance
@@ -21,6 +22,7 @@ from ibc.policies import Policy
 def evaluate(config: Config) -> None:
     """Print the metrics and write them to ``output``, if given."""
     seeds = seeds_of(config)
+    check_outputs(config, "output")
     device = configure_device(config["device"], config["precision"])
     checkpoint, policy = load_for_command(config, device)
     metrics = measure(

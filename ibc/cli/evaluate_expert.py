@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibc.cli.config import Config, seeds_of
+from ibc.cli.paths import check_outputs
 from ibc.control import Controller
 from ibc.device import provenance
 from ibc.environment import EnvConfig
@@ -24,6 +25,7 @@ def evaluate_expert(config: Config) -> None:
         UserError: the environment has no expert.
     """
     seeds = seeds_of(config)
+    check_outputs(config, "output", "film")
     env = config["env"]
     EnvConfig.from_mapping(env)
     if env.get("expert") is None:

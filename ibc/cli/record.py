@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ibc.cli.act import load_for_command, num_execute_steps
 from ibc.cli.config import Config, at_least
+from ibc.cli.paths import check_outputs
 from ibc.device import configure_device
 from ibc.evaluation import record_video
 from ibc.files import write_atomically
@@ -14,6 +15,7 @@ from ibc.files import write_atomically
 def record(config: Config) -> None:
     """Film ``num_episodes`` episodes from ``seed`` on."""
     at_least(config, num_episodes=1, seed=0)
+    check_outputs(config, "output")
     device = configure_device(config["device"], config["precision"])
     checkpoint, policy = load_for_command(config, device)
     video = record_video(

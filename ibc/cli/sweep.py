@@ -53,7 +53,11 @@ class Sweep(Runs):
             if changed := differences(saved, config):
                 raise UserError(f"{folder} holds a run of other settings: {'; '.join(changed)}")
             judged = [
-                (c["env"], {"exact": False, **c["evaluation"], "processes": 1})
+                (
+                    c["env"],
+                    c.get("num_execute_steps"),
+                    {"exact": False, **c["evaluation"], "processes": 1},
+                )
                 for c in (saved, config)
             ]
             begun = steps[0] < steps[1] or judged[0] != judged[1]

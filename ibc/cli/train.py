@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ibc.checkpoint import Checkpoint, load_checkpoint
+from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
@@ -72,11 +72,14 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     gradient_steps(run_dir, config, trainer, checkpoint)
     if not is_first():
         return {}
-    final = replace(load_checkpoint(run_dir / CHECKPOINT), config=config)
+    saved = load_checkpoint(run_dir / CHECKPOINT)
+    final = replace(saved, config=config)
     policy = build_policy(final, device, description=final.policy, trust=None)
     metrics, films = assess(policy, final, trainer, config)
     paths = [path for path in (run_dir / CHECKPOINT, run_dir / BEST) if path.exists()]
     write_json(run_dir / EVALUATION, metrics)
+    if {**saved.config, "resume": config["resume"]} != config:  # it says how the run is judged now
+        save_checkpoint(run_dir / CHECKPOINT, final)
     if films:
         write_atomically(run_dir / VIDEO, join(films))
     log_result(run_dir, config, trainer.step, metrics, run_dir / VIDEO if films else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,20 +17,30 @@ HASH = "blake2b"
 def content_digest(path: Path) -> str:
     """A hash of every byte of a file, or of the files of a folder with their names in it.
 
-    Hidden folders are no part of it: kept pictures may lie in one, and what version control and downloads note.
+    Folders that are links are part of it, as readers go through them. Hidden folders are not: kept pictures may lie in
+    one, and what version control and downloads note.
 
     Raises:
         UserError: a file cannot be read.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    inside = {file: file.relative_to(path) for file in files}
-    shown = [f for f, name in inside.items() if not any(n[0] == "." for n in name.parts[:-1])]
+    shown = [path] if path.is_file() else sorted(_files(path))
     total = hashlib.new(HASH)
     with ThreadPoolExecutor(2) as pool:
         for file, digest in zip(shown, pool.map(_digest, shown), strict=True):
-            name = "" if file == path else inside[file].as_posix()
+            name = "" if file == path else file.relative_to(path).as_posix()
             total.update(f"{name} {digest}\n".encode())
     return total.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The files below a folder, but for those in hidden folders and in links to a folder around them."""
+    for name, folders, files in os.walk(path, followlinks=True):
+        folder = Path(name)
+        here = folder.resolve()
+        folders[:] = [
+            f for f in folders if f[0] != "." and not here.is_relative_to((folder / f).resolve())
+        ]
+        yield from (file for file in map(folder.joinpath, files) if file.is_file())
 
 
 def _digest(file: Path) -> str:

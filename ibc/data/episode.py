@@ -116,7 +116,7 @@ class Episode:
         Raises:
             InvalidEpisode: naming what does not fit.
         """
-        arrays = {name: _plain(values) for name, values in obs.items()}
+        arrays = {name: _plain(name, values) for name, values in obs.items()}
         commanded = np.asarray(action, np.float32)
         for name, array in arrays.items():
             if len(array) != len(commanded):
@@ -145,8 +145,12 @@ class Episode:
         return float(self.reward.sum(dtype=np.float64))
 
 
-def _plain(values: ArrayLike) -> NDArray[Any]:
+def _plain(name: str, values: ArrayLike) -> NDArray[Any]:
     array = np.asarray(values)
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
+        raise InvalidEpisode(
+            f"observation '{name}' is {array.dtype} {array.shape}, expected numbers for each moment"
+        )
     return array if array.dtype == np.uint8 else array.astype(np.float32)
 
 

@@ -248,7 +248,12 @@ def _limits(
     """The limits of actions: given, of the environment, or their range in the data with a margin."""
     size = episodes[0].action.shape[1]
     if given is not None:
-        low, high = (np.broadcast_to(np.asarray(side, np.float32), (size,)) for side in given)
+        try:
+            low, high = (np.broadcast_to(np.asarray(side, np.float32), (size,)) for side in given)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"data.action_limits={given}; it is [lowest, highest], each a number or a list of {size}"
+            ) from error
         if not (low < high).all():
             raise UserError(f"data.action_limits={given}; the lower must be below the upper")
         return low, high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def read_replay(
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
-    sources = {name: _source(path, inside, numeric[inside]) for name, inside in wanted.items()}
+    sources = {n: _source(path, key, numeric[key], lengths) for n, key in wanted.items()}
     texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "US"}
     for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
         rows = {total: slice(start, stop), len(bounds) - 1: slice(number, number + 1)}
@@ -132,9 +132,17 @@ def _column(arrays: Mapping[str, ReplayArray], name: str | None, total: int) -> 
 
 
 def _source(
-    path: Path, name: str, array: ReplayArray
+    path: Path, name: str, array: ReplayArray, lengths: Sequence[int]
 ) -> Callable[[int, int], NDArray[Any] | Frames]:
-    """Gives an observation of the steps from one row to another, and the one after the last of them."""
+    """Gives an observation of the steps from one row to another, and the one after the last of them.
+
+    Raises:
+        InvalidEpisode: it has none of the ``lengths`` that fit the actions, and its rows would be of other moments.
+    """
+    if array.shape[0] not in lengths:
+        raise InvalidEpisode(
+            f"'{name}' has {array.shape[0]} rows, and there are {lengths[0]} actions"
+        )
     if is_picture(name, array.shape[1:], array.dtype):
         forward = Forward(array.rows)
 

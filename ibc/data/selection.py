@@ -42,8 +42,10 @@ class Selection:
     frame_skip: int = 1
 
     def __post_init__(self) -> None:
-        if self.frame_skip < 1:
-            raise UserError(f"data.frame_skip={self.frame_skip}; it must be at least 1")
+        for name in ("num_episodes", "frame_skip"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"data.{name}={value}; it must be at least 1")
 
     def request(self, env: Environment | None = None) -> Request:
         """Return the request to readers: all observations of the file where ``env`` derives its own from them."""

@@ -147,16 +147,19 @@ class DemonstrationWriter:
         if shutil.disk_usage(self._data).free < 2 * size + RESERVE:
             raise UserError(f"the disk is full; {len(self)} episodes are kept in {self.partial}")
         with h5py.File(self._data / DATA_FILE, "r+") as file:
-            group = file.create_group(f"episode_{self._num_episodes}")
+            name = f"episode_{self._num_episodes}"
+            if name in file:  # begun, and given up because of its pictures
+                del file[name]
+            group = file.create_group(name)
             group.attrs["id"] = self._num_episodes
             group.attrs["total_steps"] = len(episode)
             if episode.seed is not None:
                 group.attrs["seed"] = episode.seed
-            for name, array in episode.obs.items():
+            for key, array in episode.obs.items():
                 if isinstance(array, Frames):
-                    _write_frames(group, f"observations/{name}", array)
+                    _write_frames(group, f"observations/{key}", array)
                 else:
-                    _write_array(group, f"observations/{name}", array)
+                    _write_array(group, f"observations/{key}", array)
             ends = np.zeros((2, len(episode)), dtype=np.bool_)
             ends[:, -1] = episode.terminated, episode.truncated
             _write_array(group, "actions", episode.action)

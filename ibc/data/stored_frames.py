@@ -34,6 +34,7 @@ class StoredFrames(Frames):
 
     def __init__(self, node: h5py.Dataset) -> None:
         self.path, self.name = Path(node.file.filename), str(node.name)
+        self._identity = _identity(self.path)
         self.shape: tuple[int, ...] = node.shape
         self._steps = range(self.shape[0])
         corners = {(step, 0, 0, 0) for step in self._steps}
@@ -69,7 +70,7 @@ class StoredFrames(Frames):
         """One frame (H, W, C); several of them; or for a slice a part that is still in its file.
 
         Raises:
-            UserError: a frame is damaged, or the file is gone.
+            UserError: a frame is damaged, or the file is gone, or another one.
         """
         if isinstance(key, slice):
             part = copy.copy(self)
@@ -87,7 +88,7 @@ class StoredFrames(Frames):
 
     def _read(self, step: int) -> NDArray[np.uint8]:
         try:
-            node = _node(self.path, self.name)
+            node = _node(self.path, self._identity, self.name)
             frame: NDArray[np.uint8] = node[step]
         except (OSError, KeyError, ValueError) as error:
             raise UserError(f"{self.path}: frame {step} of {self.name} cannot be read") from error
@@ -97,13 +98,21 @@ class StoredFrames(Frames):
         return frame
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file there is at a path: one that is put into its place is another."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 @lru_cache(maxsize=4)
-def _file(path: Path) -> h5py.File:
+def _file(path: Path, identity: tuple[int, int]) -> h5py.File:
+    if _identity(path) != identity:
+        raise UserError(f"{path} has been replaced since its episodes were read")
     return h5py.File(
         path, "r", rdcc_nbytes=0
     )  # a megabyte of cache an episode is much for thousands
 
 
 @lru_cache(maxsize=4096)
-def _node(path: Path, name: str) -> h5py.Dataset:
-    return _file(path)[name]
+def _node(path: Path, identity: tuple[int, int], name: str) -> h5py.Dataset:
+    return _file(path, identity)[name]

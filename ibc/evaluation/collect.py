@@ -81,13 +81,32 @@ def collect_demonstrations(
     except FinishedElsewhere:
         print(f"another process has collected {path}")
         return
+    try:
+        failures = _fill(
+            writer, env_config, Controller(expert), num_episodes, first_seed, num_envs, processes
+        )
+    finally:
+        writer.release()  # this process may try again
+    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+
+
+def _fill(
+    writer: DemonstrationWriter,
+    env_config: EnvConfig,
+    expert: Controller,
+    num_episodes: int,
+    first_seed: int,
+    num_envs: int,
+    processes: int,
+) -> int:
+    """Add the episodes that are missing, and complete the data set; returns how many have failed."""
     writer.keep_first(num_episodes)
     next_seed = writer.last_seed + 1 if writer.last_seed is not None else first_seed
     failures, wanted = 0, num_episodes - len(writer)
     seeds = range(next_seed, next_seed + 10 * wanted + 100)
     progress = Progress("collecting", wanted, "episode")
     with closing(
-        run_episodes(env_config, Controller(expert), seeds, num_envs=num_envs, processes=processes)
+        run_episodes(env_config, expert, seeds, num_envs=num_envs, processes=processes)
     ) as running:
         while len(writer) < num_episodes:
             episode = next(running, None)
@@ -102,7 +121,7 @@ def collect_demonstrations(
                 failures += 1
     progress.close()
     writer.close()
-    print(f"{num_episodes} episodes stored, {failures} failures of the expert left out")
+    return failures
 
 
 def _writer(

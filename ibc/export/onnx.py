@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,9 +39,13 @@ def export_onnx(policy: Policy, folder: Path, *, num_execute_steps: int | None =
         num_execute_steps: actions of a chunk that are executed; all of them if None.
 
     Raises:
-        UserError: the folder exists, packages are missing, or the policy cannot be exported and why.
+        UserError: the folder exists, packages are missing, chunks are shorter than that, or the policy cannot be
+            exported and why.
     """
     require_packages()
+    steps, most = num_execute_steps, policy.spec.action_horizon
+    if steps is not None and not 1 <= steps <= most:
+        raise UserError(f"num_execute_steps={steps}; allowed: 1 to {most}, the policy's chunk")
     if folder.exists():
         raise UserError(f"{folder} exists; choose a new folder")
     policy = copy.deepcopy(policy).cpu().eval()
@@ -57,7 +62,7 @@ def export_onnx(policy: Policy, folder: Path, *, num_execute_steps: int | None =
         "obs_horizon": spec.obs_horizon,
         "action_dim": spec.action_dim,
         "action_horizon": spec.action_horizon,
-        "num_execute_steps": num_execute_steps or spec.action_horizon,
+        "num_execute_steps": steps or most,
     }
     files[DESCRIPTION] = (json.dumps({**about, **description}, indent=1) + "\n").encode()
     write_folder(folder, files)
@@ -71,11 +76,15 @@ def write_folder(folder: Path, files: Files) -> None:
     """
     if folder.exists():
         raise UserError(f"{folder} exists; choose a new folder")
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, content in files.items():
-        write_atomically(partial / name, content)
-    partial.rename(folder)
+    partial = folder.with_name(f".{secrets.token_hex(8)}.tmp")  # nobody else's
+    try:
+        for name, content in files.items():
+            write_atomically(partial / name, content)
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def example_obs(policy: Policy) -> list[Tensor]:

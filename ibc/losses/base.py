@@ -56,6 +56,10 @@ class Loss(Stateful, ABC):
             UserError: the policy lacks what the loss needs.
         """
 
+    def is_mean(self) -> bool:
+        """Return whether the loss is a mean over examples that do not see one another; then a batch may be halved."""
+        return True
+
 
 def required(loss: Loss, owner: object, attribute: str, need: str) -> Any:
     """Return ``owner`` if it has what a loss needs.

@@ -53,5 +53,8 @@ class Combined(Loss):
             metrics |= reported
         return torch.stack(values).sum(), metrics
 
+    def is_mean(self) -> bool:
+        return all(loss.is_mean() for loss in self.losses)
+
     def parts(self) -> Sequence[Loss]:
         return self.losses

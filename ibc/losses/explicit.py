@@ -60,6 +60,10 @@ class NeighborRegression(_ExplicitLoss):
 
     method, need = "leave_one_out", "neighbors"
 
+    def is_mean(self) -> bool:
+        """See :class:`Loss`: the batch is what each example is predicted from."""
+        return False
+
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`; a batch needs two examples at least."""
         if len(right) < 2:

@@ -62,12 +62,20 @@ class SampledNegatives(Negatives):
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
         init = space.uniform(len(positive), self.sampler.num_candidates, rng)
-        found = self.sampler(space, init, rng).action
-        if found.shape[1] < self.num:
-            raise UserError(
-                f"{self.num} negatives are wanted of a sampler that ends with {found.shape[1]} candidates"
-            )
-        return found[:, : self.num]
+        return enough(self.sampler(space, init, rng).action, self.num)
+
+
+def enough(found: Float[Tensor, "B M A"], num: int) -> Float[Tensor, "B N A"]:
+    """Take the first ``num`` candidates of a search.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if found.shape[1] < num:
+        raise UserError(
+            f"{num} negatives are wanted of a sampler that ends with {found.shape[1]} candidates"
+        )
+    return found[:, :num]
 
 
 @dataclass(eq=False)
@@ -131,11 +139,13 @@ class ReplayedNegatives(Negatives):
         fresh = space.uniform(len(positive), self.num, rng)
         if self.chains is None:  # NaN: no chain yet
             self.chains = fresh.new_full((self.table_size, *fresh.shape[1:]), torch.nan)
+        if self.chains.device != fresh.device:  # of a file that was read into the host's memory
+            self.chains = self.chains.to(fresh.device)
         place = self.place_of(positive[:, 0])
         old = self.chains[place]
         anew = rng.uniform(len(positive), self.num) < self.restart
         init = torch.where(anew.unsqueeze(-1) | torch.isnan(old), fresh, old)
-        found = self.sampler(space, init, rng).action[:, : self.num]
+        found = enough(self.sampler(space, init, rng).action, self.num)
         self.chains[place] = found
         return found
 
@@ -148,12 +158,16 @@ class ReplayedNegatives(Negatives):
         return (place >> 8) % self.table_size
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the chains, so that an interrupted run continues exactly."""
-        return {} if self.chains is None else {"chains": self.chains}
+        """Return a copy of the chains, so that an interrupted run continues exactly."""
+        return {} if self.chains is None else {"chains": self.chains.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self.chains = state.get("chains")
+        """Restore what :meth:`state_dict` returned; in the memory of the present chains, which a recording may use."""
+        chains = state.get("chains")
+        if chains is None or self.chains is None or self.chains.shape != chains.shape:
+            self.chains = None if chains is None else chains.clone()
+        else:
+            self.chains.copy_(chains)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -48,6 +48,10 @@ class Unrolled(Loss):
         if self.max_steps is not None and self.max_steps < self.num_steps:
             raise UserError(f"max_steps={self.max_steps} is less than num_steps={self.num_steps}")
 
+    def is_mean(self) -> bool:
+        """See :class:`Loss`: the number of steps may be drawn for the batch."""
+        return self.max_steps is None
+
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         space, right = bind(self, policy, batch)
         unit = space.uniform(len(right), self.num, rng)

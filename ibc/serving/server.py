@@ -49,11 +49,12 @@ class PolicyServer:
 
     Args:
         policy: acts for all clients.
-        token: that clients must send; None admits all.
+        token: that clients must send, printable characters of Latin-1 without a space at either end; None admits all.
         num_execute_steps, detector, on_doubt: see :class:`ibc.serving.Session`.
 
     Raises:
-        UserError: websockets or msgpack are not installed, or settings of the controller make no sense.
+        UserError: websockets or msgpack are not installed, the token is none that a client could send, or settings of
+            the controller make no sense.
     """
 
     def __init__(
@@ -66,6 +67,10 @@ class PolicyServer:
         on_doubt: OnDoubt = None,
     ) -> None:
         _require_packages()
+        if token is not None and not _can_be_sent(token):
+            raise UserError(
+                "the token is empty or no header; allowed: letters, digits and signs, without a space at either end"
+            )
         self.policy, self.detector = policy, detector
         self.token = token
         self._session = partial(Session, policy, num_execute_steps, detector, on_doubt)
@@ -187,6 +192,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _can_be_sent(token: str) -> bool:
+    """Whether a token arrives as it is, in a header."""
+    is_latin = all(ord(character) < 256 for character in token)
+    return bool(token) and is_latin and token.isprintable() and token == token.strip()
 
 
 def _require_packages() -> None:

@@ -11,12 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from ibc.losses import Loss
 from ibc.losses.base import Metrics
 from ibc.policies import Policy
+from ibc.random import BatchRandom
 from ibc.spec import Batch
 from ibc.threads import limit_threads
 from ibc.training.share import RowsOfBatchRandom, Share
 
 #: Floating point operations of a loss from which halves take no longer than whole batches on a quiet machine.
 LEAST_WORK = 2e9
+#: By how much of it a loss may differ from the mean of its halves, which sum in another order.
+ROUNDING = 1e-2
 
 
 class Gradient:
@@ -74,25 +77,32 @@ class Gradient:
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 if gradient is not None:
                     before = parameter.grad
-                    parameter.grad = gradient if before is None else before.add_(gradient)
+                    # A new tensor: those of several parameters may be one and the same.
+                    parameter.grad = gradient if before is None else before + gradient
         return [metrics for _, metrics in halves]
 
     def _is_worth_halving(self, objective: Loss, batch: Batch) -> bool:
-        """Whether halves of such a batch are as fast, and their run can be repeated; tried on one of them.
+        """Whether halves of such a batch are as fast and as good, and their run can be repeated; tried on both.
 
         What draws from torch's own generator, or changes statistics while it trains, would do so in the order in which
         threads happen to run. A loss that remembers examples would see its memory change meanwhile.
         """
         if batch.action.device.type != "cpu" or torch.get_num_threads() < 2:
             return False
+        size = len(batch.action) // 2 * 2
+        if size == 0 or not objective.is_mean():
+            return False
+        batch = Batch({n: o[:size] for n, o in batch.obs.items()}, batch.action[:size])
         state, memory = torch.get_rng_state(), objective.state_dict()
         statistics = [buffer.clone() for buffer in self.policy.buffers()]
-        rng = RowsOfBatchRandom(torch.Generator().manual_seed(0), 0, 2)
         with FlopCounterMode(display=False) as counter:
-            objective(self.policy, batch.every_other(0), rng)
+            halves = [_tried(objective, self.policy, batch, index) for index in (0, 1)]
+        flops = counter.get_total_flops()
+        whole = _tried(objective, self.policy, batch, None)
         now = list(self.policy.buffers())
         is_repeatable = (
-            not objective.state_dict()
+            _is_mean_of(whole, halves)
+            and not objective.state_dict()
             and torch.equal(torch.get_rng_state(), state)
             and all(torch.equal(*pair) for pair in zip(statistics, now, strict=True))
         )
@@ -100,4 +110,24 @@ class Gradient:
         objective.load_state_dict(memory)
         for buffer, before in zip(now, statistics, strict=True):
             buffer.copy_(before)
-        return is_repeatable and 2 * counter.get_total_flops() >= LEAST_WORK
+        return is_repeatable and flops >= LEAST_WORK
+
+
+def _tried(
+    objective: Loss, policy: Policy, batch: Batch, index: int | None
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of one half of a batch, or of all of it, and the state in which it leaves the noise."""
+    generator = torch.Generator().manual_seed(0)
+    if index is None:
+        loss, _ = objective(policy, batch, BatchRandom(generator))
+    else:
+        rng = RowsOfBatchRandom(generator, index, 2)
+        loss, _ = objective(policy, batch.every_other(index), rng)
+    return loss.detach(), generator.get_state()
+
+
+def _is_mean_of(whole: tuple[Tensor, Tensor], halves: list[tuple[Tensor, Tensor]]) -> bool:
+    """Whether a loss is the mean of those of the halves, and the noise of all three the same."""
+    mean = torch.stack([loss for loss, _ in halves]).mean()
+    is_same = all(torch.equal(state, whole[1]) for _, state in halves)
+    return is_same and torch.allclose(mean, whole[0], rtol=ROUNDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,9 +134,10 @@ class Best:
                 f"validation.measure={self.measure}; this policy has {', '.join(sorted(measures))}"
             )
         value = measures[self.measure]
-        better = self.value is None or (
-            value > self.value if self.measure in RISING else value < self.value
-        )
+        if self.value is None or math.isnan(self.value):  # any number is better than none
+            better = self.value is None or not math.isnan(value)
+        else:
+            better = value > self.value if self.measure in RISING else value < self.value
         if better:
             self.value, self.step, self.since = value, step, 0
         else:

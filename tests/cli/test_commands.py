@@ -23,6 +23,29 @@ def test_scripts_are_short(script):
 
 
 class TestEvaluateAndRecord:
+    @pytest.mark.parametrize(
+        ("command", "work"),
+        [
+            ("evaluate", "evaluate.measure"),
+            ("record", "record.record_video"),
+            ("budget", "budget.measure_budget"),
+            ("calibrate", "calibrate.evaluate"),
+        ],
+    )
+    def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+        self, command, work, cli, trained, tmp_path, monkeypatch
+    ):
+        def never(*_, **__):
+            raise AssertionError
+
+        monkeypatch.setattr(f"ibc.cli.{work}", never)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "file").touch()
+        for output in ("folder", "file/x"):
+            result = cli(command, f"checkpoint={trained}/run/checkpoint.pt", f"output={output}")
+            assert_refused(result, f"cannot write {output}: ")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
     def test_evaluation_file(self, cli, trained):
         code, out, _ = cli(
             "evaluate",

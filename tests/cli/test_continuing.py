@@ -34,6 +34,17 @@ def test_more_steps_moved_data_and_another_measure_of_success(begun):
         train(tiny("run_dir=run", "resume=true", "data.path=moved", "trainer.num_steps=10"))
 
 
+def test_a_finished_run_says_how_it_was_judged_last(begun):
+    """A sweep skips what has been judged as is asked for, and nothing else."""
+    path, before = begun / "run/checkpoint.pt", load_checkpoint(begun / "run/checkpoint.pt")
+    train(tiny("run_dir=run", "resume=true", "evaluation.num_episodes=2"))
+    after = load_checkpoint(path)
+    assert read_json(begun / "run/evaluation.json")["num_episodes"] == 2
+    assert after.config["evaluation"]["num_episodes"] == 2
+    assert after.about == before.about
+    assert after.trainer["step"] == before.trainer["step"]
+
+
 def test_what_differs_is_named_with_both_values(begun):
     other = ["optimizer.lr=0.5", "trainer.batch_size=16"]
     with pytest.raises(

@@ -68,6 +68,8 @@ def test_runs_are_taken_once(tmp_path, monkeypatch, capsys, spec):
     assert capsys.readouterr().out.count("is finished: skipped") == 2
     sweep("trainer.num_steps=90")
     assert [resume for _, resume in taken] == [False, False, True, True]
+    sweep("trainer.num_steps=90", "num_execute_steps=1")
+    assert len(taken) == 6
     with pytest.raises(UserError, match=r"other settings: .*batch_size \(was 32, is 8\)"):
         sweep("trainer.batch_size=8", "trainer.num_steps=90")
 

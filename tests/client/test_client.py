@@ -48,6 +48,12 @@ def test_actions_are_those_of_a_controller():
                 np.testing.assert_array_equal(decision.action, mirror.step(OBS))
 
 
+def test_a_seed_may_be_one_of_numpy():
+    with serving(sum_policy()) as server, make_client(server) as client:
+        client.reset(np.int64(3))
+        np.testing.assert_array_equal(client.step(OBS).action, own(server, 3).step(OBS))
+
+
 def test_an_answer_that_is_late_is_dropped_and_the_next_one_is_right():
     with serving(sum_policy(action_horizon=1)) as server, make_client(server) as client:
         client.reset(4)
@@ -147,6 +153,24 @@ def test_the_token_and_the_version_are_said_in_one_line_at_once(monkeypatch):
         with make_client(server, token="tulip") as client, pytest.raises(ServerError) as error:
             client.reset()
         assert f"version {VERSION}" in str(error.value)
+
+
+def test_a_server_that_refused_the_token_may_come_again_with_it():
+    with (
+        serving(sum_policy(), token="tulip") as server,
+        make_client(server, token="tulip") as client,
+    ):
+        client.reset()
+        server.stop()
+        server.kwargs["token"] = "rose"
+        server.start()
+        until(lambda: client._link.refusal)
+        server.stop()
+        server.kwargs["token"] = "tulip"
+        server.start()
+        until(lambda: not client._link.trouble)
+        client.reset()
+        assert not client.step(OBS).is_safe_action
 
 
 def test_a_safe_action_of_another_size_is_refused_at_the_start():

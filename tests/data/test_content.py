@@ -34,6 +34,26 @@ def test_every_file_and_every_name_counts(change, folder):
     assert content_digest(folder) != before
 
 
+def test_what_lies_behind_a_link_counts(folder, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/video").write_bytes(b"1")
+    (folder / "videos").symlink_to(tmp_path / "disk")
+    (folder / "inner/around").symlink_to(folder)  # which has no end
+    before = content_digest(folder)
+    (tmp_path / "disk/video").write_bytes(b"2")
+    assert content_digest(folder) != before
+
+
+def test_it_is_the_same_through_links_and_of_plain_folders(folder, tmp_path):
+    """Pictures that have been kept are found again."""
+    (folder / "inner").rename(tmp_path / "inner")
+    (folder / "inner").symlink_to(tmp_path / "inner")
+    through = content_digest(folder)
+    (folder / "inner").unlink()
+    (tmp_path / "inner").rename(folder / "inner")
+    assert content_digest(folder) == through
+
+
 def test_hidden_folders_are_no_part_of_it(folder):
     before = content_digest(folder)
     (folder / ".frames/x").mkdir(parents=True)

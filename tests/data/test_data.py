@@ -3,6 +3,7 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import h5py
 import minari
@@ -21,7 +22,10 @@ from ibc.data import (
     read_episodes,
 )
 from ibc.data.dataset import window_index
+from ibc.data.loading import load_split
+from ibc.data.selection import Selection
 from ibc.data.store import FinishedElsewhere
+from ibc.data.streamed_frames import StreamedFrames
 from ibc.errors import UserError
 
 CPU = torch.device("cpu")
@@ -88,6 +92,11 @@ class TestEpisode:
         with pytest.raises(InvalidEpisode, match="'joints' has 3 entries, the action 2"):
             Episode.recorded({"joints": np.zeros((3, 2))}, np.zeros((2, 1)))
 
+    @pytest.mark.parametrize("values", [3.0, ["open", "shut"], [None, None]])
+    def test_what_is_no_numbers_is_named(self, values):
+        with pytest.raises(InvalidEpisode, match="observation 'gripper' is .*expected numbers"):
+            Episode.recorded({"gripper": values}, np.zeros((2, 1)))
+
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
@@ -150,6 +159,20 @@ class TestStore:
         write(tmp_path / "demos", spec, episodes[:2], about=about, finish=False).release()
         second = write(tmp_path / "demos", spec, episodes[:0], about=about, finish=False)
         assert len(second) == 2
+
+    def test_an_episode_that_cannot_be_written_may_be_left_out(self, spec, episodes, tmp_path):
+        def damaged():
+            raise OSError("the camera's file is damaged")
+            yield
+
+        writer = write(tmp_path / "demos", spec, episodes[:1], finish=False)
+        frames = StreamedFrames(tmp_path, episodes[1].obs["camera"].shape, damaged)
+        with pytest.raises(UserError, match="the camera's file is damaged"):
+            writer.append(replace(episodes[1], obs={**episodes[1].obs, "camera": frames}))
+        writer.append(episodes[2])
+        writer.close()
+        for first, second in zip(read_episodes(tmp_path / "demos"), episodes[::2], strict=True):
+            assert_same(first, second)
 
     def test_another_collection_is_not_continued(self, spec, episodes, tmp_path):
         write(tmp_path / "demos", spec, episodes[:2], about={"env": "a"}, finish=False).release()
@@ -305,6 +328,19 @@ class TestWindows:
         dataset = WindowDataset(episodes, spec, CPU)
         assert dataset.num_clipped == 1
         assert dataset.actions().max() <= 2.0
+
+    @pytest.mark.parametrize("limits", [([-1] * 3, [1] * 3), ([-1, -1],), 5, ("low", "high")])
+    def test_limits_that_do_not_fit_the_actions(self, limits, tmp_path, monkeypatch):
+        monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+        path = tmp_path / "x.npz"
+        np.savez(path, action=np.ones((4, 2)), state=np.ones((4, 2)))
+        with pytest.raises(UserError, match="each a number or a list of 2"):
+            load_split(path, action_limits=limits)
+
+    def test_a_number_of_episodes_that_is_none(self):
+        """-1 would leave the last one out."""
+        with pytest.raises(UserError, match="data.num_episodes=-1; it must be at least 1"):
+            Selection(num_episodes=-1)
 
     def test_window_index(self):
         assert window_index(np.array([0, 1, 5]), 3).tolist() == [[0, 0, 0], [0, 0, 1], [3, 4, 5]]

@@ -121,6 +121,12 @@ class TestNpz:
         with pytest.raises(UserError, match="no whole numbers that rise to"):
             list(read_episodes(tmp_path / "x.npz"))
 
+    def test_an_array_with_other_rows_is_no_observation(self, tmp_path):
+        """Its rows would be those of other moments."""
+        np.savez(tmp_path / "x.npz", action=np.ones((4, 2)), x=np.ones((4, 3)), fast=np.ones(8))
+        with pytest.raises(UserError, match="'fast' has 8 rows, and there are 4 actions"):
+            list(read_episodes(tmp_path / "x.npz", Request(obs_names=["fast"])))
+
 
 class TestRlds:
     @pytest.mark.parametrize("marked", [True, False])
@@ -134,6 +140,14 @@ class TestRlds:
     def test_one_shard(self, tmp_path):
         shard = next((write_rlds(tmp_path) / "1.0.0").glob("*-00001-of-00002"))
         assert [len(e) for e in read_episodes(shard)] == [LENGTHS[2]]
+
+    def test_the_newest_version(self, tmp_path):
+        path = write_rlds(tmp_path)
+        shutil.copytree(path / "1.0.0", path / "1.9.0")
+        (path / "1.0.0").rename(path / "1.10.0")
+        for shard in (path / "1.9.0").glob("*.tfrecord*"):
+            shard.write_bytes(b"")
+        assert len(list(read_episodes(path))) == len(LENGTHS)
 
     def test_a_missing_shard(self, tmp_path):
         path = write_rlds(tmp_path)

@@ -13,7 +13,9 @@ from formats import (
     write_minari,
     write_minari_arrow,
     write_robomimic,
+    write_tfrecord,
 )
+from replays import write_rlds
 
 from ibc.data import read_episodes
 from ibc.data.request import Request
@@ -34,6 +36,41 @@ def test_one_observation_by_another_name(write, tmp_path):
     for episode, e in zip(read_episodes(write(tmp_path), request), ALL, strict=True):
         assert set(episode.obs) == {"pose"}
         np.testing.assert_array_equal(episode.obs["pose"][:-1], e["obs"][:-1])
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "where"),
+    [
+        (write_d4rl, "terminals", np.zeros),
+        (write_minari, "terminations", np.zeros),
+        (write_minari_arrow, "terminations", np.zeros),
+        (write_tfrecord, "discount", lambda steps: 1 - np.eye(steps)[-1]),
+    ],
+)
+def test_a_reward_by_another_name(write, name, where, tmp_path):
+    for episode in read_episodes(write(tmp_path), Request(rename={name: "reward"})):
+        np.testing.assert_array_equal(episode.reward, where(len(episode)))
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "where"),
+    [
+        (write_d4rl, "timeouts", lambda steps: np.eye(steps)[-1]),
+        (write_minari, "truncations", lambda steps: np.eye(steps)[-1]),
+        (write_minari_arrow, "terminations", np.zeros),
+        (write_tfrecord, "discount", lambda steps: 1 - np.eye(steps)[-1]),
+        (write_rlds, "reward", lambda steps: np.eye(steps)[-1]),
+        (write_robomimic, "solved", np.ones),
+    ],
+)
+def test_success_by_another_name(write, name, where, tmp_path):
+    path = write(tmp_path)
+    if write is write_robomimic:
+        with h5py.File(path, "r+") as file:
+            for demo in file["data"].values():
+                demo[name] = np.ones(len(demo["actions"]))
+    for episode in read_episodes(path, Request(rename={name: "success"})):
+        np.testing.assert_array_equal(episode.success, where(len(episode)))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +118,19 @@ class TestLeRobot:
         for episode, e in zip(read_episodes(path), ALL, strict=True):
             assert set(episode.obs) == {"state", "image"}
             np.testing.assert_array_equal(episode.action, e["action"])
+
+    def test_an_action_of_one_number(self, tmp_path):
+        """It is a column of numbers, where longer ones are lists."""
+        import pyarrow.parquet as pq
+
+        path = write_lerobot(tmp_path, camera=False)
+        for file in path.glob("data/*/*.parquet"):
+            table = pq.read_table(file)
+            first = table.column("action").combine_chunks().flatten()[::2]
+            where = table.column_names.index("action")
+            pq.write_table(table.set_column(where, "action", first), file)
+        for episode, e in zip(read_episodes(path), ALL, strict=True):
+            np.testing.assert_array_equal(episode.action, e["action"][:, :1])
 
     def test_texts_and_tasks(self, tmp_path):
         import pyarrow as pa

@@ -11,7 +11,7 @@ import torch
 from conftest import random_episode
 from gymnasium import spaces
 
-from ibc.data import DemonstrationWriter, Episode, WindowDataset, read_episodes
+from ibc.data import DemonstrationWriter, Episode, WindowDataset, read_episodes, stored_frames
 from ibc.data.frame_table import FrameTable
 from ibc.data.stored_frames import StoredFrames
 from ibc.errors import UserError
@@ -50,6 +50,22 @@ def test_read_as_written(stored, episodes):
         np.testing.assert_array_equal(np.asarray(frames[1:][::2]), expected[1:][::2])
         index = np.array([[3, 0], [1, 1]])
         np.testing.assert_array_equal(frames[index], expected[index])
+
+
+def test_another_file_at_the_same_place_is_read_anew(tmp_path, episodes):
+    """As when a program collects again what it has trained on."""
+    path = write(tmp_path / "data", episodes)
+    first, late = (next(read_episodes(path)).obs["camera"] for _ in range(2))
+    np.testing.assert_array_equal(first[0], episodes[0].obs["camera"][0])
+    path.rename(tmp_path / "old")
+    write(path, episodes[1:])
+    second = next(read_episodes(path)).obs["camera"]
+    np.testing.assert_array_equal(second[0], episodes[1].obs["camera"][0])
+    np.testing.assert_array_equal(first[1], episodes[0].obs["camera"][1])  # still open
+    stored_frames._file.cache_clear()
+    stored_frames._node.cache_clear()
+    with pytest.raises(UserError, match="has been replaced since its episodes were read"):
+        late[0]
 
 
 def test_windows_are_those_of_arrays(spec, stored, episodes):

@@ -10,6 +10,7 @@ from small import make_obs, row_noise
 import ibc
 from ibc.checkpoint import load_checkpoint
 from ibc.export import save_folder
+from ibc.export.onnx import write_folder
 
 CHECKPOINT = ROOT / "pretrained/particle_2d.pt"
 
@@ -120,3 +121,12 @@ def test_what_is_damaged_or_names_other_code_is_refused(folder, tmp_path, damage
     damage(tmp_path / "policy")
     with pytest.raises(ibc.UserError, match=message):
         ibc.load_policy(tmp_path / "policy")
+
+
+def test_nothing_else_is_touched(tmp_path):
+    """Such as a collection under way, which has the name of its data set and this ending."""
+    (tmp_path / "policy.partial").mkdir()
+    (tmp_path / "policy.partial/data").write_bytes(b"1")
+    write_folder(tmp_path / "policy", {"a": b"2"})
+    assert (tmp_path / "policy.partial/data").read_bytes() == b"1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["policy", "policy.partial"]

@@ -176,6 +176,12 @@ def test_folders_that_cannot_be_read_are_refused(exported, tmp_path):
         load_exported(tmp_path)
 
 
+@pytest.mark.parametrize("steps", [-1, 0, 4])
+def test_steps_that_a_chunk_does_not_have_are_refused(steps, spec, tmp_path):
+    with pytest.raises(ibc.UserError, match=f"num_execute_steps={steps}; allowed: 1 to 3"):
+        export_onnx(POLICIES["mse"](spec), tmp_path / "policy", num_execute_steps=steps)
+
+
 def test_what_cannot_be_exported_is_refused_in_a_line(spec, tmp_path):
     def refused(policy, match):
         with pytest.raises(ibc.UserError, match=match):

@@ -10,6 +10,7 @@ from known_energies import BowlPolicy, fitted_stiffness, meters, rng
 from ibc.energies import (
     UnitSpace,
 )
+from ibc.errors import UserError
 from ibc.losses import (
     Combined,
     ContrastiveDivergence,
@@ -26,7 +27,7 @@ from ibc.losses.contrastive import LAST_STEP, entropy_term, limited
 from ibc.nn import (
     ActionBounds,
 )
-from ibc.samplers import HMC, GradientDescent, IBCLangevin
+from ibc.samplers import HMC, AutoregressiveDFO, GradientDescent, IBCLangevin
 from ibc.spec import Batch
 
 STEPS = IBCLangevin(num_candidates=8, num_iterations=5, step_init=0.1, step_final=0.01)
@@ -177,6 +178,26 @@ class TestReplayed:
         assert torch.equal(*values)
         with pytest.raises(ValueError, match="has no state"):
             Unrolled(num=1, num_steps=1, step_size=0.1).load_state_dict(state)
+
+    def test_what_it_remembered_can_be_restored_in_place(self):
+        """As after a measure on other examples; a recorded step finds the chains where they were."""
+        draw = ReplayedNegatives(4, STEPS)
+        space = UnitSpace(lambda a: a[..., 0] ** 2, ActionBounds(1))
+        draw(space, self.positive, rng())
+        chains, before = draw.chains, draw.chains.clone()
+        memory = draw.state_dict()
+        draw(space, self.positive, rng(1))
+        draw.load_state_dict(memory)
+        assert draw.chains is chains
+        torch.testing.assert_close(chains, before, rtol=0, atol=0, equal_nan=True)
+        draw.load_state_dict({})
+        assert draw.chains is None
+
+    def test_a_sampler_that_ends_with_fewer_candidates_is_refused(self):
+        few = AutoregressiveDFO(num_candidates=8, num_iterations=2, noise_std=0.1, shrink=0.5)
+        space = UnitSpace(lambda a: a[..., 0] ** 2, ActionBounds(1))
+        with pytest.raises(UserError, match="8 negatives are wanted of a sampler that ends with 4"):
+            ReplayedNegatives(8, few)(space, self.positive, rng())
 
     @pytest.mark.unchecked
     def test_persistent_chains_of_exact_steps_recover_the_density(self):

@@ -219,6 +219,20 @@ def test_a_client_needs_the_token_where_there_is_one():
             assert ask(connection, HELLO)["type"] == "hello"
 
 
+@pytest.mark.parametrize("token", ["", "tulip ", "tu\nlip", "тюльпан"])
+def test_a_token_that_no_client_could_send_is_refused(token):
+    """Such as that of a variable that is not set: the server would let nobody in."""
+    with pytest.raises(UserError, match="the token is empty or no header"):
+        PolicyServer(sum_policy(), token=token)
+
+
+def test_an_array_that_cannot_be_is_refused_as_a_message(server):
+    """An empty one, whose other length no array has."""
+    odd = {"dtype": "float32", "shape": [0, 2**63], "bytes": b""}
+    with greeted(server) as client:
+        assert "cannot be" in step(client, {**OBS, "state": odd})["message"]
+
+
 def test_web_pages_are_refused(server):
     with pytest.raises(InvalidStatus, match="403"):
         connect(server.url, origin="http://example.org", proxy=None)

@@ -8,7 +8,16 @@ from ibc.construct import construct
 from ibc.data import WindowDataset
 from ibc.energies import MLPEnergy
 from ibc.errors import UserError
-from ibc.losses import MSE, InfoNCE, ReplayedNegatives, UniformNegatives
+from ibc.losses import (
+    MSE,
+    Combined,
+    DenoisingScoreMatching,
+    InfoNCE,
+    NeighborRegression,
+    ReplayedNegatives,
+    UniformNegatives,
+    Unrolled,
+)
 from ibc.nn import ObsEncoder
 from ibc.policies import ImplicitPolicy
 from ibc.policies.loading import make_policy
@@ -16,6 +25,7 @@ from ibc.samplers import IBCLangevin
 from ibc.training import Trainer
 from ibc.training import gradient as gradient_module
 from ibc.training import trainer as trainer_module
+from ibc.training.share import Share
 
 pytestmark = pytest.mark.unchecked
 
@@ -146,6 +156,55 @@ def test_what_could_not_be_repeated_or_would_take_longer_is_not_halved(
     assert torch.equal(torch.get_rng_state(), untouched[0])
     assert all(map(torch.equal, trainer.policy.buffers(), untouched[1]))
     assert not trainer.loss.state_dict()
+
+
+class Ranked(MSE):
+    """Compares each example with the others of its batch."""
+
+    def __call__(self, policy, batch, rng):
+        found, right = policy.predict_unit(batch.obs), policy.bounds.to_unit(batch.action)
+        loss = torch.log_softmax(-torch.cdist(found, right), 1).diagonal().mean()
+        return -loss, {}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "loss"),
+    [
+        ("nearest", NeighborRegression()),
+        ("implicit", Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)),
+        ("implicit", Combined([Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)], [1.0])),
+        ("implicit", Combined([DenoisingScoreMatching()], [0.25])),  # of 10 examples 2, of 20 five
+        ("mse", Ranked()),
+    ],
+)
+def test_a_loss_that_is_no_mean_over_examples_is_not_halved(spec, episodes, recipe, loss):
+    policy = make_policy(config_of(recipe)["policy"], spec)
+    trainer = Trainer(policy, WindowDataset(episodes, spec), loss=loss, batch_size=20)
+    trainer.train_step()
+    assert trainer.gradient.is_halved is False
+
+
+class SumOfTwo(torch.nn.Module):
+    """Two parameters whose gradients are one tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (torch.nn.Parameter(torch.zeros(3)) for _ in range(2))
+
+
+def test_gradients_that_are_one_tensor_are_not_added_into_each_other(spec, episodes):
+    policy = SumOfTwo()
+    dataset = WindowDataset(episodes, spec)
+
+    def objective(policy, batch, rng):
+        return (policy.first + policy.second).sum() * len(batch.action), {}
+
+    gradient = gradient_module.Gradient(policy)
+    gradient.is_halved = True
+    batch = dataset.batch(torch.arange(4))
+    gradient.add(objective, batch, 4, torch.Generator(), Share(4, 1, 0))
+    for parameter in policy.parameters():
+        torch.testing.assert_close(parameter.grad, torch.full((3,), 2.0))
 
 
 def test_an_error_of_a_half_is_that_of_the_step(spec, episodes):

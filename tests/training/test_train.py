@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 from small import CPU, tiny
@@ -16,6 +17,7 @@ from ibc.checkpoint import load_checkpoint
 from ibc.cli.train import prepare, train
 from ibc.errors import Interrupted, UserError
 from ibc.evaluation import collect_demonstrations
+from ibc.lock import hold
 from ibc.training.loggers import read_metrics
 from ibc.training.run_folder import run_folder
 
@@ -172,6 +174,15 @@ class TestRunFolder:
         collect_demonstrations(tiny()["env"], in_tmp / "demos", num_episodes=19)
         with pytest.raises(UserError, match="other demonstrations"):
             train(tiny("run_dir=run", "data.path=demos", "resume=true"))
+
+
+def test_a_collection_that_failed_can_be_tried_again_by_the_same_program(tmp_path):
+    """As in a notebook, which keeps the error: it would wait for itself."""
+    env = {"id": "Particle-v0", "expert": lambda obs: np.zeros(2)}
+    with pytest.raises(UserError, match="fails too often: 110 failures") as kept:
+        collect_demonstrations(env, tmp_path / "demos", num_episodes=1)
+    hold(tmp_path / "demos.partial/.lock").close()
+    assert kept.value is not None
 
 
 def test_metrics_after_the_last_checkpoint_are_written_once(in_tmp):

@@ -1,6 +1,7 @@
 """Measures on held-out demonstrations: what they are, that they disturb nothing, and what is kept of the best."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from ibc.data import WindowDataset
 from ibc.data.transforms import split_episodes
 from ibc.errors import UserError
 from ibc.evaluation import collect_demonstrations
+from ibc.losses import InfoNCE, ReplayedNegatives
 from ibc.policies.loading import make_policy
+from ibc.samplers import IBCLangevin
 from ibc.training import Trainer
 from ibc.training.loggers import read_metrics
 from ibc.training.validation import CANDIDATES, Best, _span
@@ -53,6 +56,17 @@ def test_the_action_error_of_a_known_policy(spec, episodes):
     assert found["action_error_of_range"] == pytest.approx(
         (action.abs() / span).mean().item(), rel=1e-5
     )
+
+
+def test_chains_of_the_training_are_not_moved(spec, episodes):
+    sampler = IBCLangevin(num_candidates=4, num_iterations=2, step_init=0.1, step_final=0.1)
+    negatives = ReplayedNegatives(4, sampler, table_size=8)
+    trainer = make_trainer("implicit", spec, episodes)
+    trainer.loss = InfoNCE(negatives=[negatives])
+    trainer.train_step()
+    before = negatives.chains.clone()
+    trainer.held_out_measures()
+    torch.testing.assert_close(negatives.chains, before, rtol=0, atol=0, equal_nan=True)
 
 
 def test_the_range_of_a_dimension_that_hardly_changes_in_held_out_data():
@@ -124,6 +138,18 @@ def test_the_best_is_remembered():
     assert (again.value, again.step) == (0.5, 1)
     with pytest.raises(UserError, match="validation.measure=rank; this policy has loss"):
         Best("rank").update(0, {"loss": 1.0})
+
+
+def test_any_number_is_better_than_none():
+    best = Best("loss", patience=3)
+    values = (math.nan, math.nan, 3.0, math.nan, 2.0)
+    assert [best.update(i, {"loss": x}) for i, x in enumerate(values)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(("holdout", "count"), [(0.0, 0), (0.01, 1), (0.3, 3)])

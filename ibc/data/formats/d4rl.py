@@ -47,6 +47,9 @@ def read(path: Path, request: Request) -> Iterator[Episode]:
         ((name, inside),) = _one_observation(request, there).items()
         arrays = {n: load(file, n) for n in OPTIONAL if n in file}
         arrays |= {"actions": load(file, source), "observations": load(file, inside)}
+        for part, usual in (("reward", "rewards"), ("success", "infos/success")):
+            if (renamed := request.part(part, (), there)) is not None:
+                arrays[usual] = load(file, renamed)
     lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise UserError(f"{path} has arrays of different lengths: {lengths}")

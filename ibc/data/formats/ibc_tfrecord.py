@@ -79,14 +79,16 @@ def _episode(
         fields[name.partition("/")[2] or bare] = name
     wanted = request.observations(fields, list(steps[0]))
     source = request.part("action", ("action",), list(steps[0])) or "action"
+    reward = request.part("reward", ("reward",), list(steps[0])) or "reward"
+    solved = request.part("success", (), list(steps[0]))
     return Episode(
         obs={
             name: _observation(path, inside, [row[inside] for row in (*steps, after)])
             for name, inside in wanted.items()
         },
         action=np.stack([_numbers("action", row[source]) for row in steps]),
-        reward=np.concatenate([_numbers("reward", row["reward"]) for row in steps]),
-        success=np.zeros(len(steps), dtype=np.bool_),
+        reward=np.concatenate([_numbers(reward, row[reward]) for row in steps]),
+        success=np.array([solved is not None and _integer(row[solved]) > 0 for row in steps]),
         terminated=float(_numbers("discount", steps[-1]["discount"])[0]) == 0.0,
         truncated=float(_numbers("discount", steps[-1]["discount"])[0]) != 0.0,
     )

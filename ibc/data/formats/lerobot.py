@@ -90,9 +90,12 @@ class _Source:
             raise InvalidEpisode("its frames are not numbered from 0 on")
         obs = {name: self._observation(inside) for name, inside in self.layout.obs.items()}
         done = self._optional("next.done")
+        action = numbers(column(self.table, self.layout.action), "action")
         return Episode(
             obs=obs,
-            action=as_float32(numbers(column(self.table, self.layout.action), "action")),
+            action=as_float32(action).reshape(
+                steps, -1
+            ),  # one number a step has no list of its own
             reward=as_float32(self._optional(self.layout.reward)),
             success=self._optional(self.layout.success).astype(np.bool_),
             terminated=bool(done[-1]),

@@ -88,9 +88,10 @@ def _episode(
     steps = len(action)
     check_count("actions", steps, group.attrs.get("total_steps", steps))
     success = np.zeros(steps, dtype=np.bool_)
-    if "infos/success" in group:
+    solved = request.part("success", (), arrays) or "infos/success"
+    if solved in group:
         # Recorders that also keep the info of the reset have one entry more.
-        success = load(group, "infos/success").reshape(-1).astype(np.bool_)[-steps:]
+        success = load(group, solved).reshape(-1).astype(np.bool_)[-steps:]
     seed = group.attrs.get("seed")
     fields, texts = find_fields(group, "observations")
     if encoded and list(fields) == ["state"]:  # pictures as JPEG look like vectors
@@ -106,7 +107,7 @@ def _episode(
     return Episode(
         obs=obs,
         action=action,
-        reward=as_float32(_optional(group, "rewards", steps)),
+        reward=as_float32(_optional(group, request.part("reward", (), arrays) or "rewards", steps)),
         success=success,
         terminated=bool(_optional(group, "terminations", steps)[-1]),
         truncated=bool(_optional(group, "truncations", steps)[-1]),

@@ -75,6 +75,8 @@ class _Folder:
         check_count("steps", steps, about.get("total_steps", steps))
         source = request.part("action", ("actions",), table.column_names) or "actions"
         action = numbers(column(table, source), "actions")[:steps]
+        reward = request.part("reward", (), table.column_names) or "rewards"
+        solved = request.part("success", (), table.column_names)
         seed = about.get("seed")
         texts = [n for n, s in self.spaces.items() if isinstance(s, gym.spaces.Text)]
         fields = {name: name for name in self.spaces if name not in texts}
@@ -82,8 +84,8 @@ class _Folder:
         return Episode(
             obs={name: self._observation(table, inside) for name, inside in wanted.items()},
             action=as_float32(action.reshape(steps, -1)),
-            reward=as_float32(_optional(table, "rewards", steps)),
-            success=_success(table, steps),
+            reward=as_float32(_optional(table, reward, steps)),
+            success=_success(table, steps, solved),
             terminated=bool(_optional(table, "terminations", steps)[-1]),
             truncated=bool(_optional(table, "truncations", steps)[-1]),
             seed=seed if isinstance(seed, int) else None,
@@ -122,8 +124,10 @@ def _optional(table: Any, name: str, steps: int) -> NDArray[Any]:
     return numbers(column(table, name), name)[:steps]
 
 
-def _success(table: Any, steps: int) -> NDArray[np.bool_]:
-    """``info["success"]`` after each step; recorders that keep the info of the reset have one entry more."""
+def _success(table: Any, steps: int, name: str | None) -> NDArray[np.bool_]:
+    """The column ``name``, or ``info["success"]`` after each step; with the info of the reset it has one entry more."""
+    if name is not None:
+        return numbers(column(table, name), name)[:steps].astype(np.bool_)
     if "infos" in table.column_names:
         infos = column(table, "infos")
         if infos.type.get_field_index("success") >= 0:

@@ -33,7 +33,7 @@ MARKS = ("is_first", "is_last", "is_terminal", "discount")
 
 
 def can_read(path: Path) -> bool:
-    """A folder with ``features.json`` (or whose only folder with one is a version of it), or one of its shards."""
+    """A folder with ``features.json``, or with folders of versions that have one, or one of its shards."""
     return _folder(path) is not None
 
 
@@ -62,8 +62,13 @@ def _folder(path: Path) -> Path | None:
         return path.parent if is_shard else None
     if (path / "features.json").is_file():
         return path
-    inner = sorted(path.glob("*/features.json"))
-    return inner[-1].parent if inner else None
+    inner = [file.parent for file in path.glob("*/features.json")]
+    return max(inner, key=_version, default=None)
+
+
+def _version(folder: Path) -> tuple[list[int], str]:
+    """Sorts 1.9.0 before 1.10.0."""
+    return [int(number) for number in re.findall(r"\d+", folder.name)], folder.name
 
 
 def _shards(path: Path, folder: Path) -> list[Path]:
@@ -100,6 +105,7 @@ class _Layout:
     obs: Mapping[str, str]
     action: str
     reward: str | None
+    success: str | None
 
     @classmethod
     def of(cls, path: Path, description: Mapping[str, Any], request: Request) -> _Layout:
@@ -119,7 +125,8 @@ class _Layout:
         others = [n for n in arrays if n not in observed]
         if "observation" in others:  # the only one, without a name
             fields = {"image" if leaves["observation"].kind == "image" else "state": "observation"}
-        return cls(path, leaves, request.observations(fields, others), action, reward)
+        success = request.part("success", (), arrays)
+        return cls(path, leaves, request.observations(fields, others), action, reward, success)
 
     def episode(self, record: Mapping[str, Feature]) -> Episode:
         rows = len(self._values(record, self.action))
@@ -134,7 +141,9 @@ class _Layout:
             reward=np.zeros(steps, np.float32)
             if rewards is None
             else as_float32(rewards.reshape(-1)),
-            success=np.zeros(steps, dtype=np.bool_),
+            success=np.zeros(steps, dtype=np.bool_)
+            if self.success is None
+            else self._values(record, self.success)[:steps].reshape(-1).astype(np.bool_),
             terminated=bool(terminal[-1]),
             truncated=bool(last[-1]) and not bool(terminal[-1]),
             text=self._texts(record),

@@ -67,7 +67,9 @@ def _episode(path: Path, group: h5py.Group, request: Request) -> Episode:
     check_count("actions", steps, group.attrs.get("num_samples", steps))
     rewards = request.part("reward", ("rewards",), arrays)
     reward = np.zeros(steps, np.float32) if rewards is None else as_float32(load(group, rewards))
-    sparse = bool(np.isin(reward, (0.0, 1.0)).all())
+    success = reward == 1.0 if np.isin(reward, (0.0, 1.0)).all() else np.zeros(steps, np.bool_)
+    if (solved := request.part("success", (), arrays)) is not None:
+        success = load(group, solved).reshape(-1).astype(np.bool_)
     done = load(group, "dones") if "dones" in group else np.zeros(steps)
     fields, texts = find_fields(group, "obs")
     wanted = request.observations(fields, arrays)
@@ -80,7 +82,7 @@ def _episode(path: Path, group: h5py.Group, request: Request) -> Episode:
         },
         action=action,
         reward=reward,
-        success=reward == 1.0 if sparse else np.zeros(steps, dtype=np.bool_),
+        success=success,
         terminated=bool(done[-1]),
         truncated=False,
         text={name: read_text(group["obs"][name]) for name in texts},
