@@ -114,7 +114,7 @@ def test_torchs_own_generator_depends_on_seed_step_and_process():
 
 RECIPE = [
     "experiment=particle_2d", "debug=quick", "network.width=16", "network.num_blocks=1", "video=false",
-    "+env.max_episode_steps=10", "+env.demo_overrides.max_episode_steps=50", "seed=3",
+    "+env.max_episode_steps=10", "+env.demo_overrides.max_episode_steps=50", "seed=3", "precision=float32",
 ]  # fmt: skip
 
 
