@@ -13,6 +13,11 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Its functions keep the group of processes as the default of an argument, if there is one when they are imported. The
+# first optimizer imports them; `destroy_process_group` would then leave threads, which abort the process where they end
+# after the interpreter. Here there is no group yet.
+import torch.distributed.nn.functional
 from torch import Tensor
 
 from ibc.errors import UserError

@@ -141,7 +141,7 @@ def make_loggers(run_dir: Path, config: Config, step: int) -> list[Logger]:
     """The local record always, and what ``logger=`` adds."""
     if config["logger"] not in LOGGERS:
         raise UserError(f"logger={config['logger']}; allowed: {', '.join(LOGGERS)}")
-    return [JsonlLogger(run_dir, step), *_others(run_dir, config)] if is_first() else []
+    return [JsonlLogger(run_dir, step), *_others(run_dir, config, step)] if is_first() else []
 
 
 def log_result(
@@ -155,16 +155,16 @@ def log_result(
     }
     held_out = metrics.get("held_out", {})
     result |= {f"held_out/{k}": v for k, v in held_out.items() if isinstance(v, int | float)}
-    for logger in _others(run_dir, config):
+    for logger in _others(run_dir, config, step):
         logger.log(step, result)
         if video is not None:
             logger.film(step, video)
         logger.close()
 
 
-def _others(run_dir: Path, config: Config) -> list[Logger]:
+def _others(run_dir: Path, config: Config, step: int) -> list[Logger]:
     if config["logger"] == "wandb":
         return [WandbLogger(run_dir, config, **config["wandb"])]
     if config["logger"] == "tensorboard":
-        return [TensorboardLogger(run_dir, config)]
+        return [TensorboardLogger(run_dir, config, step)]
     return []

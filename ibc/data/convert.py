@@ -69,12 +69,6 @@ def convert_demonstrations(
         for number, episode in enumerate(
             track(_all(first, episodes), "converting", None, "episode")
         ):
-            if {n: a.shape[1:] for n, a in episode.obs.items()} != {
-                n: b.shape for n, b in boxes.items()
-            }:
-                raise UserError(
-                    f"{path}, episode {number}: its observations differ in shape from the first's"
-                )
             if number >= len(writer):
                 writer.append(episode)
         writer.close()

@@ -19,6 +19,7 @@ from minari.serialization import serialize_space
 from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, Frames
+from ibc.data.spaces import flatten_space, nest_space
 from ibc.errors import UserError
 from ibc.files import write_atomically
 from ibc.lock import Busy, hold
@@ -78,13 +79,15 @@ class DemonstrationWriter:
         self._metadata = {
             "data_format": "hdf5",
             "jpeg_encoding": False,
-            "observation_space": serialize_space(_nested(observation_space)),
+            "observation_space": serialize_space(nest_space(observation_space)),
             "action_space": serialize_space(action_space),
             "dataset_id": f"{path.name}-v0",
             "minari_version": "0.5.4",
             "env_id": env_id,
             "about": about or {},
         }
+        self._shapes = {n: space.shape for n, space in flatten_space(observation_space).items()}
+        self._shapes["the action"] = (int(np.prod(action_space.shape or ())),)
         self._data = self.partial / "data"
         self._lock = self._hold(wait)
         #: Seed of the last episode written, None before the first.
@@ -141,8 +144,10 @@ class DemonstrationWriter:
         """Write one episode; on return it is on disk.
 
         Raises:
-            UserError: the disk is full. Asked beforehand, since HDF5 does not survive it.
+            UserError: its names or shapes are not those of the spaces; or the disk is full, which is asked beforehand,
+                since HDF5 does not survive it.
         """
+        self._check_shapes(episode)
         size = sum(array.nbytes for array in (*episode.obs.values(), episode.action))
         if shutil.disk_usage(self._data).free < 2 * size + RESERVE:
             raise UserError(f"the disk is full; {len(self)} episodes are kept in {self.partial}")
@@ -173,6 +178,16 @@ class DemonstrationWriter:
         self._num_episodes += 1
         self.last_seed = episode.seed
 
+    def _check_shapes(self, episode: Episode) -> None:
+        arrays = {**episode.obs, "the action": episode.action}
+        found = {name: tuple(array.shape[1:]) for name, array in arrays.items()}
+        for name in sorted({*found, *self._shapes}):
+            own, declared = (shapes.get(name, "missing") for shapes in (found, self._shapes))
+            if own != declared:
+                raise UserError(
+                    f"episode {len(self)} for {self.path}: {name} is {own}; its space: {declared}"
+                )
+
     def keep_first(self, count: int) -> None:
         """Remove all episodes but the first ``count``, where an earlier attempt wanted more."""
         if len(self) <= count:
@@ -194,22 +209,6 @@ class DemonstrationWriter:
         self.partial.replace(self.path)  # before another process may have the lock
         (self.path / ".lock").unlink()
         self.release()
-
-
-def _nested(space: gym.spaces.Dict) -> gym.spaces.Dict:
-    """The spaces as the file groups them, where names are joined by ``/``."""
-    out: dict[str, gym.Space[Any]] = {}
-    for name, child in space.spaces.items():
-        outer, _, inner = name.partition("/")
-        if inner:
-            known = out.get(outer)
-            group = dict(known.spaces) if isinstance(known, gym.spaces.Dict) else {}
-            out[outer] = gym.spaces.Dict({**group, inner: child})
-        else:
-            out[name] = child
-    return gym.spaces.Dict(
-        {n: _nested(c) if isinstance(c, gym.spaces.Dict) else c for n, c in out.items()}
-    )
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ibc.component import Component
 from ibc.energies import UnitSpace
+from ibc.errors import UserError
 from ibc.losses.base import LossAndMetrics
 from ibc.random import RandomSource
 from ibc.samplers import Sampler
@@ -90,6 +91,9 @@ class PathPenalty(GradientPenalty):
         sampler: makes the chains; one that follows gradients.
         chains: how many an example.
         weight, margin: as for the penalty at the end.
+
+    Raises:
+        UserError: in use, the sampler computes no gradient of this energy.
     """
 
     name: ClassVar[str] = "path_penalty"
@@ -99,6 +103,9 @@ class PathPenalty(GradientPenalty):
     def __call__(self, space: UnitSpace, unit: Tensor, rng: RandomSource) -> Tensor:
         recorded = RecordingSpace(space)
         self.sampler(recorded, space.uniform(len(unit), self.chains, rng), rng)
+        if not recorded.visited:
+            name = type(self.sampler).__name__
+            raise UserError(f"PathPenalty with {name}; it needs a sampler that follows gradients")
         return super().__call__(space, torch.cat(recorded.visited, 1), rng)
 
 

@@ -16,18 +16,23 @@ from ibc.training.loggers import Logger
 class TensorboardLogger(Logger):
     """Files of events in ``tensorboard/`` of the run folder; a continued run adds to them.
 
+    Args:
+        run_dir: the run folder.
+        config: shown as text.
+        resume_step: values of an earlier attempt at or beyond this step are no longer shown.
+
     Raises:
         UserError: the extra is missing.
     """
 
-    def __init__(self, run_dir: Path, config: dict[str, Any]) -> None:
+    def __init__(self, run_dir: Path, config: dict[str, Any], resume_step: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError(
                 "logger=tensorboard needs the extra: pip install -e '.[tensorboard]'"
             ) from error
-        self._writer: Any = SummaryWriter(str(run_dir / "tensorboard"))
+        self._writer: Any = SummaryWriter(str(run_dir / "tensorboard"), purge_step=resume_step)
         self._writer.add_text("config", f"```\n{json.dumps(config, indent=1, default=str)}\n```")
 
     def log(self, step: int, metrics: dict[str, float]) -> None:

@@ -63,6 +63,25 @@ def assert_same(first: Episode, second: Episode):
         assert getattr(first, field) == getattr(second, field)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda e: {"obs": {**e.obs, "more": e.obs["goal"]}},
+            r"more is \(3,\); its space: missing",
+        ),
+        (lambda e: {"obs": {"camera": e.obs["camera"]}}, r"goal is missing; its space: \(3,\)"),
+        (lambda e: {"action": e.action[:, :1]}, r"the action is \(1,\); its space: \(2,\)"),
+    ],
+)
+def test_an_episode_of_other_spaces_is_not_written(tmp_path, spec, episodes, change, message):
+    changed = replace(episodes[1], **change(episodes[1]))
+    with pytest.raises(UserError, match=message):
+        write(tmp_path / "data", spec, [episodes[0], changed])
+    write(tmp_path / "data", spec, episodes)
+    assert len(list(read_episodes(tmp_path / "data"))) == len(episodes)
+
+
 class TestEpisode:
     def parts(self, **changes):
         good = {

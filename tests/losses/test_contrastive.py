@@ -27,7 +27,7 @@ from ibc.losses.contrastive import LAST_STEP, entropy_term, limited
 from ibc.nn import (
     ActionBounds,
 )
-from ibc.samplers import HMC, AutoregressiveDFO, GradientDescent, IBCLangevin
+from ibc.samplers import DFO, HMC, AutoregressiveDFO, GradientDescent, IBCLangevin
 from ibc.spec import Batch
 
 STEPS = IBCLangevin(num_candidates=8, num_iterations=5, step_init=0.1, step_final=0.01)
@@ -132,6 +132,9 @@ class TestRegularizers:
         value.backward()
         assert value.item() > 10
         assert policy.energy.stiffness.grad.item() > 0
+        search = DFO(num_candidates=4, num_iterations=1, noise_std=0.1, shrink=0.5)
+        with pytest.raises(UserError, match="DFO; it needs a sampler that follows gradients"):
+            PathPenalty(sampler=search, chains=4)(policy.space, end, rng())
 
 
 class TestReplayed:

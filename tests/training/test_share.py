@@ -112,6 +112,29 @@ def test_torchs_own_generator_depends_on_seed_step_and_process():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+#: Trains nothing: a group of one process, what the first optimizer imports, and the threads that are left at the end.
+GROUP = """
+import os
+import torch
+import ibc.distributed
+torch.distributed.init_process_group("gloo", init_method="file://" + os.path.abspath("meet"), rank=0, world_size=1)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1).step()
+assert torch._dynamo
+torch.distributed.all_reduce(torch.zeros(1))
+torch.distributed.destroy_process_group()
+for task in os.listdir("/proc/self/task"):
+    print(open(f"/proc/self/task/{task}/comm").read().strip())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of threads from /proc")
+def test_no_thread_of_the_group_outlives_it(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", GROUP], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "gloo" not in result.stdout
+
+
 RECIPE = [
     "experiment=particle_2d", "debug=quick", "network.width=16", "network.num_blocks=1", "video=false",
     "+env.max_episode_steps=10", "+env.demo_overrides.max_episode_steps=50", "seed=3", "precision=float32",

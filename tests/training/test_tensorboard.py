@@ -19,8 +19,8 @@ def given(monkeypatch):
     found = []
 
     class SummaryWriter:
-        def __init__(self, folder):
-            found.append(("folder", folder))
+        def __init__(self, folder, purge_step):
+            found.append(("folder", folder, purge_step))
 
         def add_scalar(self, name, value, step):
             found.append((name, value, step))
@@ -56,7 +56,7 @@ def test_measures_film_and_configuration(given, tmp_path):
             film.append_data(np.full((32, 48, 3), value, np.uint8))
     metrics = {"success_rate": 0.5, "return_mean": 2.0, "held_out": {"loss": 1.0, "note": "x"}}
     log_result(tmp_path, {"logger": "tensorboard"}, 7, metrics, tmp_path / "video.mp4")
-    assert given[0] == ("folder", str(tmp_path / "tensorboard"))
+    assert given[0] == ("folder", str(tmp_path / "tensorboard"), 7)
     assert given[1][0] == "config"
     scalars = [("closed_loop/success_rate", 0.5, 7), ("closed_loop/return", 2.0, 7)]
     assert given[2:5] == [*scalars, ("held_out/loss", 1.0, 7)]
@@ -69,4 +69,4 @@ def test_measures_film_and_configuration(given, tmp_path):
 def test_without_the_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match=r"\.\[tensorboard\]"):
-        TensorboardLogger(tmp_path, {})
+        TensorboardLogger(tmp_path, {}, 0)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import h5py
 import numpy as np
 from minari.dataset.minari_storage import is_image_space
@@ -18,6 +17,7 @@ from ibc.data.episode import Episode, Frames, check_count
 from ibc.data.hdf5 import load
 from ibc.data.hdf5_observations import find_fields, read_jpegs, read_observation, read_text
 from ibc.data.request import Request
+from ibc.data.spaces import flatten_space
 from ibc.data.store import DATA_FILE, METADATA_FILE
 from ibc.errors import UserError
 from ibc.files import read_json_object
@@ -60,17 +60,6 @@ def encoded_pictures(metadata: dict[str, Any]) -> dict[str, int]:
         for name, space in spaces.items()
         if is_image_space(space)
     }
-
-
-def flatten_space(space: gym.Space[Any], name: str = "") -> dict[str, Any]:
-    """The spaces within, by the names ``outer/inner``; a bare one is called ``state`` or ``image``."""
-    if isinstance(space, gym.spaces.Dict):
-        out: dict[str, Any] = {}
-        for key, child in space.spaces.items():
-            out |= flatten_space(child, f"{name}/{key}" if name else key)
-        return out
-    is_images = space.dtype == np.uint8 and len(space.shape or ()) >= 2
-    return {name or ("image" if is_images else "state"): space}
 
 
 def check_episodes(path: Path, metadata: dict[str, Any], count: int) -> None:

@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 
 from ibc.data.arrow import column, numbers, read_table, text
 from ibc.data.episode import Episode, Frames, InvalidEpisode, check_count
-from ibc.data.formats.minari import (
-    check_episodes,
-    encoded_pictures,
-    flatten_space,
-    read_metadata,
-)
+from ibc.data.formats.minari import check_episodes, encoded_pictures, read_metadata
 from ibc.data.frames import decode_image
 from ibc.data.pictures import is_picture
 from ibc.data.request import Request
+from ibc.data.spaces import flatten_space
 from ibc.data.store import METADATA_FILE
 from ibc.data.streamed_frames import StreamedFrames
 from ibc.spec import as_float32
