@@ -64,6 +64,7 @@ def convert_demonstrations(
             "crop": _plain(cameras.crop),
             "image_size": _plain(cameras.image_size),
         },
+        replace=True,
     )
     try:
         for number, episode in enumerate(

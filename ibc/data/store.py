@@ -8,6 +8,7 @@ as lossy JPEG.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +19,8 @@ import numpy as np
 from minari.serialization import serialize_space
 from numpy.typing import NDArray
 
-from ibc.data.episode import Episode, Frames
+from ibc.data.episode import Episode, Frames, InvalidEpisode
+from ibc.data.pictures import is_picture
 from ibc.data.spaces import flatten_space, nest_space
 from ibc.errors import UserError
 from ibc.files import write_atomically
@@ -26,6 +28,8 @@ from ibc.lock import Busy, hold
 
 DATA_FILE = "main_data.hdf5"
 METADATA_FILE = "metadata.json"
+#: Entries of the metadata in which a continued attempt may differ.
+INCIDENTAL = ("dataset_id", "minari_version", "total_episodes", "total_steps")
 
 #: Bytes that are left free on the disk.
 RESERVE = 16 << 20
@@ -54,6 +58,7 @@ class DemonstrationWriter:
         env_id: str = "",
         about: dict[str, Any] | None = None,
         wait: bool = False,
+        replace: bool = False,
     ) -> None:
         """Begin, or continue, a folder in Minari's layout.
 
@@ -62,13 +67,14 @@ class DemonstrationWriter:
             observation_space: of the observations by name; of pictures (H, W, C) uint8.
             action_space: of the actions.
             env_id: of the environment, if there is one.
-            about: plain JSON that says how the episodes are made; a partial collection that says something else is
-                begun anew.
+            about: plain JSON that says how the episodes are made.
             wait: for another process that is writing the same folder.
+            replace: an earlier attempt that cannot be continued, for episodes that can be made again.
 
         Raises:
             AlreadyThere: ``path`` exists.
-            UserError: ``path`` cannot be written, or another process is writing it.
+            UserError: ``path`` cannot be written, or another process is writing it; or an earlier attempt has left
+                episodes of other spaces or another ``about``, or cannot be opened; or the readers would refuse a space.
             FinishedElsewhere: with ``wait``, where that process has finished it meanwhile.
         """
         path = Path(path).expanduser()
@@ -86,13 +92,15 @@ class DemonstrationWriter:
             "env_id": env_id,
             "about": about or {},
         }
-        self._shapes = {n: space.shape for n, space in flatten_space(observation_space).items()}
+        spaces = flatten_space(observation_space)
+        self._pictures = {name for name, space in spaces.items() if _is_picture(name, space)}
+        self._shapes = {name: space.shape for name, space in spaces.items()}
         self._shapes["the action"] = (int(np.prod(action_space.shape or ())),)
         self._data = self.partial / "data"
         self._lock = self._hold(wait)
         #: Seed of the last episode written, None before the first.
         self.last_seed: int | None = None
-        self._num_episodes = self._continue() or self._begin()
+        self._num_episodes = self._start(replace=replace)
 
     def _hold(self, wait: bool) -> IO[bytes]:
         try:
@@ -109,27 +117,39 @@ class DemonstrationWriter:
             raise FinishedElsewhere(f"{self.path} exists already")
         return lock
 
-    def _continue(self) -> int:
-        """Number of whole episodes of an earlier attempt at the same collection, 0 if there is none."""
+    def _start(self, *, replace: bool) -> int:
+        """Number of whole episodes of an earlier attempt, 0 if there is none."""
+        if not (self._data / DATA_FILE).exists():
+            return self._begin()
         try:
-            metadata = json.loads((self._data / METADATA_FILE).read_text())
-            del metadata["total_episodes"], metadata["total_steps"]
-            if metadata != json.loads(json.dumps(self._metadata)):  # tuples are lists there
+            return self._continue() or self._begin()
+        except (OSError, ValueError, KeyError) as error:
+            if replace:
+                return self._begin()
+            self.release()
+            raise UserError(
+                f"{self.partial} cannot be continued: {error}; move it away, or choose another path"
+            ) from error
+
+    def _continue(self) -> int:
+        known = json.loads((self._data / METADATA_FILE).read_text())
+        described = json.loads(json.dumps(self._metadata))  # tuples are lists there
+        is_same = all(known[k] == v for k, v in described.items() if k not in INCIDENTAL)
+        with h5py.File(self._data / DATA_FILE, "r+" if is_same else "r") as file:
+            whole = {name for name in file if file[name].attrs.get("whole", False)}
+            if not whole:
                 return 0
-            with h5py.File(self._data / DATA_FILE, "r+") as file:
-                whole = {name for name in file if file[name].attrs.get("whole", False)}
-                for name in set(file) - whole:
-                    del file[name]
-                if whole:
-                    seed = file[f"episode_{len(whole) - 1}"].attrs.get("seed")
-                    self.last_seed = None if seed is None else int(seed)
-        except (OSError, ValueError, KeyError):
-            return 0
+            if not is_same:
+                raise ValueError(f"it has {len(whole)} episodes of other spaces, or made otherwise")
+            for name in set(file) - whole:
+                del file[name]
+            seed = file[f"episode_{len(whole) - 1}"].attrs.get("seed")
+            self.last_seed = None if seed is None else int(seed)
         return len(whole)
 
     def _begin(self) -> int:
-        h5py.File(self._data / DATA_FILE, "w").close()
         self._write_metadata(total_episodes=0, total_steps=0)
+        h5py.File(self._data / DATA_FILE, "w").close()
         return 0
 
     def _write_metadata(self, **totals: int) -> None:
@@ -144,14 +164,15 @@ class DemonstrationWriter:
         """Write one episode; on return it is on disk.
 
         Raises:
-            UserError: its names or shapes are not those of the spaces; or the disk is full, which is asked beforehand,
-                since HDF5 does not survive it.
+            UserError: its names, shapes or types are not those of the spaces; another program has the file open; or the
+                disk is full, which is asked beforehand, since HDF5 does not survive it. What was written before stays.
         """
         self._check_shapes(episode)
         size = sum(array.nbytes for array in (*episode.obs.values(), episode.action))
         if shutil.disk_usage(self._data).free < 2 * size + RESERVE:
             raise UserError(f"the disk is full; {len(self)} episodes are kept in {self.partial}")
-        with h5py.File(self._data / DATA_FILE, "r+") as file:
+        path = self._data / DATA_FILE
+        with self._opened() as file:
             name = f"episode_{self._num_episodes}"
             if name in file:  # begun, and given up because of its pictures
                 del file[name]
@@ -175,8 +196,19 @@ class DemonstrationWriter:
             if episode.text:
                 group.attrs["text"] = json.dumps(dict(episode.text))
             group.attrs["whole"] = True
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
         self._num_episodes += 1
         self.last_seed = episode.seed
+
+    def _opened(self) -> h5py.File:
+        path = self._data / DATA_FILE
+        try:
+            return h5py.File(path, "r+")
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}, which another program may be reading: {error}; {len(self)} episodes are in it"
+            ) from error
 
     def _check_shapes(self, episode: Episode) -> None:
         arrays = {**episode.obs, "the action": episode.action}
@@ -186,6 +218,11 @@ class DemonstrationWriter:
             if own != declared:
                 raise UserError(
                     f"episode {len(self)} for {self.path}: {name} is {own}; its space: {declared}"
+                )
+        for name in self._pictures:
+            if (dtype := arrays[name].dtype) != np.uint8:
+                raise UserError(
+                    f"episode {len(self)} for {self.path}: {name} is {dtype}, not uint8"
                 )
 
     def keep_first(self, count: int) -> None:
@@ -209,6 +246,13 @@ class DemonstrationWriter:
         self.partial.replace(self.path)  # before another process may have the lock
         (self.path / ".lock").unlink()
         self.release()
+
+
+def _is_picture(name: str, space: gym.Space[Any]) -> bool:
+    try:
+        return is_picture(name, space.shape or (), np.dtype(space.dtype))
+    except InvalidEpisode as error:
+        raise UserError(f"observations: {error}") from error
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:

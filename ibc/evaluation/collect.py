@@ -134,6 +134,7 @@ def _writer(
         action_space=made.gym_env.action_space,
         about={"env": {**env, "expert": _name(env["expert"])}, "first_seed": first_seed},
         wait=True,
+        replace=True,
     )
 
 

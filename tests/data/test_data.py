@@ -1,6 +1,8 @@
 """Demonstrations: checks, the store, readers of other formats, damaged files, windows."""
 
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,7 +33,7 @@ from ibc.errors import UserError
 CPU = torch.device("cpu")
 
 
-def write(path, spec, episodes, about=None, finish=True, wait=False):
+def write(path, spec, episodes, about=None, finish=True, **how):
     space = {
         name: spaces.Box(0, 255, field.shape, np.uint8)
         if field.is_image
@@ -44,7 +46,7 @@ def write(path, spec, episodes, about=None, finish=True, wait=False):
         observation_space=spaces.Dict(space),
         action_space=spaces.Box(-2.0, 2.0, (spec.action_dim,), np.float32),
         about=about or {"why": "test"},
-        wait=wait,
+        **how,
     )
     for episode in episodes[len(writer) :]:
         writer.append(episode)
@@ -71,6 +73,10 @@ def assert_same(first: Episode, second: Episode):
             r"more is \(3,\); its space: missing",
         ),
         (lambda e: {"obs": {"camera": e.obs["camera"]}}, r"goal is missing; its space: \(3,\)"),
+        (
+            lambda e: {"obs": {**e.obs, "camera": np.float32(e.obs["camera"])}},
+            "camera is float32, not uint8",
+        ),
         (lambda e: {"action": e.action[:, :1]}, r"the action is \(1,\); its space: \(2,\)"),
     ],
 )
@@ -195,8 +201,50 @@ class TestStore:
 
     def test_another_collection_is_not_continued(self, spec, episodes, tmp_path):
         write(tmp_path / "demos", spec, episodes[:2], about={"env": "a"}, finish=False).release()
-        write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"})
+        with pytest.raises(
+            UserError, match="it has 2 episodes of other spaces, or made otherwise; move"
+        ):
+            write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"})
+        assert len(write(tmp_path / "demos", spec, [], about={"env": "a"}, finish=False)) == 2
+        write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"}, replace=True)
         assert len(list(read_episodes(tmp_path / "demos"))) == 2
+
+    def test_a_damaged_attempt_is_left_as_it_is(self, spec, episodes, tmp_path):
+        write(tmp_path / "demos", spec, episodes[:2], finish=False).release()
+        file = tmp_path / "demos.partial/data/main_data.hdf5"
+        damaged = file.read_bytes()[:-100]
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be continued.*truncated.*move it away"):
+            write(tmp_path / "demos", spec, episodes)
+        assert file.read_bytes() == damaged
+
+    def test_a_reader_does_not_cost_an_episode(self, spec, episodes, tmp_path):
+        writer = write(tmp_path / "demos", spec, episodes[:1], finish=False)
+        file = tmp_path / "demos.partial/data/main_data.hdf5"
+        reading = (
+            f"import h5py; f = h5py.File({str(file)!r}, 'r'); print('open', flush=True); input()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", reading], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as reader:
+            reader.stdout.readline()
+            with pytest.raises(UserError, match="another program may be reading.*1 episodes"):
+                writer.append(episodes[1])
+            reader.communicate(b"\n")
+        writer.append(episodes[1])
+        writer.close()
+        assert len(list(read_episodes(tmp_path / "demos"))) == 2
+
+    def test_what_readers_would_refuse_is_not_begun(self, tmp_path):
+        for shape, dtype in (((3, 48, 64), np.uint8), ((48, 64), np.uint8), ((48, 64), np.float32)):
+            camera = spaces.Box(0, 255, shape, dtype)
+            with pytest.raises(UserError, match="'camera' has shape"):
+                DemonstrationWriter(
+                    tmp_path / "demos",
+                    observation_space=spaces.Dict({"camera": camera}),
+                    action_space=spaces.Box(-1, 1, (2,)),
+                )
+        assert not (tmp_path / "demos.partial").exists()
 
     def test_two_collections_at_once(self, spec, episodes, tmp_path):
         first = write(tmp_path / "demos", spec, episodes[:1], finish=False)
