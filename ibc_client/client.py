@@ -46,9 +46,9 @@ class Decision:
 class Client:
     """A policy elsewhere. Every step returns an action in time: the policy's, or the safe one and why.
 
-    An answer that comes too late is dropped: an action is only ever returned for the observation that it was asked
-    for. A lost connection is made again in the background; the episode then begins anew at the server, with the seed
-    of the last reset. Not for several threads at once.
+    An answer that comes too late is dropped, and the next step asks the policy anew: an action is only ever returned of
+    a chunk whose earlier actions have been returned. A lost connection is made again in the background; the episode
+    then begins anew at the server, with the seed of the last reset. Not for several threads at once.
 
     Args:
         url: such as ``ws://127.0.0.1:8765``.
@@ -76,6 +76,7 @@ class Client:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._link = Link(url, token)
+        self._is_behind = False  # whether the server may have decided what was not executed
         self._within(CONNECT_SECONDS, self._link.open())
 
     def reset(self, seed: int = 0) -> None:
@@ -86,6 +87,7 @@ class Client:
             ValueError: the safe action is not of the size of the policy's actions.
         """
         self.action_dim = self._within(CONNECT_SECONDS, self._link.reset(operator.index(seed)))
+        self._is_behind = False
         if not callable(self.safe_action):
             self._safe({})
 
@@ -98,15 +100,18 @@ class Client:
         """
         if self.action_dim is None:
             raise ServerError("call reset() before the first step")
-        request = {"type": "step", "obs": {k: np.asarray(v) for k, v in obs.items()}}
         try:
+            request: dict[str, Any] = {"type": "step", "anew": self._is_behind}
+            request["obs"] = {name: np.asarray(value) for name, value in obs.items()}
             answer = self._within(self.timeout, self._link.ask(request))
             action = array_of(answer.get("action"))
             if action.shape != (self.action_dim,) or not np.isfinite(action).all():
                 raise MessageError("the server answered no action")
-        except (ServerError, MessageError) as error:
+        except (ServerError, ValueError) as error:
+            self._is_behind = True
             confidence = getattr(error, "confidence", None)
             return Decision(self._safe(obs), True, str(error), confidence=confidence)
+        self._is_behind = False
         seconds = answer.get("seconds")
         return Decision(
             action.astype(np.float32),
@@ -140,6 +145,9 @@ class Client:
 
     def _within(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` in the thread of the connection; give it up after some seconds."""
+        if self._loop.is_closed():
+            work.close()
+            raise ServerError("the client is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(seconds)

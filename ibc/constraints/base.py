@@ -280,6 +280,8 @@ def _named(constraint: Constraint) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"term {constraint.name}: {error}") from error
+    except KeyError as error:
+        raise UserError(f"term {constraint.name} needs observation {error}") from error
 
 
 def norm(vector: Float[Tensor, "*B D"]) -> Float[Tensor, "*B"]:

@@ -60,6 +60,9 @@ class PDController(ForwardModel):
                 f"PDController: lookahead={self.lookahead}, substeps={self.substeps}; both must be at least 1"
             )
         check_above_zero(self, "substep")
+        for key in ("stiffness", "damping"):
+            if not 0 <= (number := getattr(self, key)) < float("inf"):
+                raise UserError(f"PDController: {key}={number}; it must be at least 0")
         self.dt = self.substep * self.substeps
 
     def predict(self, obs: Obs, chunk: int, size: int) -> Prediction:

@@ -20,6 +20,7 @@ from ibc.errors import UserError
 from ibc.policies import ComposedPolicy, ImplicitPolicy, Policy
 from ibc.samplers import Anytime
 from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_CHUNK, NumpyObs
+from ibc.threads import limit_threads
 
 #: The part of the deadline that a search may take; the rest is for the encoder and the last evaluation.
 SEARCH_PART = 0.8
@@ -67,7 +68,7 @@ class AsynchronousController(Controller):
         deadline_ms: milliseconds from an observation to the actions for it.
         way: see above.
         num_execute_steps: actions of a chunk, counted from its observation, that are executed before the next chunk is
-            there: its search begins so much earlier. If None there is always one under way.
+            there: its search begins so much earlier. If None there is always one under way, as for ``ensembled``.
         hold_action: (D,), executed where nothing is planned; the last action is repeated if None.
         simulated: in a simulation, whose time stands still: results are held back for the steps of the deadline,
             and the search has all its time.
@@ -77,7 +78,7 @@ class AsynchronousController(Controller):
 
     Raises:
         UserError: another way; a rate or deadline that is not positive; chunks that are too short; a policy whose
-            search cannot hold actions.
+            search cannot hold actions; ``num_execute_steps`` for ``ensembled``; or another ``hold_action``.
     """
 
     def __init__(
@@ -109,6 +110,10 @@ class AsynchronousController(Controller):
                 f"num_execute_steps={num_execute_steps}, and a chunk is there after {self.delay} steps: "
                 "none of it would be executed"
             )
+        if num_execute_steps is not None and way == "ensembled":
+            raise UserError(
+                "way=ensembled begins a search whenever one has ended; leave out num_execute_steps"
+            )
         if way == "committed" and not hasattr(policy, "search"):
             raise UserError(f"a {type(policy).__name__} cannot hold actions; choose another way")
         if not simulated:
@@ -118,8 +123,8 @@ class AsynchronousController(Controller):
         )
         self.way, self.simulated = way, simulated
         self.every = max(1, self.delay, (num_execute_steps or 0) - self.delay)
-        self.hold = None if hold_action is None else np.asarray(hold_action, np.float32)
         self.spec = policy.spec
+        self.hold = None if hold_action is None else _held(hold_action, self.spec.action_dim)
         self._worker = ThreadPoolExecutor(1, "search")
         self._courses: dict[int, _Course] = {}
 
@@ -130,28 +135,46 @@ class AsynchronousController(Controller):
         super().reset(seed, env_index=env_index)
         self._courses[env_index] = _Course(Plan(self.way, self.hold))
 
+    def decide_anew(self, *, env_index: int = 0) -> None:
+        super().decide_anew(env_index=env_index)
+        course = self._courses[env_index]
+        course.plan.chunks.clear()
+        course.search = course.began = None
+
     def step_many(self, obs: Mapping[int, NumpyObs]) -> dict[int, NDArray[np.float32]]:
         for index, seen in obs.items():
-            if index not in self._episodes:
-                raise UserError("call reset() before the first step of an episode")
-            self._episodes[index].history.append(seen)
-        self._take_results(obs)
-        due = [index for index in obs if self._is_due(self._courses[index])]
-        if due:
-            self._begin(due)
+            self._episode(index).history.append(seen)
+        try:
             self._take_results(obs)
+            operated = self._ask(obs) if self.delay else set()  # so that searches know of it
+            due = [index for index in obs if self._is_due(self._courses[index])]
+            if due:
+                self._begin(due)
+                self._take_results(obs)
+            operated |= self._ask({i: seen for i, seen in obs.items() if i not in operated})
+        except Exception:  # of a search, or doubt: the step is over all the same
+            for index in obs:
+                self._courses[index].now += 1
+            raise
         actions = {}
         for index in obs:
             course = self._courses[index]
-            if self.monitor is not None and self.monitor.asks(self._episodes[index].confidence):
-                course.plan.last = self.monitor.ask(obs[index])
-            else:
+            if index not in operated:
                 course.plan.execute(course.now)
             assert course.plan.last is not None
             self._episodes[index].previous = course.plan.last
             actions[index] = course.plan.last.copy()  # the plan stays as it is
             course.now += 1
         return actions
+
+    def _ask(self, obs: Mapping[int, NumpyObs]) -> set[int]:
+        """Let the user's function act where there is doubt; returns where."""
+        asked = set()
+        for index, seen in obs.items():
+            if self.monitor is not None and self.monitor.asks(self._episodes[index].confidence):
+                self._courses[index].plan.last = self.monitor.ask(seen)
+                asked.add(index)
+        return asked
 
     def close(self) -> None:
         """Wait for the search under way, and end its thread."""
@@ -174,7 +197,7 @@ class AsynchronousController(Controller):
             index: now + (0 if self._courses[index].began is None else self.delay)
             for index, now in seen_at.items()
         }
-        result = self._worker.submit(self._act, env_indices, obs)
+        result = self._worker.submit(self._act, env_indices, obs, list(seen_at.values()))
         search = _Search(env_indices, seen_at, ends_at, result)
         for index, now in seen_at.items():
             course = self._courses[index]
@@ -183,10 +206,11 @@ class AsynchronousController(Controller):
                 result.exception()  # waits; what went wrong is raised where the result is taken over
 
     def _act(
-        self, env_indices: list[int], obs: NumpyObs
+        self, env_indices: list[int], obs: NumpyObs, steps: list[int]
     ) -> tuple[NDArray[np.float32], list[float]]:
         start = time.perf_counter()
-        judged = self._judged(env_indices, obs)
+        with limit_threads(self.num_threads):
+            judged = self._judged(env_indices, obs, steps)
         self.latencies.append(time.perf_counter() - start)
         return judged
 
@@ -207,7 +231,10 @@ class AsynchronousController(Controller):
             self._episodes[index].confidence = confidences[row]
             if self.way == "blocking":
                 chunk = chunk[: self.num_execute_steps]
-            course.plan.add(chunk, search.seen_at[index], course.now)
+            if self.monitor is not None and self.monitor.asks(confidences[row]):
+                course.plan.chunks.clear()  # a search goes on from what is executed
+            else:
+                course.plan.add(chunk, search.seen_at[index], course.now)
 
     def _forget(self, search: _Search) -> None:
         """Give up a search that has failed; where nothing has been planned, the next step decides anew."""
@@ -228,6 +255,15 @@ class AsynchronousController(Controller):
         ahead = course.plan.ahead(course.now, self.spec.action_horizon)
         committed[: self.delay] = ahead[: self.delay]
         return {**window, COMMITTED_ACTIONS: committed, PREVIOUS_CHUNK: ahead}
+
+
+def _held(action: ArrayLike, size: int) -> NDArray[np.float32]:
+    held = np.array(action, np.float32)
+    if held.shape != (size,) or not np.isfinite(held).all():
+        raise UserError(
+            f"hold_action={held.tolist()}; the policy's actions are {size} finite numbers"
+        )
+    return held
 
 
 def _limited(policy: Policy, seconds: float) -> Policy:

@@ -59,20 +59,26 @@ class Monitor:
             searched(policy)
         self.policy, self.detector, self.on_doubt = policy, detector, on_doubt
         self._values: dict[int, deque[float]] = {}
-        self._counts: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
 
     def reset(self, env_index: int) -> None:
         """Begin an episode."""
         self._values[env_index] = deque(maxlen=self.detector.window)
-        self._counts[env_index] = 0
+        self._numbers[env_index] = -1
 
     def judge(
-        self, env_indices: Sequence[int], obs: NumpyObs, chunks: NDArray[np.float32]
+        self,
+        env_indices: Sequence[int],
+        numbers: Sequence[int],
+        obs: NumpyObs,
+        chunks: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], list[float]]:
         """Compute the confidence of decisions, and search again where that is asked for.
 
         Args:
             env_indices: (E,) of the decisions.
+            numbers: (E,), chunks that went before in the same episode. A decision with the number of the last one takes
+                its place: where a user's function acts, or searches overlap, there are more decisions than chunks.
             obs: windows ``{name: (E, To, *shape)}``.
             chunks: (E, Ta, D), what was decided.
 
@@ -82,9 +88,10 @@ class Monitor:
         Raises:
             InDoubt: a decision is in doubt, and ``on_doubt="stop"``.
         """
-        for index in env_indices:
-            self._values[index].append(0.0)
-            self._counts[index] += 1
+        for index, number in zip(env_indices, numbers, strict=True):
+            if number != self._numbers[index]:
+                self._values[index].append(0.0)
+            self._numbers[index] = number
         confidences = self._update(env_indices, obs, chunks)
         doubtful = [
             row for row, value in enumerate(confidences) if self.detector.is_doubtful(value)
@@ -131,9 +138,9 @@ class Monitor:
     ) -> list[float]:
         """Put the values of decisions in place of the latest ones, and return their confidence."""
         device = next(self.policy.parameters()).device
-        seen = {name: torch.from_numpy(obs[name]).to(device) for name in self.policy.spec.obs}
+        seen = {name: torch.from_numpy(array).to(device) for name, array in obs.items()}
         action = torch.from_numpy(chunks.reshape(len(chunks), -1)).to(device)
-        number = torch.tensor([self._counts[index] - 1 for index in env_indices], device=device)
+        number = torch.tensor([self._numbers[index] for index in env_indices], device=device)
         decision = Decision(self.policy, seen, action, number)
         measured = self.detector.measure(decision).double().cpu().numpy()
         values = self.detector.value(measured, number.cpu().numpy())

@@ -27,12 +27,13 @@ MOST_LATENCIES = 1_000_000
 
 @dataclass
 class _Episode:
-    """What is remembered of one episode: observations, actions to come, the last one decided, and its confidence."""
+    """What is remembered of one episode: observations, actions to come, the last one decided, its confidence, steps."""
 
     history: deque[NumpyObs]
     queue: deque[NDArray[np.float32]] = field(default_factory=deque)
     previous: NDArray[np.float32] | None = None
     confidence: float = 1.0
+    steps: int = 0
 
 
 class Controller:
@@ -79,8 +80,10 @@ class Controller:
     ) -> None:
         self.monitor = _monitor(policy, detector, on_doubt)
         self.fields: Mapping[str, ObsField] = {}
+        self._chunk_steps = num_execute_steps or 1
         if isinstance(policy, Policy):
             spec = policy.spec
+            self._chunk_steps = num_execute_steps or spec.action_horizon
             obs_horizon, self.fields = spec.obs_horizon, spec.obs
             if num_execute_steps is not None and num_execute_steps > spec.action_horizon:
                 raise UserError(
@@ -111,6 +114,16 @@ class Controller:
         if self.monitor is not None:
             self.monitor.reset(env_index)
 
+    def decide_anew(self, *, env_index: int = 0) -> None:
+        """Give up the actions of the chunk under way, which have not been executed: the next step asks the policy.
+
+        Raises:
+            UserError: ``reset`` was not called for the environment.
+        """
+        episode = self._episode(env_index)
+        episode.queue.clear()
+        episode.previous = None
+
     @property
     def confidence(self) -> float:
         """How usual the decision under way is: a conformal p-value in [0, 1].
@@ -125,9 +138,7 @@ class Controller:
         Raises:
             UserError: ``reset`` was not called for the environment.
         """
-        if env_index not in self._episodes:
-            raise UserError("call reset() before the first step of an episode")
-        return self._episodes[env_index].confidence
+        return self._episode(env_index).confidence
 
     def step(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The action (D,) for an observation ``{name: (*shape)}``, environment units, images uint8 (H, W, C).
@@ -148,9 +159,7 @@ class Controller:
             UserError: ``reset`` was not called for one of them.
         """
         for index, seen in obs.items():
-            if index not in self._episodes:
-                raise UserError("call reset() before the first step of an episode")
-            self._episodes[index].history.append(seen)
+            self._episode(index).history.append(seen)
         asked = [index for index in obs if not self._episodes[index].queue]
         for together in ([index] for index in asked) if self.exact else [asked] if asked else []:
             self._decide(together)
@@ -159,15 +168,22 @@ class Controller:
             if self.monitor is not None and self.monitor.asks(episode.confidence):
                 episode.previous = self.monitor.ask(seen)
                 episode.queue = deque([episode.previous])
+            episode.steps += 1
         # Copies: a loop may convert the units of an action where it lies.
         return {index: self._episodes[index].queue.popleft().copy() for index in obs}
+
+    def _episode(self, env_index: int) -> _Episode:
+        if env_index not in self._episodes:
+            raise UserError("call reset() before the first step of an episode")
+        return self._episodes[env_index]
 
     def _decide(self, env_indices: list[int]) -> None:
         windows = [self._window(self._episodes[index]) for index in env_indices]
         obs = stacked(windows, self.fields)
+        steps = [self._episodes[index].steps for index in env_indices]
         start = time.perf_counter()
         with limit_threads(self.num_threads):
-            chunks, confidences = self._judged(env_indices, obs)
+            chunks, confidences = self._judged(env_indices, obs, steps)
         self.latencies.append(time.perf_counter() - start)
         for index, chunk, confidence in zip(env_indices, chunks, confidences, strict=True):
             executed = chunk[: self.num_execute_steps]
@@ -176,12 +192,15 @@ class Controller:
             self._episodes[index].confidence = confidence
 
     def _judged(
-        self, env_indices: list[int], obs: NumpyObs
+        self, env_indices: list[int], obs: NumpyObs, steps: Sequence[int]
     ) -> tuple[NDArray[np.float32], list[float]]:
-        """The actor's chunks (E, Ta, D), and the confidence of each."""
+        """The actor's chunks (E, Ta, D), and the confidence of each; ``steps`` came before them in their episodes."""
         chunks, confidences = self.actor.act(env_indices, obs), [1.0] * len(env_indices)
         if self.monitor is not None:
-            chunks, confidences = self.monitor.judge(env_indices, obs, chunks)
+            numbers = [step // self._chunk_steps for step in steps]
+            chunks, confidences = self.monitor.judge(env_indices, numbers, obs, chunks)
+        if not np.isfinite(chunks).all():
+            raise UserError("the policy's action is not finite: an observation may be out of range")
         if isinstance(self.actor, PolicyActor):
             self.actor.record(env_indices)
         return chunks, confidences
@@ -216,15 +235,18 @@ def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs
     for name, expected in fields.items():
         if name not in obs:
             raise UserError(f"the policy needs observation '{name}'; it was given {', '.join(obs)}")
-        array = np.asarray(obs[name])
+        try:
+            array = np.asarray(obs[name])
+            with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+                checked[name] = array.astype(expected.dtype)
+        except (ValueError, TypeError) as error:  # rows of different lengths, texts
+            raise UserError(f"observation '{name}' is no array of numbers: {error}") from error
         if array.shape != expected.shape:
             raise UserError(
                 f"observation '{name}' has shape {array.shape}; the policy was trained on {expected.shape}"
             )
         if expected.dtype == "uint8" and array.dtype != np.uint8:
             raise UserError(f"observation '{name}' is {array.dtype}; images are uint8 (H, W, C)")
-        with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
-            checked[name] = array.astype(expected.dtype)
         if not np.isfinite(checked[name]).all():
             raise UserError(f"observation '{name}' is not finite")
     others = {name: value for name, value in obs.items() if name not in fields}

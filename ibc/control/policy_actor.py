@@ -27,7 +27,7 @@ class PolicyActor:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy.eval()
-        self.device = next(policy.parameters()).device
+        self.device = next((p.device for p in policy.parameters()), torch.device("cpu"))
         self.reports: dict[int, deque[dict[str, float]]] = {}
         self._generators: dict[int, torch.Generator] = {}
         self._seeds: dict[int, int] = {}

@@ -20,8 +20,8 @@ from ibc.detection.detector import (
 )
 from ibc.detection.scores import Score
 from ibc.errors import UserError
-from ibc.policies import Policy
-from ibc.spec import Obs
+from ibc.policies import ComposedPolicy, Policy
+from ibc.spec import PREVIOUS_ACTION, Obs
 
 #: Decisions that are scored at once.
 AT_ONCE = 128
@@ -128,11 +128,30 @@ def decisions_of(policy: Policy, episode: Episode, every: int) -> list[Decision]
             name: torch.from_numpy(np.asarray(episode.obs[name])[index]).to(device)
             for name in policy.spec.obs
         }
+        if isinstance(policy, ComposedPolicy):
+            obs |= _of_terms(policy, episode, some, index, device)
         with torch.no_grad():
             action = policy.act_flat(obs, SameForEach(NUM_SEARCHES, device))
         number = torch.arange(start, start + len(some), device=device)
         parts.append(Decision(policy, obs, action, number))
     return parts
+
+
+def _of_terms(
+    policy: ComposedPolicy,
+    episode: Episode,
+    steps: NDArray[np.int64],
+    index: NDArray[np.int64],
+    device: torch.device,
+) -> Obs:
+    """What terms of a composition may see beside the policy: the last action, and the episode's other numbers."""
+    unknown = np.full((1, policy.spec.action_dim), np.nan, np.float32)
+    previous = np.concatenate([unknown, episode.action])[steps]
+    obs: Obs = {PREVIOUS_ACTION: torch.from_numpy(previous[:, None]).to(device)}
+    for name, array in episode.obs.items():
+        if name not in policy.spec.obs and isinstance(array, np.ndarray):
+            obs[name] = torch.from_numpy(array[index]).to(device)
+    return obs
 
 
 def score_decisions(scores: Sequence[Score], parts: Sequence[Decision]) -> NDArray[np.float64]:

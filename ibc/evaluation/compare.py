@@ -17,6 +17,8 @@ from ibc.errors import UserError
 NUM_RESAMPLES, BOOTSTRAP_SEED = 10_000, 0
 #: Probability with which an interval misses the true difference.
 ALPHA = 0.05
+#: Pairs below which the asymptotic confidence sequence is far from its level.
+FEWEST_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,10 @@ def outcomes(metrics: Mapping[str, Any], measure: str) -> dict[int, float]:
     rows = metrics.get("episodes")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UserError("not an evaluation of one policy: it has no rows of episodes")
-    numbers = [name for name, value in rows[0].items() if isinstance(value, int | float)]
-    known = [name for name in numbers if name != "seed"]
-    if measure not in known:
-        raise UserError(f"measure={measure}; the episodes have {', '.join(sorted(known))}")
+    known = {n for row in rows for n, value in row.items() if isinstance(value, int | float)}
+    if measure not in known - {"seed"}:
+        allowed = ", ".join(sorted(known - {"seed"}))
+        raise UserError(f"measure={measure}; the episodes have {allowed}")
     try:
         return {int(row["seed"]): float(row[measure]) for row in rows}
     except (KeyError, TypeError, ValueError) as error:
@@ -156,11 +158,11 @@ def sequence_interval(differences: Sequence[float], planned: int) -> tuple[float
     1970) with the running standard deviation.
 
     Args:
-        differences: of pairs; infinite bounds where they are all equal or there is only one.
+        differences: of pairs; infinite bounds where they are all equal, or fewer than ``FEWEST_PAIRS``.
         planned: sample size at which the interval is about as narrow as it can be made.
     """
     count = len(differences)
-    std = float(np.std(differences, ddof=1)) if count > 1 else 0.0
+    std = float(np.std(differences, ddof=1)) if count >= FEWEST_PAIRS else 0.0
     if std == 0.0:
         return -math.inf, math.inf
     log_alpha = -2 * math.log(ALPHA)

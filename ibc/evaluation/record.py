@@ -11,6 +11,7 @@ import numpy as np
 from ibc.constraints import KeepOutDisk
 from ibc.control import Controller
 from ibc.environment import EnvConfig, Environment
+from ibc.errors import UserError
 from ibc.evaluation.evaluate import env_config
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.rollout import rollout
@@ -58,7 +59,13 @@ def record_video(
 
 
 def join(films: Sequence[Film]) -> bytes:
-    """Films one after another as the content of an MP4 file."""
+    """Films one after another as the content of an MP4 file.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not films:
+        raise UserError("no episode to film; give at least one seed")
     return encode_mp4([frame for film in films for frame in film.frames], films[0].fps)
 
 

@@ -59,9 +59,11 @@ def rollout(
         on_step: called with the environment after each reset and step (a camera).
 
     Raises:
-        UserError: the environment's observations or actions are not those that the policy was trained on.
+        UserError: there is no environment, or its observations or actions are not those that the policy was trained on.
     """
-    if envs and isinstance(controller.actor, PolicyActor):
+    if not envs:
+        raise UserError("episodes need an environment: num_envs must be at least 1")
+    if isinstance(controller.actor, PolicyActor):
         check_fit(controller.actor.policy.spec, envs[0])
     waiting = deque(enumerate(seeds))
     running: dict[int, _Run] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ibc.cuda_graph import Replay, capture_cuda_graph, run_aside
 from ibc.policies.search import SearchResult
@@ -17,6 +17,8 @@ from ibc.spec import Obs
 WARM_UPS = 3
 #: Recordings kept, the latest used: each holds the memory of one search.
 MOST_RECORDINGS = 8
+#: Attributes of energies that are compared by value.
+PLAIN = (bool, int, float, str, list, tuple)
 
 
 #: A search from observations and a source of random numbers.
@@ -34,6 +36,15 @@ def capture_search(work: Callable[[], SearchResult]) -> tuple[SearchResult, Repl
     for _ in range(WARM_UPS):
         run_aside(work)
     return capture_cuda_graph(work)
+
+
+def settings_of(module: nn.Module) -> str:
+    """Return the plain attributes of a module and its parts, which a recording takes as constants."""
+    kept = [
+        [(key, value) for key, value in vars(part).items() if isinstance(value, PLAIN)]
+        for part in module.modules()
+    ]
+    return repr(kept)
 
 
 class CapturedSearch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from functools import partial
 
 import torch
@@ -13,7 +14,7 @@ from ibc.energies import BoundEnergy, HeldSpace, MLPEnergy, NetworkEnergy, UnitS
 from ibc.errors import UserError
 from ibc.nn import ActionBounds
 from ibc.policies.base import Policy, Statistics, fit_statistics
-from ibc.policies.captured import CapturedSearch
+from ibc.policies.captured import CapturedSearch, settings_of
 from ibc.policies.default_sampler import default_sampler
 from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import RandomSource
@@ -111,11 +112,23 @@ class ImplicitPolicy(Policy):
         problem = SearchProblem(self.energy, self.bounds) if problem is None else problem
         if not self.bounds.center.is_cuda:
             return self._search(problem, obs, rng)
+        return self._captured(partial(self._search, problem), obs, rng, self._kind(problem))
+
+    def _kind(self, problem: SearchProblem) -> Hashable:
+        """Everything by which searches differ, but for their observations; what functions capture is not seen."""
         # _version counts changes in place: a recording is not used with other weights.
         modules = (self, problem.energy)
         weights = sum(p._version for module in modules for p in module.parameters())
-        kind = (problem, self.sampler, self.init_std, self.warm_start_fraction, self.training)
-        return self._captured(partial(self._search, problem), obs, rng, (*kind, weights))
+        numbers = repr(self.sampler), settings_of(problem.energy)
+        return (
+            problem,
+            self.sampler,
+            self.init_std,
+            self.warm_start_fraction,
+            self.training,
+            weights,
+            numbers,
+        )
 
     def _search(self, problem: SearchProblem, obs: Obs, rng: RandomSource) -> SearchResult:
         bound = as_bound(problem.energy.bind(obs))

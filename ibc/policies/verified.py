@@ -58,3 +58,6 @@ def check_same_task(policy: Policy, other: Policy) -> None:
         mine, its = getattr(policy.spec, key), getattr(other.spec, key)
         if mine != its:
             raise UserError(f"compose.other has {key} {its}, the checkpoint {mine}")
+    missing = [name for name, field in other.spec.obs.items() if policy.spec.obs.get(name) != field]
+    if missing:
+        raise UserError(f"compose.other sees {', '.join(missing)}, which the checkpoint does not")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, score
+from ibc.samplers.base import Candidates, Sampler, check_positive, score
 
 #: Candidates of the last set that are scored by the exact energy after a search in low precision, and returned.
 FINALISTS = 1024
@@ -45,6 +45,9 @@ class DFO(Sampler):
     noise_std: float
     shrink: float
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "num_iterations", "temperature")
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         cheap = space.low_precision()

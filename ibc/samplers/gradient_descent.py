@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, score
+from ibc.samplers.base import Candidates, Sampler, check_positive, score
 
 #: The part of the steps, at the end, that follows the exact energy; those before use low precision.
 EXACT_PART = 0.05
@@ -39,6 +39,7 @@ class GradientDescent(Sampler):
     settle: float | None = None
 
     def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "num_iterations")
         self.schedule()  # numbers that give none are refused before the first search
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:

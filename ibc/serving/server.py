@@ -22,9 +22,8 @@ from ibc.control import Controller
 from ibc.control.confidence import OnDoubt
 from ibc.detection import Detector
 from ibc.errors import UserError
-from ibc.policies import Policy
+from ibc.policies import ComposedPolicy, Policy
 from ibc.serving.session import Session
-from ibc.spec import Spec
 from ibc_client.messages import MessageError, decode, encode
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 MAX_CLIENTS = 64
 #: Bytes of a message beside the observation's numbers.
 OVERHEAD_BYTES = 1 << 16
+#: The most bytes of the observations that the terms of a composition see beside the policy.
+TERMS_BYTES = 1 << 20
 #: Messages of one client that wait to be read; after that the client's own socket is full.
 WAITING_MESSAGES = 4
 #: Seconds in which a client has to say hello, and to read an answer.
@@ -100,7 +101,7 @@ class PolicyServer:
                 process_request=self._admit,
                 origins=[None],  # web pages send an origin, and have no business here
                 compression=None,
-                max_size=message_bytes(self.policy.spec),
+                max_size=message_bytes(self.policy),
                 max_queue=WAITING_MESSAGES,
                 open_timeout=PATIENCE,
             )
@@ -170,20 +171,25 @@ class PolicyServer:
 
 
 def _decide_once(policy: Policy, detector: Detector | None) -> None:
-    """Take and judge the first decision, which is slow, before there are clients."""
+    """Take and judge the first decision, which is slow, before there are clients.
+
+    Without the terms of a composition, of whose observations the shapes are unknown.
+    """
+    policy = policy.policy if isinstance(policy, ComposedPolicy) else policy
     controller = Controller(policy, detector=detector)
     controller.reset()
     fields = policy.spec.obs.items()
     controller.step({name: np.zeros(field.shape, field.dtype) for name, field in fields})
 
 
-def message_bytes(spec: Spec) -> int:
+def message_bytes(policy: Policy) -> int:
     """The most bytes of a client's message: an observation in double precision, and a little more."""
     sizes = (
         math.prod(field.shape) * (1 if field.is_image else np.dtype("float64").itemsize)
-        for field in spec.obs.values()
+        for field in policy.spec.obs.values()
     )
-    return sum(sizes) + OVERHEAD_BYTES
+    further = TERMS_BYTES if isinstance(policy, ComposedPolicy) else 0
+    return sum(sizes) + further + OVERHEAD_BYTES
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from ibc.control import Controller, InDoubt, PolicyActor
 from ibc.control.confidence import OnDoubt
 from ibc.detection import Detector
 from ibc.errors import UserError
-from ibc.policies import Policy
+from ibc.policies import ComposedPolicy, Policy
 from ibc_client.messages import VERSION, MessageError, array_of
 
 #: Seeds that generators take.
@@ -21,8 +21,9 @@ class Session:
     """One client: its own history of observations, chunk of actions and random numbers.
 
     The first message is ``hello``, with the version of the messages. ``reset`` with a seed begins an episode; ``step``
-    with an observation is answered by the action for it, and by its ``confidence`` where there is a detector. Answers
-    have the ``id`` of the request.
+    with an observation is answered by the action for it, and by its ``confidence`` where there is a detector; with
+    ``anew: true`` the policy is asked, even if actions of its last chunk are left. Answers have the ``id`` of the
+    request.
 
     Args:
         policy: shared by all clients; one session answers at a time.
@@ -38,6 +39,9 @@ class Session:
         on_doubt: OnDoubt = None,
     ) -> None:
         self.spec = policy.spec
+        self._takes_more = isinstance(
+            policy, ComposedPolicy
+        )  # terms have observations of their own
         self.controller = Controller(
             policy, num_execute_steps=num_execute_steps, detector=detector, on_doubt=on_doubt
         )
@@ -88,10 +92,13 @@ class Session:
         obs = message.get("obs")
         if not isinstance(obs, dict):
             raise MessageError("a step needs obs, a map of arrays by name")
-        if set(obs) != set(self.spec.obs):
+        further = set() if self._takes_more else set(obs) - set(self.spec.obs)
+        if not set(self.spec.obs) <= set(obs) or further:
             names, given = ", ".join(sorted(self.spec.obs)), ", ".join(sorted(map(str, obs)))
             raise UserError(f"the policy needs observations {names}; it was given {given:.200}")
         arrays = {name: array_of(value) for name, value in obs.items()}
+        if message.get("anew") is True:
+            self.controller.decide_anew()
         reply = {"id": message.get("id")}
         start = time.perf_counter()
         try:

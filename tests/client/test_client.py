@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from known_detectors import first_entry_detector
 from served import serving, sum_policy
@@ -71,6 +72,35 @@ def test_an_answer_that_is_late_is_dropped_and_the_next_one_is_right():
         decision = client.step(other)
         assert not decision.is_safe_action
         np.testing.assert_array_equal(decision.action, mirror.step(other))
+
+
+def test_after_a_late_answer_no_action_of_an_older_chunk_is_executed():
+    policy = sum_policy(action_horizon=8)
+    policy.act_flat = lambda obs, rng: (
+        time.sleep(policy.seconds) or obs["state"][:, -1, :1] + 0.01 * torch.arange(16)
+    )
+    seen = [{**OBS, "state": np.float32([k, 0, 0])} for k in range(6)]
+    with serving(policy) as server, make_client(server, timeout=2.0) as client:
+        client.reset(0)
+        assert client.step(seen[0]).action[0] == pytest.approx(0.0)
+        assert client.step(seen[1]).action[0] == pytest.approx(0.02)  # the second one of its chunk
+        client.timeout = 1e-4
+        assert client.step(seen[2]).is_safe_action
+        client.timeout = 2.0
+        assert client.step(seen[3]).action[0] == pytest.approx(3.0)
+        assert client.step(seen[4]).action[0] == pytest.approx(3.02)
+
+
+def test_what_is_no_array_and_a_closed_client_give_the_safe_action():
+    with serving(sum_policy()) as server, make_client(server) as client:
+        client.reset(0)
+        assert client.step({**OBS, "state": [[1.0], [1.0, 2.0]]}).is_safe_action
+        assert not client.step(OBS).is_safe_action
+        client.close()
+        decision = client.step(OBS)
+        assert (decision.is_safe_action, decision.reason) == (True, "the client is closed")
+        with pytest.raises(ServerError, match="the client is closed"):
+            client.reset(0)
 
 
 def test_a_dead_server_gives_safe_actions_in_time_and_is_found_again():

@@ -10,6 +10,7 @@ from known_energies import Gaussian, rng, run
 from ibc.composition import AllOf, AnyOf
 from ibc.constraints import (
     AccelerationLimit,
+    Constraint,
     DeltaPositionControl,
     KeepOutBox,
     KeepOutDisk,
@@ -84,6 +85,18 @@ class TestTrajectory:
         WaypointGuided(energy, trajectory, ahead=0.1, replace_goal=replace_goal).bind(obs)
         assert torch.equal(waypoints[0], trajectory.waypoint(obs, 0.1))
         assert float(waypoints[0][0, 1]) > 0.3  # upwards, over the wall
+
+    def test_a_constraint_of_the_user_may_ask_for_an_observation_by_its_key(self):
+        class StayLeft(Constraint):
+            def excess(self, points, obs):
+                return points[..., 0] - obs["border"][:, -1, None]
+
+        obs = {"start": target([-0.8, 0.0]), "goal": target([-0.2, 0.0]), "border": target([0.5])}
+        made = Trajectory("start", "goal", [StayLeft()], low=[-1.0, -1.0], high=[1.0, 1.0])
+        assert made.path(obs).shape[-1] == 2
+        del obs["border"]
+        with pytest.raises(UserError, match="term StayLeft needs observation 'border'"):
+            made.path(obs)
 
     def test_obstacles_that_are_observed_are_planned_for_where_they_are(self):
         """As those whose place is given, which are looked at once."""

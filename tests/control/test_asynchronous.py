@@ -6,10 +6,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from known_detectors import first_entry_detector
 
 import ibc
 from ibc import AsynchronousController, UserError
+from ibc.control import InDoubt
 from ibc.control.plan import NEWER, Plan
+from ibc.detection import Score
 from ibc.energies import PreconditionedEnergy
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import FiLMMLP
@@ -107,6 +110,66 @@ def make_policy(horizon=8):
         ObsEncoder(num_gates=0), FiLMMLP(width=8, num_blocks=1), context_size=8
     )
     return ibc.ImplicitPolicy(spec_of(horizon), energy).eval()
+
+
+class Clock(Score):
+    """What the policy's observation says."""
+
+    def __call__(self, decision):
+        return decision.obs["clock"][:, -1, 0]
+
+
+def test_a_search_goes_on_from_what_an_operator_does():
+    policy = Counting(6)
+    controller = AsynchronousController(
+        policy, rate=10, deadline_ms=200, simulated=True,
+        detector=first_entry_detector(scores=[Clock()]), on_doubt=lambda obs: [-7.0],
+    )  # fmt: skip
+    controller.reset()
+    clocks = [0, 1, 30, 31, 32, 33, 6, 7, 8, 9]  # seen at step 2 and 4, and known at step 4 and 6
+    actions = [float(controller.step({"clock": np.float32([t])})[0]) for t in clocks]
+    controller.close()
+    assert actions == [0, 1, 2, 3, -7, -7, -7, -7, 602, 603]
+    committed = [seen[COMMITTED_ACTIONS][0, :2, 0].tolist() for seen in policy.seen[1:]]
+    assert committed == [[2, 3], [-7, -7], [-7, -7], [602, 603]]
+
+
+def test_a_step_that_raises_is_over():
+    policy = Counting(6)
+    controller = AsynchronousController(
+        policy, rate=10, deadline_ms=200, way="naive", simulated=True,
+        detector=first_entry_detector(scores=[Clock()]), on_doubt="stop",
+    )  # fmt: skip
+    controller.reset()
+    actions = []
+    for clock in (0, 1, 30, 3, 4, 5):
+        try:
+            actions.append(float(controller.step({"clock": np.float32([clock])})[0]))
+        except InDoubt:
+            actions.append(None)
+    controller.close()
+    assert actions == [0, 1, 2, 3, None, 5]
+
+
+def test_a_policy_may_be_asked_anew():
+    policy = Counting(6)
+    controller = AsynchronousController(
+        policy, rate=10, deadline_ms=200, way="naive", simulated=True
+    )
+    controller.reset()
+    for clock in (0, 1, 2):
+        controller.step({"clock": np.float32([clock])})
+    controller.decide_anew()
+    assert float(controller.step({"clock": np.float32([9])})[0]) == 900
+    controller.close()
+
+
+def test_a_search_takes_the_threads_of_the_controller():
+    policy, threads = Counting(6), []
+    act = policy.act_flat
+    policy.act_flat = lambda *given: threads.append(torch.get_num_threads()) or act(*given)
+    run(policy, 3, way="naive", deadline_ms=200)
+    assert set(threads) == {1}
 
 
 def test_a_chunk_that_follows_committed_actions_has_them():
@@ -227,6 +290,9 @@ def test_an_error_of_the_policy_reaches_the_step():
         ({"deadline_ms": 0}, "deadline_ms=0"),
         ({"deadline_ms": 400}, "4 steps"),
         ({"deadline_ms": 200, "num_execute_steps": 2}, "after 2 steps"),
+        ({"way": "ensembled", "num_execute_steps": 2}, "leave out num_execute_steps"),
+        ({"hold_action": [0.0, 0.0]}, "are 1 finite numbers"),
+        ({"hold_action": [np.nan]}, "are 1 finite numbers"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change, message):

@@ -1,5 +1,7 @@
 """What controllers do with a detector: confidence by hand, and each reaction to doubt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from known_energies import ACTION_SPEC, policy_of
 from ibc import AllOf, AsynchronousController, ComposedPolicy, Controller, Detector, UserError
 from ibc.constraints import StayWithin
 from ibc.control import FunctionExpert, InDoubt
-from ibc.detection import GradientResidual
+from ibc.detection import GradientResidual, Score
 from ibc.policies import MSEPolicy
 
 CALM, STRANGE = {"state": [0.0, 0.0]}, {"state": [9.0, 0.0]}
@@ -73,6 +75,35 @@ def test_a_function_is_asked_until_a_decision_is_not_in_doubt():
     wrong = controller(lambda obs: [0.0, 0.0])
     with pytest.raises(UserError, match="one action of 1 numbers"):
         wrong.step({"state": [20.0, 0.0]})
+
+
+class Number(Score):
+    """How many chunks went before."""
+
+    def __call__(self, decision):
+        return decision.number.to(torch.float64)
+
+
+def test_chunks_are_counted_by_steps_also_where_an_operator_acts():
+    """Decisions of every step, while the operator acts, are one chunk, as in calibration."""
+    spec = replace(ACTION_SPEC, action_horizon=4)
+    numbers = []
+
+    class Noted(Number):
+        def __call__(self, decision):
+            numbers.append(int(decision.number))
+            return 100.0 * (decision.obs["state"][:, -1, 0] > 1)
+
+    made = Controller(
+        MSEPolicy(spec, width=8),
+        detector=detector(scores=[Noted()], window=2),
+        on_doubt=lambda _: [0],
+    )
+    made.reset()
+    for step in range(16):
+        made.step({"state": [float(4 <= step < 8) * 9, 0.0]})
+    assert numbers == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert made.confidence == 1
 
 
 def many(action):

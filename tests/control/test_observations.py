@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from known_energies import ACTION_SPEC
+from known_energies import ACTION_SPEC, policy_of
 
 from ibc import AsynchronousController, Controller, UserError
 from ibc.control import FunctionExpert
@@ -82,6 +82,8 @@ def test_environments_whose_other_observations_differ_are_decided_together():
     [
         ({"debug": None}, "the policy needs observation 'state'; it was given debug"),
         ({"state": np.zeros(3)}, r"observation 'state' has shape \(3,\)"),
+        ({"state": [[1.0], [1.0, 2.0]]}, "observation 'state' is no array of numbers"),
+        ({"state": ["a", "b"]}, "observation 'state' is no array of numbers"),
     ],
 )
 def test_what_the_policy_uses_is_still_checked(obs, message):
@@ -89,6 +91,16 @@ def test_what_the_policy_uses_is_still_checked(obs, message):
     made.step({"state": STATE})
     with pytest.raises(UserError, match=message):
         made.step(obs)
+
+
+def test_an_action_that_is_not_finite_is_not_executed():
+    policy = policy_of(lambda action: action.square()).policy
+    policy.act_flat = lambda obs, rng: obs["state"][:, -1, :1] * 1e30
+    made = Controller(policy)
+    made.reset()
+    with pytest.raises(UserError, match="the policy's action is not finite"):
+        made.step({"state": [1e20, 0.0]})
+    assert made.step({"state": [0.0, 0.0]}) == 0
 
 
 def test_an_expert_is_given_texts():

@@ -8,7 +8,8 @@ import pytest
 import torch
 from known_energies import policy_of, two_wells
 
-from ibc import Detector, UserError, calibrate
+from ibc import AllOf, ComposedPolicy, Controller, Detector, UserError, calibrate
+from ibc.constraints import ActionRateLimit
 from ibc.data import Episode
 from ibc.detection import Elapsed, GradientResidual, Mahalanobis, NearestNeighbors
 from ibc.detection.calibration import statistics
@@ -89,6 +90,18 @@ def test_calibration_standardizes_by_one_half_and_takes_maxima_of_the_other(cali
     shifted = detector.center + np.array([0, 2, 1]) * detector.scale
     np.testing.assert_allclose(detector.value(shifted, number), 1)
     np.testing.assert_allclose(detector.value(shifted[-1:], np.array([99])), 1)  # later than any
+
+
+def test_a_composition_is_judged_with_what_its_terms_see():
+    policy = policy_of(two_wells)
+    composed = ComposedPolicy(policy.policy, AllOf(policy.energy, ActionRateLimit(0.5)))
+    episodes = [episode(seed) for seed in range(40)]
+    detector = calibrate(composed, episodes, scores=[GradientResidual()], false_alarms=0.1)
+    made = Controller(composed, detector=detector)
+    made.reset()
+    for _ in range(3):
+        made.step({"state": [0.0, 0.0]})
+    assert 0 < made.confidence <= 1
 
 
 def test_statistics_follow_the_time_in_episodes_except_those_of_a_clock():

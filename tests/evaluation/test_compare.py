@@ -85,6 +85,7 @@ def test_sequence_interval_finds_a_difference():
     low, high = sequence_interval(differences.tolist(), 100)
     assert 0 < low < differences.mean() < high
     assert sequence_interval([1.0] * 50, 100) == (-math.inf, math.inf)
+    assert sequence_interval([1.0, 1.1, 0.9], 100) == (-math.inf, math.inf)
 
 
 def test_refusals():

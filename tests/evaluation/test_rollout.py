@@ -14,6 +14,7 @@ from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
 from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval
+from ibc.evaluation.record import record_video
 from ibc.evaluation.rollout import check_fit, rollout
 from ibc.evaluation.video import caption, encode_mp4
 from ibc.policies.loading import make_policy
@@ -179,6 +180,18 @@ def test_video_decodes(tmp_path):
     assert decoded[0].shape == frames[0].shape
     middle = [frame[frame.shape[0] // 3, frame.shape[1] // 2].mean() for frame in decoded]
     np.testing.assert_allclose(middle, 5 * np.arange(12), atol=6)
+
+
+def test_nothing_to_act_in_and_nothing_to_show_is_refused(particle):
+    controller = Controller(random_policy(particle, 1))
+    with pytest.raises(UserError, match="num_envs must be at least 1"):
+        next(rollout([], controller, [0]))
+    with pytest.raises(UserError, match="at least one seed"):
+        record_video(controller, particle, seeds=[])
+    environment = Environment(particle)
+    environment.reset(0)
+    with pytest.raises(UserError, match=r"has shape \(1,\); it takes \(2,\)"):
+        environment.step(np.float32([0.5]))
 
 
 @pytest.mark.parametrize(

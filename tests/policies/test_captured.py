@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from known_energies import policy_of
 from small import make_obs
 
+from ibc import AllOf
 from ibc.cli.config import compose
+from ibc.constraints import KeepOutDisk
 from ibc.energies import as_bound
 from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_graph
 from ibc.policies.loading import make_policy
-from ibc.policies.search import SearchResult
+from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import BatchRandom
 
 
@@ -59,6 +62,31 @@ def test_answers_outlive_the_next_replay():
     before = first.action.clone()
     captured(search, {"x": torch.ones(1, 2)}, rng(1), "kind")
     assert torch.equal(first.action, before)
+
+
+def test_a_search_that_is_changed_in_place_is_another_kind():
+    policy = policy_of(lambda action: action.square()).policy
+    disk = KeepOutDisk([0.5], 0.1)
+    energy = AllOf(policy.energy, disk)
+    problem = SearchProblem(energy, policy.bounds)
+
+    def set_number():
+        policy.sampler.num_iterations += 1
+
+    def set_radius():
+        disk.radius = 0.3
+
+    def set_weight():
+        energy.weights = [1.0, 5.0]
+
+    known = [policy._kind(problem)]
+    assert policy._kind(problem) == known[0]
+    for change in (set_number, set_radius, set_weight):
+        change()
+        kind = policy._kind(problem)
+        assert kind not in known
+        known.append(kind)
+    assert len(set(known)) == 4
 
 
 def test_every_kind_and_shape_is_recorded_once():

@@ -1,5 +1,7 @@
 """Best of N: an energy chooses among another policy's samples."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -78,3 +80,6 @@ def test_refusals():
         VerifiedPolicy(ImplicitPolicy(task()), MSEPolicy(task()), num_samples=0)
     with pytest.raises(UserError, match="action_horizon 2, the checkpoint 1"):
         VerifiedPolicy(ImplicitPolicy(task()), MSEPolicy(task(2)))
+    other = replace(task(), obs={"camera": ObsField((2,), "float32")})
+    with pytest.raises(UserError, match="sees camera, which the checkpoint does not"):
+        VerifiedPolicy(ImplicitPolicy(task()), MSEPolicy(other))

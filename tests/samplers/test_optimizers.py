@@ -159,6 +159,20 @@ def test_chain_of_nothing_is_refused():
         Chain([])
 
 
+@pytest.mark.parametrize("change", [{"num_candidates": 0}, {"num_iterations": 0}])
+def test_a_search_of_nothing_is_refused(change):
+    numbers = {"num_candidates": 4, "num_iterations": 4, **change}
+    with pytest.raises(ValueError, match="=0; it must be above 0"):
+        DFO(**numbers, noise_std=0.1, shrink=0.5)
+    with pytest.raises(ValueError, match="=0; it must be above 0"):
+        GradientDescent(**numbers, step_init=0.1, step_final=0.1)
+
+
+def test_a_temperature_below_zero_is_refused():
+    with pytest.raises(ValueError, match="temperature=-1; it must be above 0"):
+        DFO(num_candidates=4, num_iterations=4, noise_std=0.1, shrink=0.5, temperature=-1)
+
+
 def test_a_constant_changes_no_action():
     bounds = (
         meters().double()

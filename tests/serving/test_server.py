@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from known_detectors import first_entry_detector
+from known_energies import policy_of
 from served import serving, sum_policy
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from ibc import Controller, UserError
+from ibc import AllOf, ComposedPolicy, Controller, UserError
+from ibc.constraints import KeepOutDisk
 from ibc.detection import NearestNeighbors
 from ibc.serving import PolicyServer
 from ibc.serving.server import message_bytes
@@ -101,6 +103,19 @@ def test_answers_have_the_confidence_of_their_decision(on_doubt):
     # Nothing of the doubtful chunk is executed: the last step decides anew.
     expected = [1.0, 1.0, 0.55, 0.55, 0.05, 1.0 if on_doubt else 0.05]
     assert [answer["confidence"] for answer in answers] == expected
+
+
+def test_terms_of_a_composition_have_observations_of_their_own():
+    policy = policy_of(lambda action: (action - 0.5).square())
+    disk = KeepOutDisk("obstacle", 0.2)
+    composed = ComposedPolicy(policy.policy, AllOf(policy.energy, disk))
+    seen = {"state": np.zeros(2, np.float32)}
+    with serving(composed) as server, greeted(server) as connection:
+        there = act(connection, {**seen, "obstacle": np.float32([0.5])})
+        assert abs(there[0] - 0.5) > 0.1
+        assert "there is no observation 'obstacle'" in step(connection, seen)["message"]
+        missing = step(connection, {"obstacle": np.float32([0.5])})["message"]
+        assert missing.startswith("the policy needs observations state")
 
 
 def test_an_answer_has_no_confidence_without_a_detector(server):
@@ -204,7 +219,7 @@ def test_nothing_is_answered_before_the_greeting_and_no_step_before_a_reset(serv
 
 def test_a_message_that_is_too_large_ends_the_connection(server):
     with greeted(server) as client:
-        client.send(b"0" * (message_bytes(server.policy.spec) + 1))
+        client.send(b"0" * (message_bytes(server.policy) + 1))
         with pytest.raises(ConnectionClosed, match="1009"):
             client.recv(5)
 

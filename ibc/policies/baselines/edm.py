@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.errors import UserError
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import SequenceNetwork, noise_number, scale_noisy
 from ibc.policies.baselines.sequence import SequencePolicy
@@ -42,6 +43,8 @@ class EDMPolicy(SequencePolicy):
     ) -> None:
         super().__init__(spec, encoder, network, context_size=context_size)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
+        if num_steps < 1:
+            raise UserError(f"num_steps={num_steps}; it must be at least 1")
         self.num_steps = num_steps
 
     def bind_denoiser(self, obs: Obs) -> Callable[[Tensor, Tensor], Tensor]:
