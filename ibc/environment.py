@@ -6,6 +6,7 @@ import ctypes.util
 import math
 import os
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -277,7 +278,7 @@ def choose_renderer() -> None:
 
     With neither, nothing is said: MuJoCo would then fail on being imported, and not only on being asked for pictures.
     """
-    if "DISPLAY" in os.environ or "MUJOCO_GL" in os.environ:
+    if sys.platform != "linux" or "DISPLAY" in os.environ or "MUJOCO_GL" in os.environ:
         return
     for library, backend in (("EGL", "egl"), ("OSMesa", "osmesa")):
         if ctypes.util.find_library(library):

@@ -27,7 +27,7 @@ def prepare(overrides: Sequence[str]) -> None:
     given = [text.partition("=")[2] for text in overrides if text.startswith("checkpoint=")]
     policy: dict[str, Any] = {}
     env: dict[str, Any] = {f.name: f.default for f in fields(EnvConfig) if f.name in _ENV_KEYS}
-    env |= {"id": "???", "report": []}
+    env |= {"id": None, "report": []}
     if given:
         is_quoted = given[-1][:1] in ("'", '"')
         path = given[-1].strip("\"'") if is_quoted else given[-1].partition(",")[0]
@@ -57,7 +57,7 @@ def load_for_command(config: Config, device: torch.device) -> tuple[Checkpoint, 
     """
     checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
     env = config["env"]
-    if env["id"] == checkpoint.config.get("env", {}).get("id"):
+    if env["id"] is not None and env["id"] == checkpoint.config.get("env", {}).get("id"):
         checkpoint.environment(config["trust"])
     policy = build_policy(checkpoint, device, trust=config["trust"], description=config["policy"])
     if config["compose"] is not None:

@@ -164,12 +164,27 @@ def run(name: str) -> None:
         config.main(job, name, sweep=Sweep(job) if name == "train" else None)
 
 
+#: Hydra's options that a value follows.
+OPTIONS = (
+    "--cfg",
+    "-c",
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--package",
+    "-p",
+)
+
+
 def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Write arguments without a key as ``key='value'``, in the order of ``keys``."""
     waiting = list(keys)
     named = []
-    for argument in arguments:
-        if not waiting or not is_value(argument):
+    for argument, before in zip(arguments, ["", *arguments], strict=False):
+        if not waiting or before in OPTIONS or not is_value(argument):
             named.append(argument)
         else:
             named.append(f"{waiting.pop(0)}={_quoted(argument)}")
@@ -178,8 +193,11 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
 
 def collect_positional(arguments: Sequence[str], key: str) -> list[str]:
     """Write all arguments without a key as ``key=['value','value']``."""
-    plain = [a for a in arguments if is_value(a)]
-    others = [a for a in arguments if not is_value(a)]
+    plain: list[str] = []
+    others: list[str] = []
+    for argument, before in zip(arguments, ["", *arguments], strict=False):
+        is_plain = before not in OPTIONS and is_value(argument)
+        (plain if is_plain else others).append(argument)
     return [*others, f"{key}=[{','.join(map(_quoted, plain))}]"] if plain else others
 
 

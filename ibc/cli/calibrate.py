@@ -23,7 +23,7 @@ from ibc.evaluation.metrics import is_success
 from ibc.policies import Policy
 
 #: Keys of ``data`` that the command has as well.
-_AS_IN_TRAINING = ("rename", "image_size", "crop", "cache", "frame_skip")
+_AS_IN_TRAINING = ("rename", "image_size", "crop", "cache", "frame_skip", "episode_length")
 
 
 def calibrate(config: Config) -> None:

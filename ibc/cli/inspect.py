@@ -35,7 +35,7 @@ def inspect(arguments: Sequence[str]) -> None:
     Raises:
         UserError: the data set cannot be found or read.
     """
-    parser = argparse.ArgumentParser(prog="inspect_data.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="ibc inspect", description=__doc__)
     parser.add_argument("path", help="a data set, or the name of a D4RL task")
     parser.add_argument("--output", type=Path, help="of the picture; NAME_actions.png by default")
     parser.add_argument("--episode-length", type=int, help="where a D4RL file does not tell")
@@ -52,7 +52,8 @@ def inspect(arguments: Sequence[str]) -> None:
             actions.append(episode.action)
             yield episode
 
-    print("\n".join([f"{path}: format {find_reader(path)[0]}", *describe(noted())]))
+    lines = describe(noted())
+    print("\n".join([f"{path}: format {find_reader(path)[0]}", *lines]))
     output = given.output or Path(f"{path.stem}_actions.png")
     write_atomically(output, png(action_figure(actions, path.name)))
     print(f"picture: {output}")

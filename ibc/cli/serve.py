@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 
 from ibc.cli.act import load_for_command, num_execute_steps
@@ -37,7 +38,10 @@ async def _until_stopped(server: PolicyServer, host: str, port: int) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # on Windows, where Ctrl-C raises KeyboardInterrupt
+            loop.add_signal_handler(number, stopped.set)
     async with server.listen(host, port) as port_used:
         address = f"[{host}]" if ":" in host else host
         print(f"serving at ws://{address}:{port_used}; Ctrl-C ends", flush=True)

@@ -38,7 +38,7 @@ from ibc.policies import Policy
 from ibc.policies.loading import build_policy, make_policy
 from ibc.training import Trainer
 from ibc.training.run_folder import BEST, CHECKPOINT, EVALUATION, REPORT, VIDEO, run_folder
-from ibc.training.validation import held_out_measures
+from ibc.training.validation import MEASURES, held_out_measures
 
 #: Part of the episodes that is held out where there is no environment to evaluate in.
 HOLDOUT = 0.1
@@ -64,7 +64,9 @@ def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is held by this process; returns the metrics of the evaluation, in the first one."""
     at_least(config, seed=0)
     at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_oversampling=0)
-    at_least(config["validation"], every=1, closed_loop=0)
+    at_least(config["validation"], every=1, closed_loop=0, patience=1)
+    at_least(config, num_execute_steps=1)
+    check_judging(config)
     seeds_of(config["evaluation"])
     device = configure_device(config["device"], config["precision"])
     torch.manual_seed(config["seed"])  # initial weights and dropout; all else has generators
@@ -198,6 +200,32 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     elif config["init_from"] is not None:
         begin_with(trainer, Path(config["init_from"]))
     return trainer, checkpoint
+
+
+def check_judging(config: Config) -> None:
+    """Refuse settings of validation and evaluation that could not be heeded, before anything is trained.
+
+    Raises:
+        UserError: naming the key and what is allowed.
+    """
+    steps, horizon = config["num_execute_steps"], config["action_horizon"]
+    if steps is not None and steps > horizon:
+        raise UserError(f"num_execute_steps={steps}; the policy's chunks have {horizon} actions")
+    validation, holdout = config["validation"], config["data"]["holdout"]
+    if validation["measure"] not in MEASURES:
+        raise UserError(
+            f"validation.measure={validation['measure']}; allowed: {', '.join(MEASURES)}"
+        )
+    is_simulated = has_environment(config)
+    if validation["closed_loop"] and not is_simulated:
+        raise UserError(
+            f"validation.closed_loop={validation['closed_loop']} needs an environment: env=... or env.id=..."
+        )
+    is_held_out = (0 if is_simulated else HOLDOUT) if holdout is None else holdout
+    if validation["patience"] is not None and not is_held_out and not validation["closed_loop"]:
+        raise UserError(
+            f"validation.patience={validation['patience']} needs measures: data.holdout=0.1 or validation.closed_loop=20"
+        )
 
 
 def check_task(config: Config) -> None:

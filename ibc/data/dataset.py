@@ -30,6 +30,11 @@ def window_index(t: NDArray[np.int64], obs_horizon: int) -> NDArray[np.int64]:
     return window
 
 
+def evenly_spread(count: int, most: int) -> Int[Tensor, " N"]:
+    """At most so many of the numbers from 0 to ``count - 1``, evenly spread."""
+    return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).long()
+
+
 class WindowDataset:
     """All windows of some episodes, gathered by index: vectors from memory, pictures from wherever they are.
 
@@ -84,7 +89,7 @@ class WindowDataset:
     def observations(self) -> Obs:
         """For statistics: every single vector ``{name: (M, *shape)}``, and pictures from all over the data."""
         steps = len(self._first)
-        some = torch.linspace(0, steps - 1, min(STATISTICS_PICTURES, steps)).long()
+        some = evenly_spread(steps, STATISTICS_PICTURES)
         return {
             name: array[some] if self.spec.obs[name].is_image else array  # type: ignore[misc]
             for name, array in self._obs.items()

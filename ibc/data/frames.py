@@ -18,14 +18,19 @@ def decode_image(content: bytes | None) -> NDArray[np.uint8]:
     """A PNG or JPEG file's content as (H, W, 3), red first.
 
     Raises:
-        InvalidEpisode: it is neither.
+        InvalidEpisode: it is neither, or has more than eight bits a number.
     """
+    how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        image = cv2.imdecode(np.frombuffer(content or b"\0", dtype=np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(content or b"\0", dtype=np.uint8), how)
     except cv2.error:  # an absurd size
         image = None
     if image is None:
         raise InvalidEpisode("an image cannot be decoded")
+    if image.dtype != np.uint8:
+        raise InvalidEpisode(
+            f"an image is {image.dtype}, depth perhaps; pictures are uint8, leave it out by data.obs_names"
+        )
     return np.ascontiguousarray(image[..., ::-1]).astype(np.uint8)
 
 

@@ -48,12 +48,13 @@ def rows(node: h5py.Dataset) -> Iterator[NDArray[Any]]:
     Raises:
         InvalidEpisode: a piece of it is lost.
     """
-    found = {} if node.chunks is None else pieces(node)
+    by_row: dict[int, dict[tuple[int, ...], int]] = {}
+    for corner, size in () if node.chunks is None else pieces(node).items():
+        by_row.setdefault(corner[0], {})[corner] = size
     step = ROWS if node.chunks is None else node.chunks[0]
     for start in range(0, len(node), step):
         part: NDArray[Any] = np.asarray(node[start : start + step])
-        here = {c: size for c, size in found.items() if c[0] == start}
-        if _lost(part, node, here, start):
+        if _lost(part, node, by_row.get(start, {}), start):
             raise InvalidEpisode(f"'{node.name}' is incomplete")
         yield from part
 

@@ -18,6 +18,9 @@ from ibc.data.stored_frames import StoredFrames
 from ibc.data.streamed_frames import StreamedFrames, with_last_again
 from ibc.spec import as_float32
 
+#: Groups within groups that are looked through.
+DEEPEST = 16
+
 
 def find_fields(group: h5py.Group, key: str) -> tuple[dict[str, str], list[str]]:
     """What is below ``group[key]``: arrays as ``{outer/inner: name from the group}``, and names of texts.
@@ -33,14 +36,24 @@ def find_fields(group: h5py.Group, key: str) -> tuple[dict[str, str], list[str]]
     if not isinstance(node, h5py.Group):
         raise InvalidEpisode(f"there is no '{key}'; there are {', '.join(group)}")
 
-    def note(name: str, child: Any) -> None:
+    for name, child in _below(node):
         if is_text(child):
             texts.append(name)
-        elif isinstance(child, h5py.Dataset):
+        else:
             fields[name] = f"{key}/{name}"
-
-    node.visititems(note)
     return fields, texts
+
+
+def _below(
+    group: h5py.Group, prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Every array below a group, through links as well, which may lead in circles."""
+    for name in group:
+        child = group.get(name)  # None where a link leads nowhere
+        if isinstance(child, h5py.Dataset):
+            yield f"{prefix}{name}", child
+        elif isinstance(child, h5py.Group) and depth < DEEPEST:
+            yield from _below(child, f"{prefix}{name}/", depth + 1)
 
 
 def read_text(node: h5py.Dataset) -> str:

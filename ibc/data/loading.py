@@ -99,6 +99,10 @@ def load_split(
     if selection.num_episodes is not None and len(everything) < selection.num_episodes:
         print(f"{path} has {len(everything)} episodes; data.num_episodes={selection.num_episodes}")
     shown, held_out = split_episodes(everything, holdout)
+    if short := sum(len(episode) < selection.frame_skip for episode in everything):
+        print(
+            f"{short} of {len(everything)} episodes are shorter than data.frame_skip={selection.frame_skip}, and left out"
+        )
     episodes = transformed(shown, selection)
     if not episodes:
         raise UserError(f"data.frame_skip={selection.frame_skip} leaves no step of {path}")
@@ -113,7 +117,10 @@ def load_split(
     )
     about = {**manifest(Path(path), episodes), "held_out_episodes": len(held_out)}
     device = torch.device(device)
+    is_measured = bool(held_out)
     held_out = [one for e in held_out for one in temporal_subsample(e, selection.frame_skip)]
+    if is_measured and not held_out:
+        raise UserError(f"data.frame_skip={selection.frame_skip} leaves no held-out step of {path}")
     return WindowDataset(episodes, spec, device, about=about), (
         WindowDataset(held_out, spec, device) if held_out else None
     )

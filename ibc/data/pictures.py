@@ -16,14 +16,14 @@ from ibc.errors import UserError
 CHANNELS = (1, 3, 4)
 #: A picture has at least as many rows and columns; smaller arrays are tables of numbers.
 SMALLEST = 8
-#: A table of floating-point numbers with at least as many rows and columns is a picture of one channel.
+#: A table of other numbers than bytes with at least as many rows and columns is a picture of one channel.
 SMALLEST_TABLE = 32
 
 
 def is_picture(name: str, shape: Sequence[int], dtype: np.dtype[np.generic]) -> bool:
     """Whether observations of a shape are pictures (H, W, C).
 
-    Floating-point numbers may be such too, where each turns out to be a whole number from 0 to 255.
+    Numbers of other types may be such too, where each turns out to be a whole number from 0 to 255.
 
     Raises:
         InvalidEpisode: they are pictures of another layout.
@@ -41,7 +41,7 @@ def is_picture(name: str, shape: Sequence[int], dtype: np.dtype[np.generic]) -> 
         raise InvalidEpisode(
             f"'{name}' has shape {tuple(shape)}, with the channels first; {allowed}"
         )
-    return is_byte or (dtype.kind == "f" and is_last_small and min(shape[:2]) >= SMALLEST)
+    return is_byte or (dtype.kind in "fiu" and is_last_small and min(shape[:2]) >= SMALLEST)
 
 
 def as_picture(array: NDArray[np.generic]) -> NDArray[np.uint8]:

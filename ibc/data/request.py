@@ -70,7 +70,8 @@ class Request:
         if name not in self.entries:
             return array
         found: NDArray[Any] = array[:, self.entries[name]] if array.ndim == 2 else array[:, :0]
-        if array.ndim != 2 or not found.shape[1]:
+        is_short = array.ndim == 2 and (self.entries[name].stop or 0) > array.shape[1]
+        if array.ndim != 2 or not found.shape[1] or is_short:
             raise UserError(
                 f"data.rename: {name} is to have entries of a vector of shape {array.shape[1:]}"
             )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ibc.data.episode import Episode
 from ibc.errors import UserError
@@ -44,11 +45,11 @@ def keep_best(episodes: Sequence[Episode], fraction: float) -> list[Episode]:
     Half of them is the return-weighted training of the paper (Florence et al. 2021, table 2, "+RWR").
 
     Raises:
-        UserError: ``fraction`` is not in (0, 1].
+        UserError: ``fraction`` is not in (0, 1], or all returns are equal.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"data.keep_best={fraction}; it must be above 0 and at most 1")
-    returns = np.array([episode.episode_return for episode in episodes])
+    returns = _returns(episodes, f"data.keep_best={fraction}")
     count = math.ceil(fraction * len(episodes))
     best = np.sort(np.argsort(-returns, kind="stable")[:count])
     return [episodes[i] for i in best]
@@ -61,16 +62,23 @@ def reweight_by_return(episodes: Sequence[Episode], temperature: float) -> list[
     same on every task: 1 shows the worst 0.37 times as often as the best, 0.25 hardly at all.
 
     Raises:
-        UserError: ``temperature`` is not positive.
+        UserError: ``temperature`` is not positive, or all returns are equal.
     """
     if not temperature > 0:
         raise UserError(f"data.return_temperature={temperature}; it must be positive")
-    returns = np.array([episode.episode_return for episode in episodes])
-    span = float(np.ptp(returns)) or 1.0
+    returns = _returns(episodes, f"data.return_temperature={temperature}")
+    span = float(np.ptp(returns)) or 1.0  # of a single episode
     weight = np.exp((returns - returns.max()) / (temperature * span))
     copies = np.rint(MAX_COPIES * weight).astype(int)
     common = int(np.gcd.reduce(copies))
     return [e for e, n in zip(episodes, copies, strict=True) for _ in range(int(n) // common)]
+
+
+def _returns(episodes: Sequence[Episode], asked: str) -> NDArray[np.float64]:
+    returns = np.array([episode.episode_return for episode in episodes])
+    if len(returns) > 1 and np.ptp(returns) == 0:
+        raise UserError(f"{asked}; all {len(returns)} episodes have the return {returns[0]:g}")
+    return returns
 
 
 def temporal_subsample(episode: Episode, factor: int) -> list[Episode]:

@@ -26,6 +26,7 @@ from ibc.policies import ImplicitPolicy
 from ibc.random import BatchRandom
 from ibc.samplers import Sampler
 from ibc.spec import Obs
+from ibc.threads import limit_threads
 
 #: Names that samplers have for the number of their iterations.
 ITERATIONS = ("num_iterations", "num_steps", "max_steps", "steps_per_level")
@@ -244,7 +245,8 @@ def _decisions(
         for i, obs in enumerate([windows[0], *windows]):  # the first one warms up
             rng = BatchRandom(torch.Generator(device).manual_seed(max(0, i - 1)))
             start = time.perf_counter()
-            action = policy.act_flat(obs, rng).cpu()
+            with limit_threads(1):  # as a controller does
+                action = policy.act_flat(obs, rng).cpu()
             seconds.append(time.perf_counter() - start)
             actions.append(policy.bounds.to_unit(action.to(device)).cpu())
     return 1e3 * float(np.median(seconds[1:])), torch.cat(actions[1:])

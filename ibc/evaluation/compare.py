@@ -137,6 +137,9 @@ def bootstrap_interval(
 
     Each resample draws training seeds of each policy (rows) and evaluation seeds (columns, the same for both) with
     replacement, so that neither source of chance is left out. With one training seed, the interval is about that run.
+    With two or three that differ much it is too narrow: a few rows seldom show how far apart others are. Of three and
+    three runs whose true success differs by 10 points (standard deviation) it covers the true difference in nine of ten
+    comparisons instead of 19 of 20, by 20 points in five of six.
     """
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     columns = rng.integers(first.shape[1], size=(NUM_RESAMPLES, first.shape[1]))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.data.dataset import WindowDataset
+from ibc.data.dataset import WindowDataset, evenly_spread
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.losses import Loss
@@ -27,6 +27,16 @@ CANDIDATES = 255
 HARDLY = 0.01
 #: Measures of which more is better; of all others less is.
 RISING = {"log_likelihood", "success_rate"}
+#: All measures, by which checkpoints may be chosen; not every policy has each.
+MEASURES = (
+    "loss",
+    "action_error",
+    "action_error_of_range",
+    "rank",
+    "log_likelihood",
+    "success_rate",
+    "return",
+)
 SEED = 0
 
 
@@ -44,7 +54,7 @@ def held_out_measures(
         demonstrated one (0: none, 0.5: no better than chance); where there is one, ``log_likelihood`` of the
         demonstrated chunk, a density in the unit cube. Nothing random of the training run is drawn or changed.
     """
-    steps = torch.linspace(0, len(dataset) - 1, min(MOST_STEPS, len(dataset))).long()
+    steps = evenly_spread(len(dataset), MOST_STEPS)
     device = next(policy.parameters()).device
     was_training, memory = policy.training, loss.state_dict()
     generator = torch.Generator(device).manual_seed(SEED)
@@ -151,8 +161,15 @@ class Best:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued run needs."""
-        return {"value": self.value, "step": self.step, "since": self.since}
+        return {
+            "measure": self.measure,
+            "value": self.value,
+            "step": self.step,
+            "since": self.since,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`; the best value of another measure says nothing of this one."""
+        if state.get("measure", self.measure) != self.measure:
+            return
         self.value, self.step, self.since = state["value"], state["step"], state["since"]

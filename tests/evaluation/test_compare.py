@@ -65,6 +65,21 @@ def test_interval_includes_the_chance_of_training():
     assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.15)
 
 
+@pytest.mark.parametrize(("spread", "expected"), [(0.1, 0.9), (0.2, 5 / 6)])
+def test_coverage_with_three_training_seeds_is_what_the_docstring_says(
+    spread, expected, monkeypatch
+):
+    monkeypatch.setitem(bootstrap_interval.__globals__, "NUM_RESAMPLES", 1000)
+    rng = np.random.default_rng(5)
+    covered, trials = 0, 300
+    for _ in range(trials):
+        rates = np.clip(0.5 + spread * rng.normal(size=(2, 3, 1)), 0, 1)
+        first, second = (rng.random((2, 3, 100)) < rates).astype(float)
+        low, high = bootstrap_interval(first, second)
+        covered += low <= 0 <= high
+    assert covered / trials == pytest.approx(expected, abs=0.05)
+
+
 def test_sequence_interval_holds_at_all_times():
     """Looking after each block of 10 misleads in at most 5 % of equal pairs; a fixed interval, far more often."""
     rng = np.random.default_rng(2)
