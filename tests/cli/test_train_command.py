@@ -39,6 +39,14 @@ class TestTrain:
             ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
             ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
             ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
+            ((*QUICK, "num_execute_steps=9"), "num_execute_steps=9; the policy's chunks have 1"),
+            ((*QUICK, "validation.measure=luck"), "measure=luck; allowed: loss, action_error"),
+            ((*QUICK, "validation.patience=0"), "patience=0; it must be at least 1"),
+            ((*QUICK, "validation.patience=2"), "validation.patience=2 needs measures"),
+            (
+                ("data.path=x.npz", "validation.closed_loop=5"),
+                "validation.closed_loop=5 needs an environment",
+            ),
             (
                 (*QUICK, "policy=implicit_noise_conditioned", "sampler=dfo"),
                 "sampler=... has no effect",

@@ -20,6 +20,12 @@ def test_it_moves_with_the_data(folder, tmp_path):
     assert content_digest(folder.rename(tmp_path / "moved")) == before
 
 
+def test_what_file_managers_leave_does_not_count(folder):
+    before = content_digest(folder)
+    (folder / ".DS_Store").write_bytes(b"3")
+    assert content_digest(folder) == before
+
+
 @pytest.mark.parametrize("change", ["content", "name", "hidden file", "more"])
 def test_every_file_and_every_name_counts(change, folder):
     before = content_digest(folder)

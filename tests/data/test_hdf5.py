@@ -11,8 +11,24 @@ from minari.serialization import serialize_space
 
 from ibc.data import read_episodes
 from ibc.data.hdf5 import load, rows
+from ibc.data.hdf5_observations import find_fields
 from ibc.data.stored_frames import StoredFrames
 from ibc.errors import UserError
+
+
+def test_links_are_observations_too(tmp_path):
+    """Of a group that holds itself, as deep as names are looked through."""
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        obs = file.create_group("obs")
+        obs["inner/a"] = np.zeros((3, 2))
+        obs["b"] = obs["inner/a"]
+        obs["c"] = h5py.SoftLink("/obs/inner/a")
+        obs["lost"] = h5py.SoftLink("/nowhere")
+        fields, _ = find_fields(file, "obs")
+        assert fields == {"b": "obs/b", "c": "obs/c", "inner/a": "obs/inner/a"}
+        obs["inner/self"] = obs["inner"]
+        assert len(find_fields(file, "obs")[0]) < 30
+
 
 NOISE = np.random.default_rng(0).normal(size=(30, 4))
 

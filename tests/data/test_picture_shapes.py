@@ -1,5 +1,6 @@
 """Which arrays are pictures, what is said of those that are not, and what crop and size make of them."""
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from formats import write_robomimic
 
 from ibc.data import read_episodes
 from ibc.data.episode import InvalidEpisode
+from ibc.data.frames import decode_image
 from ibc.data.pictures import as_picture, fit_picture, is_picture
 from ibc.errors import UserError
 
@@ -20,6 +22,7 @@ BYTE, FLOAT = np.dtype(np.uint8), np.dtype(np.float32)
         ((96, 96, 1), BYTE, True),
         ((128,), BYTE, False),
         ((96, 96, 3), FLOAT, True),
+        ((48, 64, 1), np.dtype(np.uint16), True),  # depth, perhaps: refused where it is above 255
         ((9, 2), FLOAT, False),
         ((3, 4, 3), FLOAT, False),
     ],
@@ -47,6 +50,15 @@ def test_whole_numbers_are_bytes_and_others_are_not():
     for wrong in (0.5, 256.0, -1.0, np.nan):
         with pytest.raises(InvalidEpisode, match="stored as uint8, 0 to 255"):
             as_picture(np.array([wrong]))
+
+
+def test_sixteen_bits_are_not_made_eight():
+    depth = np.arange(48, dtype=np.uint16).reshape(6, 8) * 100
+    content = cv2.imencode(".png", depth)[1].tobytes()
+    with pytest.raises(InvalidEpisode, match="an image is uint16, depth perhaps"):
+        decode_image(content)
+    content = cv2.imencode(".png", (depth // 100).astype(np.uint8))[1].tobytes()
+    np.testing.assert_array_equal(decode_image(content)[..., 1], depth // 100)
 
 
 def test_pictures_with_their_channels_first_in_a_file(tmp_path):

@@ -82,6 +82,7 @@ def test_success_by_another_name(write, name, where, tmp_path):
         ({"rename": {"smell": "nose"}}, "data.rename: there is no smell; there are state"),
         ({"rename": {"state": "x", "action": "x"}}, "gives one name twice"),
         ({"rename": {"observation.state": "images/top"}}, "'images/top' to two observations"),
+        ({"rename": {"state[0:99]": "x"}}, "x is to have entries of a vector of shape"),
         ({"rename": {"images/top[0:2]": "x"}}, "x has pictures, of which data.crop takes a part"),
         ({"rename": ["state"]}, "it is {NAME IN THE DATA: NAME WANTED"),
         ({"episode_length": 0}, "data.episode_length=0; it must be at least 1"),

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from ibc.data import Episode, temporal_subsample
+from ibc.data import Episode, loading, temporal_subsample
+from ibc.data.loading import load_split
+from ibc.data.selection import Selection
+from ibc.errors import UserError
 
 
 def numbered(steps, terminated=True):
@@ -47,3 +50,29 @@ def test_every_phase_that_fills_a_step(steps, factor, count):
 def test_less_than_once_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         temporal_subsample(numbered(5), 0)
+
+
+def saved(folder, lengths):
+    """Episodes of these lengths, of a number that is also the action, without rewards."""
+    folder.mkdir()
+    for number, length in enumerate(lengths):
+        values = np.arange(length, dtype=np.float32)[:, None]
+        np.savez(folder / f"{number}.npz", state=values, action=values)
+    return folder
+
+
+def test_episodes_that_are_too_short_are_counted(tmp_path, capsys, monkeypatch):
+    path = saved(tmp_path / "data", [3, 3, 50, 60])
+    dataset, _ = load_split(path, selection=Selection(frame_skip=5))
+    assert "2 of 4 episodes are shorter than data.frame_skip=5" in capsys.readouterr().out
+    assert len(dataset) > 0
+    monkeypatch.setattr(loading, "split_episodes", lambda every, _: (every[2:], every[:2]))
+    with pytest.raises(UserError, match="frame_skip=5 leaves no held-out step"):
+        load_split(path, selection=Selection(frame_skip=5))
+
+
+@pytest.mark.parametrize("change", [{"keep_best": 0.5}, {"return_temperature": 0.5}])
+def test_returns_that_are_all_equal_choose_nothing(change, tmp_path):
+    path = saved(tmp_path / "data", [9, 9, 9])
+    with pytest.raises(UserError, match="all 3 episodes have the return 0"):
+        load_split(path, selection=Selection(**change))

@@ -148,6 +148,14 @@ def test_damaged_file_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_positional_arguments_become_keys():
+    given = ["--config-dir", "mine", "a.pt", "--cfg", "job"]
+    assert name_positional(given, ["first"]) == [
+        "--config-dir",
+        "mine",
+        "first='a.pt'",
+        "--cfg",
+        "job",
+    ]
     assert name_positional(["a's.pt", "seed=1", "-m", "b.pt", "c"], ["first", "second"]) == [
         "first='a\\'s.pt'",
         "seed=1",

@@ -159,6 +159,7 @@ def test_plain_arguments_become_a_list():
         "output=x",
         r"runs=['a','b\'s']",
     ]
+    assert collect_positional(["a", "--cfg", "job"], "runs") == ["--cfg", "job", "runs=['a']"]
     assert collect_positional(["runs=[a,b]"], "runs") == ["runs=[a,b]"]
 
 

@@ -136,6 +136,9 @@ def test_the_best_is_remembered():
     assert not again.update(3, {"success_rate": 0.5})
     assert again.is_over
     assert (again.value, again.step) == (0.5, 1)
+    other = Best("loss", patience=1)
+    other.load_state_dict(best.state_dict())
+    assert other.update(4, {"loss": 2.0})  # of which 0.5 of something else says nothing
     with pytest.raises(UserError, match="validation.measure=rank; this policy has loss"):
         Best("rank").update(0, {"loss": 1.0})
 
