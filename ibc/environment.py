@@ -176,10 +176,9 @@ class Environment:
         Raises:
             UserError: the action is not finite or of another size, or what comes back is not Gymnasium's.
         """
-        if np.shape(action) != self.action_low.shape:
-            raise UserError(
-                f"an action for {self.config.id} has shape {np.shape(action)}; it takes {self.action_low.shape}"
-            )
+        if (found := np.shape(action)) != self.action_low.shape:
+            wrong = f"has shape {found}, not {self.action_low.shape}"
+            raise UserError(f"an action for {self.config.id} {wrong}")
         if not np.isfinite(action).all():
             raise UserError(f"an action for {self.config.id} is NaN or infinite, seed {self._seed}")
         action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,24 +17,41 @@ class InvalidEpisode(ValueError):
 
 
 class Frames(ABC):
-    """Images (N, H, W, C) uint8 that are not in memory (``ibc.data.stored_frames``)."""
+    """Images (N, H, W, C) uint8 that are not in memory (``ibc.data.stored_frames``).
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    ndim: int
+    Args:
+        shape: (N, H, W, C).
+        first: number of the first one where they are kept.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, shape: tuple[int, ...], first: int = 0) -> None:
+        self.shape = shape
+        self._steps = range(first, first + shape[0])
 
     @property
-    @abstractmethod
     def nbytes(self) -> int:
         """Bytes that they take in memory."""
+        return int(np.prod(self.shape, dtype=np.int64))
 
-    @abstractmethod
     def __len__(self) -> int:
         """The number of frames."""
+        return len(self._steps)
+
+    def __getitem__(self, key: Any) -> Any:
+        """One frame, several, or for a slice pictures of the same kind, which stay where they are."""
+        if not isinstance(key, slice):
+            return self._read(key)
+        part = copy.copy(self)
+        part._steps = self._steps[key]
+        part.shape = (len(part._steps), *self.shape[1:])
+        return part
 
     @abstractmethod
-    def __getitem__(self, key: Any) -> Any:
-        """One frame, several, or for a slice pictures of the same kind."""
+    def _read(self, key: Any) -> NDArray[np.uint8]:
+        """One frame (H, W, C), or several of them for an array of numbers."""
 
     @abstractmethod
     def __array__(self) -> NDArray[Any]:

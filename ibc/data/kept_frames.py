@@ -7,7 +7,6 @@ of the size. Pictures are read, not mapped into memory, so that they do not coun
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -85,23 +84,11 @@ class KeptFrames(Frames):
         shape: (N, H, W, C).
     """
 
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, file: IO[bytes], first: int, shape: tuple[int, ...], digest: str) -> None:
-        self._file, self.shape = file, shape
-        self._steps = range(first, first + shape[0])
+        super().__init__(shape, first)
+        self._file = file
         #: Of what the file was made from.
         self.digest = digest
-
-    def __len__(self) -> int:
-        """The number of frames."""
-        return len(self._steps)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the frames take in memory, and in the file."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
     def read_into(self, step: int, out: NDArray[np.uint8]) -> None:
         size = out.nbytes
@@ -109,13 +96,7 @@ class KeptFrames(Frames):
         if os.preadv(self._file.fileno(), [buffer], self._steps[step] * size) != size:
             raise UserError(f"{self._file.name} is shorter than it was; delete {self._folder}")
 
-    def __getitem__(self, key: Any) -> Any:
-        """One frame, several of them, or for a slice a part that is still in the file."""
-        if isinstance(key, slice):
-            part = copy.copy(self)
-            part._steps = self._steps[key]
-            part.shape = (len(part._steps), *self.shape[1:])
-            return part
+    def _read(self, key: Any) -> NDArray[np.uint8]:
         steps = np.asarray(key)
         out = np.empty((steps.size, *self.shape[1:]), np.uint8)
         for place, step in zip(out, steps.ravel().tolist(), strict=True):
@@ -230,22 +211,10 @@ class _Keeper:
                 raise UserError(f"cannot write {file.name}: {error.strerror}") from error
 
 
-@dataclass(frozen=True)
 class _Place(Frames):
     """Stands for pictures whose source is read, until it is known where they are."""
 
-    shape: tuple[int, ...]
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
-    @property
-    def nbytes(self) -> int:
-        return 0
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Any:
+    def _read(self, key: Any) -> NDArray[np.uint8]:
         raise TypeError
 
     def __array__(self) -> NDArray[Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,14 +28,10 @@ class StoredFrames(Frames):
         InvalidEpisode: the file does not hold as many frames as its header says.
     """
 
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, node: h5py.Dataset) -> None:
         self.path, self.name = Path(node.file.filename), str(node.name)
         self._identity = _identity(self.path)
-        self.shape: tuple[int, ...] = node.shape
-        self._steps = range(self.shape[0])
+        super().__init__(node.shape)
         corners = {(step, 0, 0, 0) for step in self._steps}
         if set(pieces(node)) != corners:
             raise InvalidEpisode(f"'{self.name}' is incomplete")
@@ -52,41 +47,22 @@ class StoredFrames(Frames):
             and node.compression is not None
         )
 
-    def __len__(self) -> int:
-        """The number of frames."""
-        return len(self._steps)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the frames would take in memory."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @overload
-    def __getitem__(self, key: int | NDArray[np.int64]) -> NDArray[np.uint8]: ...
-    @overload
-    def __getitem__(self, key: slice) -> StoredFrames: ...
-
-    def __getitem__(self, key: int | slice | NDArray[np.int64]) -> NDArray[np.uint8] | StoredFrames:
-        """One frame (H, W, C); several of them; or for a slice a part that is still in its file.
+    def _read(self, key: int | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """See :class:`Frames`.
 
         Raises:
             UserError: a frame is damaged, or the file is gone, or another one.
         """
-        if isinstance(key, slice):
-            part = copy.copy(self)
-            part._steps = self._steps[key]
-            part.shape = (len(part._steps), *self.shape[1:])
-            return part
         if isinstance(key, np.ndarray):
-            flat = [self._read(self._steps[int(step)]) for step in key.ravel()]
+            flat = [self._frame(self._steps[int(step)]) for step in key.ravel()]
             return np.stack(flat).reshape(*key.shape, *self.shape[1:])
-        return self._read(self._steps[key])
+        return self._frame(self._steps[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of them, in memory."""
-        return np.stack([self._read(step) for step in self._steps]).astype(dtype or self.dtype)
+        return np.stack([self._frame(step) for step in self._steps]).astype(dtype or self.dtype)
 
-    def _read(self, step: int) -> NDArray[np.uint8]:
+    def _frame(self, step: int) -> NDArray[np.uint8]:
         try:
             node = _node(self.path, self._identity, self.name)
             frame: NDArray[np.uint8] = node[step]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -25,23 +24,11 @@ class StreamedFrames(Frames):
         read: begins to read: an iterator over N pictures (H, W, C), uint8 or whole numbers as such.
     """
 
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
     def __init__(
         self, path: Path, shape: tuple[int, ...], read: Callable[[], Iterable[NDArray[Any]]]
     ) -> None:
-        self.path, self.shape, self._read = path, shape, read
-        self._steps = range(shape[0])
-
-    def __len__(self) -> int:
-        """The number of frames."""
-        return len(self._steps)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the frames would take in memory."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        super().__init__(shape)
+        self.path, self._begin = path, read
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """One after another.
@@ -57,7 +44,7 @@ class StreamedFrames(Frames):
         with in_one_line(self.path, where):
             wanted = iter(self._steps)
             following = next(wanted, None)
-            for step, picture in enumerate(self._read()):
+            for step, picture in enumerate(self._begin()):
                 if step != following:
                     continue
                 if picture.shape != self.shape[1:]:
@@ -71,18 +58,12 @@ class StreamedFrames(Frames):
                     f"there are fewer than the {self._steps[-1] + 1} it should have"
                 )
 
-    def __getitem__(self, key: Any) -> Any:
-        """A frame, several of them, or for a slice a part that is still to be read; a frame takes long."""
-        if isinstance(key, slice):
-            part = copy.copy(self)
-            part._steps = self._steps[key]
-            part.shape = (len(part._steps), *self.shape[1:])
-            return part
-        return (
-            next(islice(self, int(key) % len(self), None))
-            if np.ndim(key) == 0
-            else self.__array__()[key]
-        )
+    def _read(self, key: Any) -> NDArray[np.uint8]:
+        """See :class:`Frames`; a frame takes long."""
+        if np.ndim(key) > 0:
+            several: NDArray[np.uint8] = self.__array__()[key]
+            return several
+        return next(islice(self, int(key) % len(self), None))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of them, in memory."""

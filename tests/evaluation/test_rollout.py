@@ -190,7 +190,7 @@ def test_nothing_to_act_in_and_nothing_to_show_is_refused(particle):
         record_video(controller, particle, seeds=[])
     environment = Environment(particle)
     environment.reset(0)
-    with pytest.raises(UserError, match=r"has shape \(1,\); it takes \(2,\)"):
+    with pytest.raises(UserError, match=r"has shape \(1,\), not \(2,\)"):
         environment.step(np.float32([0.5]))
 
 
