@@ -69,7 +69,7 @@ def measure(task: Task, way: str, latency_ms: int, num_episodes: int) -> Row:
         rate=RATE,
         deadline_ms=latency_ms,
         way=way,
-        num_execute_steps=task.num_execute_steps,
+        num_execute_steps=None if way == "ensembled" else task.num_execute_steps,
         hold_action=np.zeros(policy.spec.action_dim) if task.holds_by_zero else None,
         simulated=True,
     )
