@@ -3,11 +3,15 @@
 import json
 
 import formats
+import numpy as np
 import pytest
 import replays
+from commands import assert_refused
 
 from ibc.cli.config import compose
 from ibc.cli.train import train
+from ibc.policies import MSEPolicy
+from ibc.spec import ObsField, Spec
 
 pytestmark = pytest.mark.unchecked
 
@@ -26,3 +30,25 @@ def test_trains_and_measures_what_is_held_out(kind, tmp_path, monkeypatch):
     result = json.loads((tmp_path / "run/evaluation.json").read_text())
     assert 0 < result["held_out"]["action_error"] < 2
     assert (tmp_path / "run/checkpoint_best.pt").is_file()
+
+
+def test_a_policy_made_in_python_needs_no_environment(cli, tmp_path):
+    """But for commands that act in one, which say so."""
+    spec = Spec(
+        obs={"state": ObsField((2,), "float32")},
+        obs_horizon=1,
+        action_dim=2,
+        action_horizon=1,
+        action_low=(-1.0, -1.0),
+        action_high=(1.0, 1.0),
+    )
+    MSEPolicy(spec, width=8).save(tmp_path / "p.pt")
+    (tmp_path / "data").mkdir()
+    for seed in range(12):
+        state = np.random.default_rng(seed).normal(size=(6, 2)).astype(np.float32)
+        np.savez(tmp_path / f"data/{seed}.npz", state=state, action=np.tanh(state))
+    detector = ("output=d.npz", "scores=[NearestNeighbors]", "false_alarms=0.2")
+    assert cli("calibrate", "checkpoint=p.pt", "data.path=data", *detector)[0] == 0
+    assert cli("export", "checkpoint=p.pt", "output=out", "format=safetensors")[0] == 0
+    for command in (("evaluate",), ("calibrate", *detector), ("record", "output=x.mp4")):
+        assert_refused(cli(command[0], "checkpoint=p.pt", *command[1:]), "no environment is named")
