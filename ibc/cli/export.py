@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,15 +21,26 @@ def export(config: Config) -> None:
     """Write the folder ``output``.
 
     Raises:
-        UserError: an unknown format, a folder that exists, or a policy that cannot be exported.
+        UserError: an unknown format, a folder that exists, a policy that cannot be exported, or a key that the format
+            has no use for.
     """
     output = Path(config["output"]).expanduser()
     if config["format"] == "onnx":
+        if config["license"] is not None:
+            raise UserError("license is for the card of format=safetensors; format=onnx has none")
         checkpoint, policy = load_for_command(config, torch.device("cpu"))
         export_onnx(policy, output, num_execute_steps=num_execute_steps(config, checkpoint))
     elif config["format"] == "safetensors":
+        if config["compose"] is not None:
+            raise UserError("format=safetensors holds a policy of its own, no composition")
         checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
-        save_folder(checkpoint, output, license_name=config["license"])
+        steps = num_execute_steps(config, checkpoint)
+        chosen = replace(
+            checkpoint,
+            policy=config["policy"],
+            config={**checkpoint.config, "num_execute_steps": steps},
+        )
+        save_folder(chosen, output, license_name=config["license"])
     else:
         raise UserError(f"format={config['format']}; allowed: {', '.join(FORMATS)}")
     print(f"folder: {output}")

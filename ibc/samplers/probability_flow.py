@@ -65,7 +65,9 @@ class ProbabilityFlow(Sampler):
         for at_level, now, then in zip(each, levels, [*levels[1:], 0 * levels[0]], strict=True):
             part = (1 - then / now).unsqueeze(1).to(init)
             unit = unit - part * at_level.gradient(unit)
-        smallest = each[-1] if self.num_steps > 1 else space  # which is at the smallest level by itself
+        smallest = (
+            each[-1] if self.num_steps > 1 else space
+        )  # which is at the smallest level by itself
         return score(smallest, space.clamp(unit))
 
     def _levels(self, space: UnitSpace, zero: Float[Tensor, "B 1"]) -> Float[Tensor, "L B 1"]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from commands import assert_refused
 from conftest import ROOT
 from small import make_obs, row_noise
 
@@ -78,6 +79,21 @@ def test_the_command_writes_it_once(cli, tmp_path, capsys):
         export(config)
     with pytest.raises(ibc.UserError, match="format=pickle; allowed: onnx, safetensors"):
         export({**config, "format": "pickle"})
+
+
+def test_the_command_heeds_what_it_is_told(cli, tmp_path):
+    checkpoint, folder = f"checkpoint={CHECKPOINT}", "format=safetensors"
+    changes = ("policy.sampler.num_candidates=8", "num_execute_steps=1")
+    assert cli("export", checkpoint, "output=other", folder, *changes)[0] == 0
+    found = load_checkpoint(tmp_path / "other")
+    assert found.policy["sampler"]["num_candidates"] == 8
+    assert found.config["num_execute_steps"] == 1
+    policy = ibc.load_policy(tmp_path / "other", device="cpu")
+    assert policy.sampler.num_candidates == 8
+    composed = cli("export", checkpoint, "output=c", folder, "compose=avoid_disk")
+    assert_refused(composed, "holds a policy of its own, no composition")
+    licensed = cli("export", checkpoint, "output=d", "license=mit")
+    assert_refused(licensed, "license is for the card of format=safetensors")
 
 
 def break_weights(folder):
