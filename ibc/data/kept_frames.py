@@ -114,13 +114,18 @@ class KeptFrames(Frames):
 
 
 def keep_frames(
-    path: Path, episodes: Iterator[Episode], request: Request, cameras: Cameras
+    path: Path,
+    episodes: Iterator[Episode],
+    request: Request,
+    cameras: Cameras,
+    num_episodes: int | None = None,
 ) -> list[Episode]:
     """The episodes with their pictures in ``cameras.cache``, put there if they are not there yet.
 
     They are found again by the content of the data set, whatever it is called, and by what was wanted of it. Of
     several processes that want the same, the first writes and the others wait. Pictures that can be read at random
-    already, and do not change, stay where they are.
+    already, and do not change, stay where they are. ``num_episodes`` are all that there are in ``episodes``; None if
+    these are all of the data set.
 
     Raises:
         UserError: the data cannot be read, a crop does not fit, or the disk is full.
@@ -140,6 +145,8 @@ def keep_frames(
         "episode_length": request.episode_length,
         "cameras": {name: asdict(fit) for name, fit in kept.items()},
     }
+    if num_episodes is not None:
+        wanted["num_episodes"] = num_episodes
     digest = hashlib.sha256(
         f"{content_digest(path)} {json.dumps(wanted, sort_keys=True)}".encode()
     ).hexdigest()

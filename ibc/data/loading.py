@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def load_split(
         UserError: as :func:`load_dataset`; or too few episodes are left, or limits do not fit the actions.
     """
     selection = Selection() if selection is None else selection
-    everything = load_episodes(Path(path), selection, env)[: selection.num_episodes]
+    everything = load_episodes(Path(path), selection, env)
     if selection.num_episodes is not None and len(everything) < selection.num_episodes:
         print(f"{path} has {len(everything)} episodes; data.num_episodes={selection.num_episodes}")
     shown, held_out = split_episodes(everything, holdout)
@@ -129,14 +130,14 @@ def load_split(
 def load_episodes(
     path: Path, selection: Selection, env: Environment | None = None
 ) -> list[Episode]:
-    """All episodes, laid out as the environment's, with the chosen observations alone, and nothing else selected.
+    """The first ``num_episodes``, laid out as the environment's, with the chosen observations; nothing else selected.
 
     Raises:
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
     """
     request = selection.request(env)
-    found = alike(path, read_episodes(path, request))
-    episodes = keep_frames(path, found, request, selection.cameras())
+    found = islice(alike(path, read_episodes(path, request)), selection.num_episodes)
+    episodes = keep_frames(path, found, request, selection.cameras(), selection.num_episodes)
     _check_pictures(path, episodes)
     if env is not None:
         episodes = fit_layout(episodes, env.obs_fields, env.config.id)

@@ -244,3 +244,14 @@ def test_a_table_reads_frames_from_wherever_they_are(tmp_path):
     everything = np.concatenate([e["image"][:-1] for e in ALL])
     rows = torch.randperm(len(everything)).view(-1, 1)
     assert torch.equal(table[rows][:, 0], torch.from_numpy(everything)[rows[:, 0]])
+
+
+def test_pictures_of_the_episodes_that_are_wanted_alone_are_kept(tmp_path):
+    path = write_lerobot(tmp_path)
+    (only,) = load_episodes(path, selection(tmp_path, num_episodes=1))
+    every = load_episodes(path, selection(tmp_path))
+    assert len(every) > 1
+    name = next(n for n, array in only.obs.items() if isinstance(array, KeptFrames))
+    np.testing.assert_array_equal(only.obs[name], every[0].obs[name])
+    sizes = sorted(file.stat().st_size for file in (tmp_path / "frames").glob("*/*.raw"))
+    assert sizes[0] == only.obs[name].nbytes < sizes[-1]
