@@ -72,7 +72,7 @@ def test_episodes_that_are_too_short_are_counted(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("change", [{"keep_best": 0.5}, {"return_temperature": 0.5}])
-def test_returns_that_are_all_equal_choose_nothing(change, tmp_path):
+def test_without_rewards_nothing_is_chosen(change, tmp_path):
     path = saved(tmp_path / "data", [9, 9, 9])
     with pytest.raises(UserError, match="all 3 episodes have the return 0"):
         load_split(path, selection=Selection(**change))
