@@ -30,7 +30,7 @@ class PushTEnv(gym.Env[Any, NDArray[np.float32]]):
     - ``pixels``, a dictionary: ``image`` (96, 96, 3), uint8, and ``agent_position`` (2,).
 
     The reward of a step is the share of the target that is covered, divided by 0.95, at most 1. ``info`` has
-    ``coverage``; ``success``: at least 95 % are covered, which ends the episode; and ``max_reward``, the largest reward
+    ``coverage``; ``success``: more than 95 % are covered, which ends it; and ``max_reward``, the largest reward
     of the episode so far, whose mean over episodes of 300 steps is the published measure.
 
     The initial poses for a seed are those of the package gym-pusht.

@@ -86,7 +86,12 @@ class _Run:
         return self._loss + self._held_out
 
     def save(self, name: str = CHECKPOINT) -> None:
-        """Write a checkpoint; the best one only acts, the other continues the run."""
+        """Write a checkpoint; the best one only acts, the other continues the run.
+
+        Raises:
+            UserError: training has diverged, and the checkpoint before stays.
+        """
+        self.trainer.check_finite()
         if not is_first():
             return
         trainer = self.trainer

@@ -67,7 +67,9 @@ class NeighborRegression(_ExplicitLoss):
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`; a batch needs two examples at least."""
         if len(right) < 2:
-            raise UserError("trainer.batch_size=1; neighbors need at least 2")
+            raise UserError(
+                "a batch of 1; neighbors need at least 2 (trainer.batch_size over trainer.accumulate)"
+            )
         loss = (policy.leave_one_out(obs, right) - right).square().mean()
         return loss, {"neighbor_mse": loss.detach()}
 

@@ -123,7 +123,11 @@ class EnergyMagnitude(Regularizer):
 def penalize(
     regularizers: Sequence[Regularizer], space: UnitSpace, unit: Tensor, rng: RandomSource
 ) -> LossAndMetrics:
-    """Compute the sum of all penalties, and each by its name."""
-    values = {r.name: r(space, unit, rng) for r in regularizers}
-    total = sum(values.values(), start=unit.new_zeros(()))
-    return total, {name: value.detach() for name, value in values.items()}
+    """Compute the sum of all penalties, and that of each name."""
+    total = unit.new_zeros(())
+    reported: dict[str, Tensor] = {}
+    for regularizer in regularizers:
+        value = regularizer(space, unit, rng)
+        total = total + value
+        reported[regularizer.name] = reported.get(regularizer.name, 0) + value.detach()
+    return total, reported

@@ -34,7 +34,7 @@ class Unrolled(Loss):
         step_jitter: steps of an example are multiplied by ``exp(step_jitter * xi)`` with a normal xi.
 
     Raises:
-        UserError: ``max_steps`` is less than ``num_steps``.
+        UserError: ``num_steps`` is less than 1, or ``max_steps`` less than that.
     """
 
     num: int
@@ -45,6 +45,8 @@ class Unrolled(Loss):
     step_jitter: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
         if self.max_steps is not None and self.max_steps < self.num_steps:
             raise UserError(f"max_steps={self.max_steps} is less than num_steps={self.num_steps}")
 
@@ -69,5 +71,8 @@ class Unrolled(Loss):
             loss = loss + i * error
             if i < num_steps and self.noise_std > 0:
                 unit = unit + self.noise_std * rng.normal(*unit.shape)
+        if self.max_steps is not None and self.noise_std > 0:  # as many draws in every process
+            for _ in range(num_steps, self.max_steps):
+                rng.normal(*unit.shape)
         loss = loss * (2 / (num_steps * (num_steps + 1)))
         return loss, {"unrolled": loss.detach(), "last_error": error.detach()}

@@ -78,6 +78,10 @@ class ObsEncoder(Module):
             raise ValueError("num_distance_features needs num_gates of at least 1, which see them")
         if not 0 <= self.color_jitter < 1:
             raise ValueError(f"color_jitter={self.color_jitter}; allowed: 0 to below 1")
+        if self.noise_std < 0 or self.random_shift_pixels < 0:
+            raise ValueError(
+                f"noise_std={self.noise_std}, random_shift_pixels={self.random_shift_pixels}; both must be at least 0"
+            )
         # A template, copied in build: no part of this module, whose weights it does not hold.
         self.__dict__["image_encoder"] = self._modules.pop("image_encoder")
 

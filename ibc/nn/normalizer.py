@@ -77,6 +77,6 @@ class BackgroundNormalizer(nn.Module):
         """Stacked frames, each less the background."""
         frames = image.view(len(image), -1, *self.background.shape)
         standardized: Tensor = (
-            frames.float().sub_(self.background).div_(self.scale)
+            frames.to(torch.float32, copy=True).sub_(self.background).div_(self.scale)
         )  # in place: memory
         return standardized.flatten(1, 2)

@@ -114,6 +114,7 @@ class _Tape:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._first = torch.Generator(device).manual_seed(0)  # that of torch is training's
         self.closed = False
         self.draws: list[tuple[bool, Tensor]] = []
         self._next = 0
@@ -136,7 +137,7 @@ class _Tape:
 
     def _draw(self, shape: tuple[int, ...], *, normal: bool) -> Tensor:
         if not self.closed:
-            draw = torch.rand(*shape, device=self.device)
+            draw = torch.rand(*shape, generator=self._first, device=self.device)
             self.draws.append((normal, draw))
             return draw.clone()
         expected, tensor = self.draws[self._next]

@@ -52,7 +52,7 @@ def build_policy(
     policy = make_policy(checkpoint.policy if description is None else description, checkpoint.spec)
     try:
         policy.load_state_dict(checkpoint.weights)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
+    except (LookupError, RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"the checkpoint's weights do not fit its policy: {reason}") from error
     return policy.to(device).eval()

@@ -35,7 +35,7 @@ class Gradient:
         policy: to be trained.
 
     Attributes:
-        is_halved: decided with the first batch, and saved with the run; None before.
+        is_halved: decided with the first batch, and saved with the run; None before. Several processes do not halve.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -50,7 +50,7 @@ class Gradient:
         weight = len(batch.action) / whole
         if self.is_halved is None:
             self.is_halved = share.count == 1 and self._is_worth_halving(objective, batch)
-        if self.is_halved and len(batch.action) % 2 == 0:
+        if self.is_halved and share.count == 1 and len(batch.action) % 2 == 0:
             return self._add_halves(objective, batch, generator, weight)
         loss, metrics = objective(self.policy, batch, share.random(generator))
         torch.autograd.backward(loss if weight == 1 else loss * weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from ibc.losses.base import Metrics
 
 #: Steps that are taken before the recording, in which libraries choose their kernels and optimizers make their state.
 WARM_UPS = 3
+#: Entries of an optimizer's groups that say how it computes.
+FLAGS = ("fused", "foreach", "capturable")
 #: Operations whose result the host waits for, or that copy from the host.
 WAITING = {
     "aten::_local_scalar_dense",
@@ -99,3 +101,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.waiting is None and (name in WAITING or mask):
             self.waiting = name
         return func(*args, **(kwargs or {}))
+
+
+def with_flags_of(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's saved state as one that computes like ``optimizer``: it says where numbers of steps are."""
+    groups = [
+        {**old, **{key: new[key] for key in FLAGS if key in new}}
+        for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    return {**saved, "param_groups": groups}

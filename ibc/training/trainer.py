@@ -24,7 +24,7 @@ from ibc.training.default_loss import default_loss
 from ibc.training.gradient import Gradient
 from ibc.training.moving_average import MovingAverage
 from ibc.training.parameter_groups import parameter_groups
-from ibc.training.recorded_step import RecordedStep
+from ibc.training.recorded_step import RecordedStep, with_flags_of
 from ibc.training.schedule import Schedule
 from ibc.training.share import Share
 from ibc.training.validation import held_out_measures
@@ -174,6 +174,7 @@ class Trainer:
                     on_step(numbers)
             progress.advance(note)
         progress.close()
+        self.check_finite()
         self.policy.load_state_dict(self.weights())
         return self.policy.eval()
 
@@ -184,7 +185,12 @@ class Trainer:
             UserError: the loss does not fit the policy, or it remembers examples, of which each process sees a share.
         """
         state, memory = self.generator.get_state(), self.loss.state_dict()
-        self.loss(self.policy, self._batches(self.step), self.share.random(self.generator))
+        try:
+            self.loss(self.policy, self._batches(self.step), self.share.random(self.generator))
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"the loss cannot be computed: {' '.join(str(error).split())}"
+            ) from error
         self.share.check(self.loss.state_dict())
         self.generator.set_state(state)
         self.loss.load_state_dict(memory)
@@ -221,11 +227,15 @@ class Trainer:
         start = time.perf_counter()
         means = torch.stack([*(m.detach().float().mean() for m in metrics.values())])
         average([means])
-        if self.recorded is not None and bool(self._diverged):
-            raise self._divergence()
+        self.check_finite()
         self.seconds += time.perf_counter() - start
         lr = self.schedule(self.step - 1) * self.base_lr[0]
         return {**dict(zip(metrics, means.tolist(), strict=True)), "lr": lr}
+
+    def check_finite(self) -> None:
+        """Raise UserError if a recorded step has diverged; waits for the device."""
+        if self.recorded is not None and bool(self._diverged):
+            raise self._divergence()
 
     def _take_recorded_step(self) -> Metrics:
         """The same on the examples whose numbers are on the device."""
@@ -240,7 +250,7 @@ class Trainer:
             parts += self.gradient.add(self.loss, part, whole, self.generator, self.share)
         average(p.grad for p in self.policy.parameters() if p.grad is not None)
         norm = nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)
-        if self.recorded is None and not bool(torch.isfinite(norm)):
+        if self.recorded is None and not bool(torch.isfinite(norm + sum(p["loss"] for p in parts))):
             raise self._divergence()
         if self.recorded is not None:
             self._diverged.copy_(torch.maximum(self._diverged, 1 - norm.isfinite().float()))
@@ -252,7 +262,7 @@ class Trainer:
 
     def _divergence(self) -> UserError:
         return UserError(
-            f"training diverged at step {self.step}: the gradient is not finite; "
+            f"training diverged at step {self.step}: the loss or its gradient is not finite; "
             "lower optimizer.lr, or raise the weight of the gradient penalty"
         )
 
@@ -285,11 +295,10 @@ class Trainer:
             raise UserError(
                 f"this run was begun on {state['device']}; continue it by device={state['device']}"
             )
-        self.step = state["step"]
-        self.seconds = state["seconds"]
+        self.step, self.seconds = state["step"], state["seconds"]
         self.gradient.is_halved = state.get("is_halved", False)
         self.best = state.get("best")
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(with_flags_of(self.optimizer, state["optimizer"]))
         if self.recorded is not None:
             self.record(self.recorded)  # what was loaded is a number, or in the host's memory
         self.generator.set_state(state["generator"])

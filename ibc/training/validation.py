@@ -64,7 +64,7 @@ def held_out_measures(
     with torch.random.fork_rng(devices):
         torch.manual_seed(SEED)
         policy.eval()
-        for index in torch.split(steps.to(device), BATCH):
+        for index in torch.tensor_split(steps.to(device), -(-len(steps) // BATCH)):
             for name, value in _measure(policy, loss, dataset, index, span, generator).items():
                 sums[name] = sums.get(name, 0) + value.detach().double() * len(index)
     policy.train(was_training)

@@ -24,6 +24,7 @@ from ibc.losses import (
     Unrolled,
 )
 from ibc.losses.contrastive import LAST_STEP, entropy_term, limited
+from ibc.losses.regularizers import penalize
 from ibc.nn import (
     ActionBounds,
 )
@@ -117,6 +118,13 @@ class TestRegularizers:
         action = torch.tensor([[[1.0], [2.0]]])
         value = EnergyMagnitude(weight=3.0)(policy.space, action, rng())
         assert value.item() == pytest.approx(3 * (0.25**2 + 1.0**2) / 2)
+
+    def test_two_penalties_of_one_kind_are_added(self):
+        policy, action = BowlPolicy(), torch.tensor([[[1.0], [2.0]]])
+        kinds = [EnergyMagnitude(weight=weight) for weight in (1.0, 3.0)]
+        total, reported = penalize(kinds, policy.space, action, rng())
+        assert total.item() == pytest.approx(4 * (0.25**2 + 1.0**2) / 2)
+        assert reported["energy_magnitude"] == total
 
     def test_the_whole_path_is_seen(self):
         """A wall of energy between start and end: the end alone is flat and would pass."""

@@ -22,6 +22,7 @@ from ibc.random import BatchRandom
 from ibc.samplers import Sampler
 from ibc.samplers.base import score
 from ibc.spec import Batch, ObsField, Spec
+from ibc.training.share import RowsOfBatchRandom
 
 D, COUNT = 0.5, 20_000
 
@@ -149,6 +150,19 @@ def test_unrolled_draws_the_number_of_steps(task, monkeypatch):
         Unrolled(num=2, num_steps=2, max_steps=4, step_size=0.1)(policy, batch, source)
         counts.add(len(steps))
     assert counts == {2, 3, 4}
+
+
+def test_unrolled_draws_as_much_noise_for_any_number_of_steps(task):
+    policy = ImplicitPolicy(task, SequenceEnergy(network=small()))
+    batch = Batch({"state": torch.randn(4, 1, 3)}, torch.zeros(4, task.action_size))
+    loss = Unrolled(num=2, num_steps=1, max_steps=5, step_size=0.1, noise_std=0.1)
+    for seed in range(6):
+        states = []
+        for index in (0, 1):
+            generator = torch.Generator().manual_seed(seed)
+            loss(policy, batch, RowsOfBatchRandom(generator, index, 2))
+            states.append(generator.get_state())
+        assert torch.equal(*states)
 
 
 def test_unrolled_with_jitter_is_that_of_each_scaled_step(task):

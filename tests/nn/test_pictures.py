@@ -22,6 +22,14 @@ def test_pictures_are_standardized_by_their_background_and_one_scale():
     assert seen.square().mean().sqrt().item() == pytest.approx(1, rel=1e-4)
 
 
+def test_a_picture_of_floats_is_left_as_it_is():
+    normalizer = BackgroundNormalizer(SHAPE)
+    normalizer.fit(torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8))
+    picture = torch.full((1, 3, 6, 5), 100.0)
+    normalizer(picture)
+    assert (picture == 100).all()
+
+
 def test_what_never_changes_vanishes_and_is_not_blown_up():
     """A still camera: all pictures alike have no deviation to divide by."""
     still = torch.randint(0, 256, SHAPE, dtype=torch.uint8)

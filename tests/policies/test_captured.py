@@ -56,6 +56,12 @@ def test_a_replay_is_the_search():
     assert (recorder.recorded, recorder.replayed) == (1, 4)
 
 
+def test_recording_draws_nothing_of_torchs_own_generator():
+    state = torch.get_rng_state()
+    CapturedSearch(Recorder())(search, {"x": torch.zeros(1, 2)}, rng(0), "kind")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_answers_outlive_the_next_replay():
     captured = CapturedSearch(Recorder())
     first = captured(search, {"x": torch.zeros(1, 2)}, rng(0), "kind")

@@ -45,6 +45,15 @@ def randomize(module):
     return module
 
 
+@pytest.mark.parametrize("widths", [(64, 128), (64, 32, 128), (8,)])
+@pytest.mark.parametrize("action_dim", [2, 80])
+def test_a_u_net_of_any_widths(widths, action_dim):
+    network = TemporalUNet(widths=widths)
+    network.build(action_dim, 4, 16)
+    modulations = network.modulations(torch.randn(5, 16))
+    assert network(torch.randn(5, 3, 4 * action_dim), modulations).shape == (5, 3, 4 * action_dim)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kind", KINDS)
 class TestContract:

@@ -95,6 +95,17 @@ def test_a_batch_without_two_halves_is_taken_whole(spec, episodes):
     assert len(parts) == 1
 
 
+def test_processes_do_not_halve_a_run_that_one_began_in_halves(spec, episodes):
+    trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))
+    trainer.gradient.is_halved = True
+    trainer.share.index, trainer.share.count = 1, 2
+    batch = trainer.dataset.batch(trainer.indices(0))
+    parts = trainer.gradient.add(
+        trainer.loss, batch, len(batch.action), trainer.generator, trainer.share
+    )
+    assert len(parts) == 1
+
+
 def test_a_run_in_halves_is_repeated_and_continued_exactly(spec, episodes):
     def trained(steps, state=None):
         trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))

@@ -21,7 +21,7 @@ from ibc.policies.loading import make_policy
 from ibc.samplers import IBCLangevin
 from ibc.training import Trainer
 from ibc.training.loggers import read_metrics
-from ibc.training.validation import CANDIDATES, Best, _span
+from ibc.training.validation import BATCH, CANDIDATES, Best, _span
 
 pytestmark = pytest.mark.unchecked
 
@@ -121,6 +121,17 @@ def test_measuring_does_not_change_the_run(name, spec, episodes):
         assert found == measured.held_out_measures()
     for key, value in left_alone.weights().items():
         assert torch.equal(value, measured.weights()[key])
+
+
+def test_neighbors_are_measured_on_any_number_of_steps(spec):
+    """Of which the last one alone would have no neighbor."""
+    shown, held_out = (
+        WindowDataset([random_episode(spec, length, seed=length)], spec)
+        for length in (40, BATCH + 1)
+    )
+    policy = make_policy(config_of("nearest")["policy"], spec)
+    trainer = Trainer(policy, shown, batch_size=8, num_steps=1, held_out=held_out)
+    assert trainer.held_out_measures()["loss"] >= 0
 
 
 def test_the_best_is_remembered():

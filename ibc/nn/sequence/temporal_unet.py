@@ -32,8 +32,9 @@ class TemporalUNet(SequenceNetwork):
         pairs = list(pairwise(sizes))
         self.down = nn.ModuleList(TemporalBlock(a, b, context_size) for a, b in pairs)
         self.middle = TemporalBlock(sizes[-1], sizes[-1], context_size)
+        ups = zip(self.widths, [self.widths[0], *self.widths[:-1]], strict=True)
         self.up = nn.ModuleList(
-            TemporalBlock(2 * b, max(a, self.widths[0]), context_size) for a, b in reversed(pairs)
+            TemporalBlock(2 * b, a, context_size) for b, a in reversed(list(ups))
         )
         self.dense_out = zero_linear(self.widths[0], action_dim)
 
