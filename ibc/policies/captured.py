@@ -38,12 +38,14 @@ def capture_search(work: Callable[[], SearchResult]) -> tuple[SearchResult, Repl
     return capture_cuda_graph(work)
 
 
-def settings_of(module: nn.Module) -> str:
-    """Return the plain attributes of a module and its parts, which a recording takes as constants."""
-    kept = [
-        [(key, value) for key, value in vars(part).items() if isinstance(value, PLAIN)]
-        for part in module.modules()
-    ]
+def settings_of(module: nn.Module, *, without: nn.Module) -> str:
+    """Return the plain attributes of a module and its parts but one, which a recording takes as constants."""
+    kept, parts = [], [module]
+    while parts:
+        part = parts.pop()
+        if part is not without:
+            kept += [(key, value) for key, value in vars(part).items() if isinstance(value, PLAIN)]
+            parts += part.children()
     return repr(kept)
 
 

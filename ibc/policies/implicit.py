@@ -119,7 +119,7 @@ class ImplicitPolicy(Policy):
         # _version counts changes in place: a recording is not used with other weights.
         modules = (self, problem.energy)
         weights = sum(p._version for module in modules for p in module.parameters())
-        numbers = repr(self.sampler), settings_of(problem.energy)
+        numbers = repr(self.sampler.arguments()), settings_of(problem.energy, without=self.energy)
         return (
             problem,
             self.sampler,

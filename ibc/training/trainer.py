@@ -155,7 +155,7 @@ class Trainer:
         return held_out_measures(self.trained, self.loss, self.held_out, self.dataset)
 
     def fit(self, on_step: Callable[[dict[str, float]], None] | None = None) -> Policy:
-        """Take all remaining steps, with progress; returns the policy, ready to act.
+        """Take all remaining steps, with progress; returns the policy, ready to act: with ``ema_decay``, the average.
 
         Args:
             on_step: called after each step with its metrics (a logger).

@@ -13,6 +13,7 @@ from ibc.policies.captured import MOST_RECORDINGS, CapturedSearch, capture_cuda_
 from ibc.policies.loading import make_policy
 from ibc.policies.search import SearchProblem, SearchResult
 from ibc.random import BatchRandom
+from ibc.samplers import Chain
 
 
 class Recorder:
@@ -77,7 +78,7 @@ def test_a_search_that_is_changed_in_place_is_another_kind():
     problem = SearchProblem(energy, policy.bounds)
 
     def set_number():
-        policy.sampler.num_iterations += 1
+        policy.sampler.samplers[0].num_iterations += 1
 
     def set_radius():
         disk.radius = 0.3
@@ -85,14 +86,18 @@ def test_a_search_that_is_changed_in_place_is_another_kind():
     def set_weight():
         energy.weights = [1.0, 5.0]
 
+    def set_number_of_a_part():
+        policy.sampler.samplers[0].num_candidates = 3
+
+    policy.sampler = Chain([policy.sampler])
     known = [policy._kind(problem)]
     assert policy._kind(problem) == known[0]
-    for change in (set_number, set_radius, set_weight):
+    for change in (set_number, set_number_of_a_part, set_radius, set_weight):
         change()
         kind = policy._kind(problem)
         assert kind not in known
         known.append(kind)
-    assert len(set(known)) == 4
+    assert len(set(known)) == 5
 
 
 def test_every_kind_and_shape_is_recorded_once():
