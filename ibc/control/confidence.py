@@ -138,7 +138,9 @@ class Monitor:
     ) -> list[float]:
         """Put the values of decisions in place of the latest ones, and return their confidence."""
         device = next(self.policy.parameters()).device
-        seen = {name: torch.from_numpy(array).to(device) for name, array in obs.items()}
+        # As in calibration: terms of a composition see more than the policy.
+        names = obs if isinstance(self.policy, ComposedPolicy) else self.policy.spec.obs
+        seen = {name: torch.from_numpy(obs[name]).to(device) for name in names}
         action = torch.from_numpy(chunks.reshape(len(chunks), -1)).to(device)
         number = torch.tensor([self._numbers[index] for index in env_indices], device=device)
         decision = Decision(self.policy, seen, action, number)
