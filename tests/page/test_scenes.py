@@ -72,7 +72,7 @@ def test_what_the_particle_is_shown_is_what_its_environment_shows(tmp_path):
             np.testing.assert_allclose(here[name], there[name], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["block_push_states", "block_push_multimodal_states"])
+@pytest.mark.parametrize("name", ["block_push_states", "block_push_multimodal_info_nce"])
 def test_what_a_pushing_policy_is_shown_is_what_its_environment_shows(name, tmp_path):
     _, description = shown(name)
     env = gym.make(description["env"]["id"])
@@ -95,7 +95,7 @@ def test_what_a_pushing_policy_is_shown_is_what_its_environment_shows(name, tmp_
         np.testing.assert_allclose(found[key], value, atol=atol)
 
 
-@pytest.mark.parametrize("name", ["block_push_states", "block_push_multimodal_states"])
+@pytest.mark.parametrize("name", ["block_push_states", "block_push_multimodal_info_nce"])
 def test_new_scenes_have_things_on_the_table_and_apart(name, tmp_path):
     program = """
     const policy = inputs.policy, scene = sceneOf(policy);
