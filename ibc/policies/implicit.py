@@ -120,15 +120,8 @@ class ImplicitPolicy(Policy):
         modules = (self, problem.energy)
         weights = sum(p._version for module in modules for p in module.parameters())
         numbers = repr(self.sampler.arguments()), settings_of(problem.energy, without=self.energy)
-        return (
-            problem,
-            self.sampler,
-            self.init_std,
-            self.warm_start_fraction,
-            self.training,
-            weights,
-            numbers,
-        )
+        kind = (problem, self.sampler, self.init_std, self.warm_start_fraction, self.training)
+        return (*kind, weights, numbers)
 
     def _search(self, problem: SearchProblem, obs: Obs, rng: RandomSource) -> SearchResult:
         bound = as_bound(problem.energy.bind(obs))
