@@ -52,7 +52,7 @@ def cell_text(row: Row | None) -> str:
             f"{name.replace('_', ' ')} {value['mean']:.3f} ({value['ci95'][0]:.2f} to {value['ci95'][1]:.2f})"
             for name, value in row.get("report", {}).items()
         ]
-        return ", success ".join([*reported, success]) if reported else success
+        return ", ".join([*reported, f"success {success}"]) if reported else success
     kl = "" if row["kl"] is None else f", KL {row['kl']:.2f}"
     return f"{row['right']:.1%}, balance {row['balance']:.2f}{kl}"
 
