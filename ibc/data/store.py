@@ -124,7 +124,7 @@ class DemonstrationWriter:
         try:
             return self._continue() or self._begin()
         except (OSError, ValueError, KeyError) as error:
-            if replace:
+            if replace and not isinstance(error, BlockingIOError):  # open in another program
                 return self._begin()
             self.release()
             raise UserError(
@@ -148,6 +148,7 @@ class DemonstrationWriter:
         return len(whole)
 
     def _begin(self) -> int:
+        (self._data / DATA_FILE).unlink(missing_ok=True)  # others may go on reading it
         self._write_metadata(total_episodes=0, total_steps=0)
         h5py.File(self._data / DATA_FILE, "w").close()
         return 0

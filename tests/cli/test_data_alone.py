@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import replays
 from commands import assert_refused
+from known_energies import ACTION_SPEC
 
 from ibc.cli.config import compose
 from ibc.cli.train import train
 from ibc.policies import MSEPolicy
-from ibc.spec import ObsField, Spec
 
 pytestmark = pytest.mark.unchecked
 
@@ -34,19 +34,11 @@ def test_trains_and_measures_what_is_held_out(kind, tmp_path, monkeypatch):
 
 def test_a_policy_made_in_python_needs_no_environment(cli, tmp_path):
     """But for commands that act in one, which say so."""
-    spec = Spec(
-        obs={"state": ObsField((2,), "float32")},
-        obs_horizon=1,
-        action_dim=2,
-        action_horizon=1,
-        action_low=(-1.0, -1.0),
-        action_high=(1.0, 1.0),
-    )
-    MSEPolicy(spec, width=8).save(tmp_path / "p.pt")
+    MSEPolicy(ACTION_SPEC, width=8).save(tmp_path / "p.pt")
     (tmp_path / "data").mkdir()
     for seed in range(12):
         state = np.random.default_rng(seed).normal(size=(6, 2)).astype(np.float32)
-        np.savez(tmp_path / f"data/{seed}.npz", state=state, action=np.tanh(state))
+        np.savez(tmp_path / f"data/{seed}.npz", state=state, action=np.tanh(state[:, :1]))
     detector = ("output=d.npz", "scores=[NearestNeighbors]", "false_alarms=0.2")
     assert cli("calibrate", "checkpoint=p.pt", "data.path=data", *detector)[0] == 0
     assert cli("export", "checkpoint=p.pt", "output=out", "format=safetensors")[0] == 0

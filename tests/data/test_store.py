@@ -160,9 +160,11 @@ class TestStore:
             reader.stdout.readline()
             with pytest.raises(UserError, match="another program may be reading.*1 episodes"):
                 writer.append(episodes[1])
+            writer.release()
+            with pytest.raises(UserError, match="cannot be continued"):
+                write(tmp_path / "demos", spec, episodes, replace=True)
             reader.communicate(b"\n")
-        writer.append(episodes[1])
-        writer.close()
+        write(tmp_path / "demos", spec, episodes[:2])
         assert len(list(read_episodes(tmp_path / "demos"))) == 2
 
     def test_what_readers_would_refuse_is_not_begun(self, tmp_path):
