@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -27,8 +27,11 @@ class MLPEnergy(NetworkEnergy):
         width, num_blocks: of the residual MLP; a block has two dense layers.
         head: ``scalar``, ``quadratic`` or ``reconstruction``, see :class:`ibc.nn.EnergyHead`.
         num_outputs: of a quadratic head.
-        proposal: whether a second head predicts an action from the observation alone. The energy then sees actions
-            relative to it. It is trained by a loss of its own (:class:`ibc.losses.MSE`).
+        proposal: whether a second head predicts an action from the observation alone, by a loss of its own
+            (:class:`ibc.losses.MSE`) or beside the energy (:class:`ibc.losses.DenoisingScoreMatching`).
+        relative: whether the energy sees actions relative to the proposal. If not, the proposal is learned from features
+            that the energy alone shapes.
+        balanced: whether the weights of long actions start small, see :class:`ibc.nn.EnergyHead`.
         spectral_norm: bound the Lipschitz constant of every dense layer of the head.
         density: a proposal density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first
             candidates.
@@ -46,6 +49,8 @@ class MLPEnergy(NetworkEnergy):
         head: str = "reconstruction",
         num_outputs: int = 32,
         proposal: bool = False,
+        relative: bool = True,
+        balanced: bool = False,
         spectral_norm: bool = False,
         density: ConditionalDensity | None = None,
     ) -> None:
@@ -55,6 +60,8 @@ class MLPEnergy(NetworkEnergy):
         self.head_kind = head
         self.num_outputs = num_outputs
         self.has_proposal = proposal
+        self.relative = relative
+        self.balanced = balanced
         self.spectral_norm = spectral_norm
         self.density = density
 
@@ -69,6 +76,7 @@ class MLPEnergy(NetworkEnergy):
             kind=self.head_kind,
             num_outputs=self.num_outputs,
             normed=self.spectral_norm,
+            balanced=self.balanced,
         )
         self.proposal = (
             ResidualMLP(features, spec.action_size, width=self.width, num_blocks=self.num_blocks)
@@ -86,11 +94,15 @@ class MLPEnergy(NetworkEnergy):
         """The observation goes through encoder and first layer here, and never again."""
         features = self.encoder(obs)
         context = self.head.dense_features(features).unsqueeze(1)
-        proposal = None if self.proposal is None else self.proposal(features).unsqueeze(1)
+        proposal = None
+        if self.proposal is not None:
+            seen = features if self.relative else features.detach()
+            proposal = self.proposal(seen).unsqueeze(1)
         density = None if self.density is None else BoundDensity(self.density, features)
         reduced = reduced_precision()
+        weights = self.head.weights()
         return BoundMLPEnergy(
-            self.head.weights(), self.bounds, context, proposal, reduced, density=density
+            weights, self.bounds, context, proposal, reduced, self.relative, density
         )
 
 
@@ -104,6 +116,7 @@ class BoundMLPEnergy(BoundNetworkEnergy):
 
     Attributes:
         proposal: the predicted action (B, 1, A) in the unit cube, differentiable; None for energies without one.
+        relative: whether the network sees actions relative to the proposal.
         density: of proposals, differentiable; None for energies without one.
     """
 
@@ -112,6 +125,7 @@ class BoundMLPEnergy(BoundNetworkEnergy):
     context: Float[Tensor, "B 1 W"]
     proposal: Float[Tensor, "B 1 A"] | None = None
     reduced: torch.dtype | None = None
+    relative: bool = True
     density: BoundDensity | None = None
 
     def __post_init__(self) -> None:
@@ -129,7 +143,9 @@ class BoundMLPEnergy(BoundNetworkEnergy):
         if self.reduced is None:
             return self
         weights = self.weights.to(self.reduced)
-        return BoundMLPEnergy(weights, self.bounds, self.context, self.proposal)
+        return replace(self, weights=weights, reduced=None)
 
     def _relative(self, unit: Float[Tensor, "B N A"]) -> Float[Tensor, "B N A"]:
-        return unit if self.proposal is None else unit - self.proposal.detach()
+        if self.proposal is None or not self.relative:
+            return unit
+        return unit - self.proposal.detach()

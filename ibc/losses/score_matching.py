@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from ibc.losses.base import Loss, LossAndMetrics, bind, check_stds, mismatch
+from ibc.energies import BoundMLPEnergy
+from ibc.losses.base import Loss, LossAndMetrics, Metrics, bind, check_stds, mismatch
 from ibc.random import RandomSource
 from ibc.spec import Batch
 
@@ -19,18 +21,22 @@ class DenoisingScoreMatching(Loss):
     level as input, Sun et al. 2025): minima at the demonstrated actions, with curvature one, so that a gradient step of
     one lands on them. Every example gives a target for *each* action dimension, where InfoNCE gives one number;
     this makes an energy precise in many dimensions. It does not determine the relative depth of minima that no noise
-    connects.
+    connects. A proposal that the energy is not relative to is trained beside it, by its squared error.
 
     Args:
         min_std, max_std: of the noise; sigma is ``min_std + (max_std - min_std) * u^2`` with u uniform.
         floor: errors below this size are not magnified further.
         num: perturbed copies of each example.
+        reference_size: numbers of an action from which on the noise grows with the root of their number, as distances
+            between actions do: the noise of one size that separates two actions in few numbers tells them apart with
+            certainty in hundreds, and nothing is learned from the observation. None: it never grows.
     """
 
     min_std: float = 0.003
     max_std: float = 1.0
     floor: float = 0.05
     num: int = 1
+    reference_size: int | None = None
 
     def __post_init__(self) -> None:
         check_stds(self.min_std, self.max_std)
@@ -39,10 +45,18 @@ class DenoisingScoreMatching(Loss):
         space, right = bind(self, policy, batch)
         count, _, size = right.shape
         std = self.min_std + (self.max_std - self.min_std) * rng.uniform(count, self.num, 1) ** 2
+        if self.reference_size is not None:
+            std = std * max(1.0, math.sqrt(size / self.reference_size))
         shift = std * rng.normal(count, self.num, size)
         gradient = space.gradient(right + shift, create_graph=True)
         loss = ((gradient - shift) / (std + self.floor)).square().mean()
-        return loss, {"denoising": loss.detach()}
+        metrics: Metrics = {"denoising": loss.detach()}
+        bound = space.bound
+        if isinstance(bound, BoundMLPEnergy) and not bound.relative and bound.proposal is not None:
+            error = (bound.proposal - right).square().mean()
+            metrics["mse"] = error.detach()
+            loss = loss + error
+        return loss, metrics
 
 
 @dataclass(eq=False, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,6 +39,8 @@ class EnergyHead(nn.Module):
         width, num_blocks: of the residual MLP.
         kind, num_outputs: see above.
         normed: whether dense layers are spectrally normalized.
+        balanced: whether the first weights of an action start smaller the more numbers it has: divided by the root of
+            half of their number, from three on. Wide noise in hundreds of numbers otherwise hides the features.
 
     Raises:
         UserError: an unknown kind.
@@ -53,6 +56,7 @@ class EnergyHead(nn.Module):
         kind: str,
         num_outputs: int,
         normed: bool,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
         if kind not in HEADS:
@@ -64,6 +68,9 @@ class EnergyHead(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(num_blocks))
         self.dense_out = nn.Linear(width, sizes[kind])
         initialize(self)
+        if balanced:
+            with torch.no_grad():
+                self.dense_action.weight.mul_(min(1.0, math.sqrt(2 / action_size)))
         if normed:
             spectral_norm(self)
 

@@ -62,8 +62,9 @@ export class Network {
   constructor(description) {
     this.vectors = description.vectors;
     this.horizon = description.obs_horizon;
-    const { shapes, weights, head, num_blocks: count, num_distance_features: distances } = description.network;
+    const { shapes, weights, head, relative, num_blocks: count, num_distance_features: distances } = description.network;
     this.head = head;
+    this.relative = relative;
     this.distances = distances;
     const numbers = unpack(weights);
     const arrays = {};
@@ -135,7 +136,7 @@ export class Network {
     return [...lengths, ...cosines];
   }
 
-  /** The predicted action in the unit cube, relative to which the energy sees actions; null where there is none. */
+  /** The predicted action in the unit cube, relative to which some energies see actions; null where there is none. */
   proposal(features) {
     const apply = (x, layer) => one(x, this.arrays[`proposal.${layer}.weight`], this.arrays[`proposal.${layer}.bias`]);
     if (!this.arrays["proposal.dense_in.weight"]) return null;
@@ -173,7 +174,8 @@ export class BoundNetwork {
   }
 
   _evaluate(given, wantsGradient) {
-    const unit = this.proposal ? given.map((x, i) => x - this.proposal[i % 2]) : given;
+    const shifted = this.proposal && this.network.relative;
+    const unit = shifted ? given.map((x, i) => x - this.proposal[i % 2]) : given;
     const total = unit.length / 2;
     const result = { energy: new Float64Array(total), gradient: wantsGradient ? new Float64Array(unit.length) : null };
     for (let start = 0; start < total; start += ROWS) {

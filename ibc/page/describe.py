@@ -128,6 +128,7 @@ def _network(energy: MLPEnergy) -> dict[str, Any]:
     content = np.concatenate([array.detach().cpu().numpy().ravel() for array in arrays.values()])
     return {
         "head": weights.kind,
+        "relative": energy.relative,
         "num_blocks": len(weights.blocks),
         "num_distance_features": 0 if gated is None else gated.num_distance_features,
         "shapes": {name: list(array.shape) for name, array in arrays.items()},

@@ -60,7 +60,7 @@ def _mlp_loss(energy: MLPEnergy) -> Loss:
         wide = DenoisingScoreMatching(min_std=0.5, max_std=1.5)
         return Combined([wide, losses.MSE()], fractions=[1.0, 1.0], weights=[0.01, 1.0])
     if energy.head_kind == "reconstruction":
-        return DenoisingScoreMatching(min_std=0.4, max_std=2.0)
+        return DenoisingScoreMatching(min_std=0.4, max_std=2.0, reference_size=32)
     descent = GradientDescent(
         num_candidates=4, num_iterations=8, step_init=1.5, step_final=0.5, delta_clip=0.5
     )

@@ -9,7 +9,7 @@ from small import BATCH, make_energy, make_obs
 from torch import nn
 
 from ibc.energies import MLPEnergy, action_gradient
-from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, ObsEncoder, SpatialSoftmax
+from ibc.nn import ConvMaxPool, ConvSpatialSoftmax, EnergyHead, ObsEncoder, SpatialSoftmax
 from ibc.nn.encoders import NEGLIGIBLE, VECTOR_SIZE, GatedFeatures
 from ibc.spec import ObsField, Spec
 
@@ -19,6 +19,7 @@ VARIANTS = [
     {"head": "quadratic", "num_outputs": 4},
     {"head": "reconstruction"},
     {"head": "reconstruction", "proposal": True},
+    {"head": "reconstruction", "proposal": True, "relative": False},
     {"head": "scalar", "spectral_norm": True},
 ]
 
@@ -100,6 +101,41 @@ def test_every_parameter_receives_a_gradient(spec, image_encoder, kwargs):
         energy.bind(make_obs(spec)).proposal.sum().backward()
     silent = [n for n, p in energy.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_proposal_moves_the_energy_only_where_it_is_relative(vector_spec, relative):
+    energy = make_energy(vector_spec, proposal=True, relative=relative).eval()
+    obs, action = make_obs(vector_spec), torch.randn(BATCH, COUNT, 3)
+    shift = 0.3 * energy.bounds.half_range
+    with torch.no_grad():
+        before = energy.bind(obs)(action)
+        energy.proposal.dense_out.bias.add_(0.3)
+        bound = energy.bind(obs)
+        torch.testing.assert_close(bound(action + shift if relative else action), before)
+        assert bound.low_precision().relative == relative
+
+
+def test_balanced_weights_give_actions_of_any_length_the_same_say():
+    """What a unit-variance action adds to the first layer has the same variance in 2, 32 and 224 numbers."""
+    added = {}
+    for size in (1, 2, 32, 224):
+        torch.manual_seed(0)
+        head = EnergyHead(
+            6,
+            size,
+            width=512,
+            num_blocks=1,
+            kind="reconstruction",
+            num_outputs=1,
+            normed=False,
+            balanced=True,
+        )
+        action = torch.randn(400, size)
+        added[size] = torch.nn.functional.linear(action, head.weights().action).var().item()
+    assert added[32] == pytest.approx(added[2], rel=0.15)
+    assert added[224] == pytest.approx(added[2], rel=0.15)
+    assert added[1] == pytest.approx(added[2] / 2, rel=0.15)  # never larger than unbalanced
 
 
 def test_weights_and_biases_start_at_the_same_spread(vector_spec):

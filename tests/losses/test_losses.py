@@ -4,7 +4,7 @@ import pytest
 import torch
 from known_energies import BowlPolicy, box_bounds, fitted_stiffness, rng
 
-from ibc.energies import UnitSpace
+from ibc.energies import MLPEnergy, UnitSpace
 from ibc.losses import (
     Combined,
     DenoisingScoreMatching,
@@ -16,9 +16,10 @@ from ibc.losses import (
     info_nce,
 )
 from ibc.losses.negatives import Negatives
-from ibc.nn import ActionBounds
+from ibc.nn import ActionBounds, default_encoder
+from ibc.policies import ImplicitPolicy
 from ibc.samplers import IBCLangevin
-from ibc.spec import Batch
+from ibc.spec import Batch, ObsField, Spec
 
 
 class TestInfoNCE:
@@ -128,6 +129,50 @@ def test_denoising_recovers_the_least_squares_denoiser():
 @pytest.mark.unchecked
 def test_denoising_puts_the_minimum_of_a_certain_answer_at_curvature_one():
     assert fitted_stiffness(DenoisingScoreMatching(), data_std=1e-6) == pytest.approx(1.0, rel=0.01)
+
+
+def small_policy(*, action_horizon, **kwargs):
+    spec = Spec(
+        obs={"state": ObsField((2,), "float32")},
+        obs_horizon=1,
+        action_dim=3,
+        action_horizon=action_horizon,
+        action_low=(-1.0,) * 3,
+        action_high=(1.0,) * 3,
+    )
+    energy = MLPEnergy(default_encoder(), width=32, **kwargs)
+    return ImplicitPolicy(spec, energy=energy, sampler=TestSampledNegatives.sampler)
+
+
+def test_noise_grows_with_the_root_of_the_size_of_an_action():
+    """Of 12 numbers, reference 3: twice the noise."""
+    policy = small_policy(action_horizon=4)
+    batch = Batch({"state": torch.randn(8, 1, 2)}, torch.rand(8, 12) * 2 - 1)
+    grown = DenoisingScoreMatching(min_std=0.5, max_std=1.0, reference_size=3)
+    doubled = DenoisingScoreMatching(min_std=1.0, max_std=2.0)
+    torch.testing.assert_close(grown(policy, batch, rng())[0], doubled(policy, batch, rng())[0])
+    plain = DenoisingScoreMatching(min_std=0.5, max_std=1.0)
+    assert not torch.allclose(grown(policy, batch, rng())[0], plain(policy, batch, rng())[0])
+    longer = DenoisingScoreMatching(min_std=0.5, max_std=1.0, reference_size=24)
+    torch.testing.assert_close(longer(policy, batch, rng())[0], plain(policy, batch, rng())[0])
+
+
+def test_denoising_trains_a_proposal():
+    policy = small_policy(action_horizon=1, proposal=True, relative=False)
+    batch = Batch({"state": torch.randn(8, 1, 2)}, torch.rand(8, 3) * 2 - 1)
+    loss = DenoisingScoreMatching(min_std=0.5, max_std=1.0)
+    value, metrics = loss(policy, batch, rng())
+    right = policy.bounds.to_unit(batch.action)
+    error = (policy.predict_unit(batch.obs) - right).square().mean().detach()
+    torch.testing.assert_close(metrics["mse"], error)
+    torch.testing.assert_close(value.detach(), metrics["denoising"] + error)
+    value.backward()
+    assert all(p.grad is not None and p.grad.any() for p in policy.energy.proposal.parameters())
+    shaped = [p.grad.clone() for p in policy.energy.encoder.parameters() if p.grad is not None]
+    policy.predict_unit(batch.obs).sum().backward()  # which leaves the encoder as it is
+    again = [p.grad for p in policy.energy.encoder.parameters() if p.grad is not None]
+    assert shaped
+    assert all(torch.equal(a, b) for a, b in zip(shaped, again, strict=True))
 
 
 class TestSampledNegatives:

@@ -137,6 +137,7 @@ ENERGIES = {
     "reconstruction": lambda e: MLPEnergy(e, width=24, num_blocks=3, head="reconstruction"),
     "spectral norm": lambda e: MLPEnergy(e, width=24, head="scalar", spectral_norm=True),
     "proposal": lambda e: MLPEnergy(e, width=24, num_blocks=2, proposal=True),
+    "absolute": lambda e: MLPEnergy(e, width=24, num_blocks=2, proposal=True, relative=False),
     "noise": lambda e: NoiseConditionedEnergy(e, width=24, num_blocks=1),
 }
 ENCODERS = {

@@ -21,6 +21,7 @@ from ibc.samplers import DFO, Sampler
 from ibc.samplers.base import score
 
 POLICIES = sorted(path.stem for path in (ROOT / "configs/policy").glob("*.yaml"))
+WITHOUT_PROPOSAL = ("policy.energy.proposal=false", "policy.init_std=null")
 
 
 @pytest.fixture(params=POLICIES)
@@ -148,7 +149,7 @@ def test_mixture_density_stays_finite_on_repeated_data(spec, width):
     ("name", "loss", "need"),
     [
         ("mse", InfoNCE(negatives=[UniformNegatives(4)]), "an energy"),
-        ("implicit", MSE(), "a direct prediction"),
+        ("implicit_info_nce", MSE(), "a direct prediction"),
         ("mse", NegativeLogLikelihood(), "an explicit density"),
     ],
     indirect=["name"],
@@ -197,8 +198,8 @@ class TestProposal:
 
     def test_without_one(self, spec, dataset):
         with pytest.raises(UserError, match=r"policy\.energy\.proposal=true"):
-            self.make(spec, dataset, "policy.init_std=0.1")
-        policy = self.make(spec, dataset)
+            self.make(spec, dataset, "policy.energy.proposal=false", "policy.init_std=0.1")
+        policy = self.make(spec, dataset, *WITHOUT_PROPOSAL)
         with pytest.raises(UserError, match=r"policy\.energy\.proposal=true"):
             MSE()(policy, dataset.batch(torch.arange(4)), BatchRandom(torch.Generator()))
 
@@ -214,7 +215,8 @@ class Still(Sampler):
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_warm_search_starts_at_the_previous_action(share, spec, dataset):
-    settings = config_of("implicit", f"policy.warm_start_fraction={share}")["policy"]
+    warm = f"policy.warm_start_fraction={share}"
+    settings = config_of("implicit", *WITHOUT_PROPOSAL, warm)["policy"]
     policy = make_policy(settings, spec)
     policy.fit(dataset)
     policy.sampler = Still()
