@@ -29,8 +29,8 @@ class MLPEnergy(NetworkEnergy):
         num_outputs: of a quadratic head.
         proposal: whether a second head predicts an action from the observation alone, by a loss of its own
             (:class:`ibc.losses.MSE`) or beside the energy (:class:`ibc.losses.DenoisingScoreMatching`).
-        relative: whether the energy sees actions relative to the proposal. If not, the proposal is learned from features
-            that the energy alone shapes.
+        relative: whether the energy sees actions relative to the proposal. If not, it is learned from features that the
+            energy alone shapes.
         balanced: whether the weights of long actions start small, see :class:`ibc.nn.EnergyHead`.
         spectral_norm: bound the Lipschitz constant of every dense layer of the head.
         density: a proposal density, from which :class:`ibc.losses.RankingNCE` draws negatives and a policy the first

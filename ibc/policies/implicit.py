@@ -23,6 +23,8 @@ from ibc.spec import COMMITTED_ACTIONS, PREVIOUS_ACTION, PREVIOUS_CHUNK, Obs, Sp
 
 #: Standard deviation of initial candidates around the previous action, in the unit cube.
 WARM_STD = 0.05
+#: The same around the proposal of the default energy.
+DEFAULT_STD = 0.5
 
 
 class ImplicitPolicy(Policy):
@@ -32,7 +34,7 @@ class ImplicitPolicy(Policy):
 
     Args:
         spec: what the policy sees and does.
-        energy: :class:`MLPEnergy` if None.
+        energy: if None, that of the default recipe, a :class:`MLPEnergy` with a proposal, and its ``init_std``, 0.5.
         sampler: the one that suits the energy if None.
         init_std: None draws the first candidates uniformly; a number puts the first one at the energy's proposal and
             the others around it, at this standard deviation in the unit cube. An energy with a proposal density gives
@@ -51,7 +53,10 @@ class ImplicitPolicy(Policy):
         warm_start_fraction: float = 0.0,
     ) -> None:
         super().__init__(spec)
-        self.energy = MLPEnergy() if energy is None else energy
+        if energy is None:
+            energy = MLPEnergy(proposal=True, relative=False, balanced=True)
+            init_std = DEFAULT_STD if init_std is None else init_std
+        self.energy = energy
         self.energy.build(spec)
         self.sampler = default_sampler(self.energy) if sampler is None else sampler
         self.init_std = init_std

@@ -56,7 +56,7 @@ def _energy_loss(energy: Energy) -> Loss:
 def _mlp_loss(energy: MLPEnergy) -> Loss:
     if energy.density is not None:
         return losses.RankingNCE(num=32)
-    if energy.has_proposal:
+    if energy.has_proposal and energy.relative:
         wide = DenoisingScoreMatching(min_std=0.5, max_std=1.5)
         return Combined([wide, losses.MSE()], fractions=[1.0, 1.0], weights=[0.01, 1.0])
     if energy.head_kind == "reconstruction":

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ibc.errors import UserError
 from ibc.losses import Loss
 from ibc.losses.base import Metrics
-from ibc.policies import Policy
+from ibc.policies import ImplicitPolicy, Policy
 from ibc.random import BatchRandom
 from ibc.spec import Batch
 from ibc.threads import limit_threads
@@ -46,8 +47,23 @@ class Gradient:
     def add(
         self, objective: Loss, batch: Batch, whole: int, generator: torch.Generator, share: Share
     ) -> list[Metrics]:
-        """Add the gradient of a batch, or of a part of ``whole`` examples; returns its metrics, or its halves'."""
-        weight = len(batch.action) / whole
+        """Add the gradient of a batch, or of a part of ``whole`` examples; returns its metrics, or its halves'.
+
+        Raises:
+            UserError: with the first batch, if nothing trains the proposal from which the policy's search starts.
+        """
+        is_first = self.is_halved is None
+        metrics = self._add(objective, batch, len(batch.action) / whole, generator, share)
+        if is_first and _starts_untrained(self.policy):
+            raise UserError(
+                f"loss={type(objective).__name__} trains no proposal, at which the search starts; choose "
+                "policy.init_std=null policy.energy.proposal=false, or loss=wide_denoising"
+            )
+        return metrics
+
+    def _add(
+        self, objective: Loss, batch: Batch, weight: float, generator: torch.Generator, share: Share
+    ) -> list[Metrics]:
         if self.is_halved is None:
             self.is_halved = share.count == 1 and self._is_worth_halving(objective, batch)
         if self.is_halved and share.count == 1 and len(batch.action) % 2 == 0:
@@ -111,6 +127,14 @@ class Gradient:
         for buffer, before in zip(now, statistics, strict=True):
             buffer.copy_(before)
         return is_repeatable and flops >= LEAST_WORK
+
+
+def _starts_untrained(policy: Policy) -> bool:
+    """Whether a search starts at a proposal that has no gradient."""
+    if not isinstance(policy, ImplicitPolicy) or policy.init_std is None:
+        return False
+    proposal = getattr(policy.energy, "proposal", None)
+    return proposal is not None and all(p.grad is None for p in proposal.parameters())
 
 
 def _tried(

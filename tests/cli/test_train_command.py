@@ -42,6 +42,10 @@ class TestTrain:
             ((*QUICK, "policy=mse", "policy.dropout=1.5"), "the loss cannot be computed: dropout"),
             ((*QUICK, "loss=unrolled", "loss.num_steps=0"), "num_steps=0; it must be at least 1"),
             ((*QUICK, "loss=denoising", "loss.num=0"), "num=0; it must be at least 1"),
+            (
+                (*QUICK, "policy=implicit", "loss=info_nce"),
+                "loss=InfoNCE trains no proposal, at which the search starts",
+            ),
             ((*QUICK, "encoder.random_shift_pixels=-3"), "both must be at least 0"),
             ((*QUICK, "num_execute_steps=9"), "num_execute_steps=9; the policy's chunks have 1"),
             ((*QUICK, "validation.measure=luck"), "measure=luck; allowed: loss, action_error"),

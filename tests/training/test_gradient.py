@@ -182,9 +182,15 @@ class Ranked(MSE):
     ("recipe", "loss"),
     [
         ("nearest", NeighborRegression()),
-        ("implicit", Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)),
-        ("implicit", Combined([Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)], [1.0])),
-        ("implicit", Combined([DenoisingScoreMatching()], [0.25])),  # of 10 examples 2, of 20 five
+        ("implicit_unimodal", Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)),
+        (
+            "implicit_unimodal",
+            Combined([Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)], [1.0]),
+        ),
+        (
+            "implicit_unimodal",
+            Combined([DenoisingScoreMatching()], [0.25]),
+        ),  # of 10 examples 2, of 20 five
         ("mse", Ranked()),
     ],
 )

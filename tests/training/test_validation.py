@@ -61,7 +61,7 @@ def test_the_action_error_of_a_known_policy(spec, episodes):
 def test_chains_of_the_training_are_not_moved(spec, episodes):
     sampler = IBCLangevin(num_candidates=4, num_iterations=2, step_init=0.1, step_final=0.1)
     negatives = ReplayedNegatives(4, sampler, table_size=8)
-    trainer = make_trainer("implicit", spec, episodes)
+    trainer = make_trainer("implicit_info_nce", spec, episodes)
     trainer.loss = InfoNCE(negatives=[negatives])
     trainer.train_step()
     before = negatives.chains.clone()
@@ -206,6 +206,6 @@ def test_training_from_data_alone(tmp_path, monkeypatch, whole_report):
     assert [r["step"] for r in read_metrics(tmp_path / "run") if "held_out/loss" in r] == [9, 19]
     page = (tmp_path / "run/report.html").read_text()
     assert "no environment" in page
-    assert page.count("<img") == 1 + 4 + 4, "the loss, four measures, four energies"
+    assert page.count("<img") == 1 + 2 + 4 + 4, "the loss, its terms, four measures, four energies"
     with pytest.raises(UserError, match=r"env\.\* has no effect"):
         train(compose("train", [*options, "run_dir=other", "env.max_episode_steps=5"]))
