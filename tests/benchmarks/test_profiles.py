@@ -25,5 +25,5 @@ def test_draws_stay_within_their_task():
     assert len(np.unique(many, axis=0)) == 27 * 27
 
 
-def test_every_file_has_both_policies():
+def test_every_file_has_all_policies():
     assert {one.shape for one in rates(ROOT / "results").values()} == {(len(FILES), SEEDS)}
