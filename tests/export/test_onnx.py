@@ -71,6 +71,7 @@ POLICIES = {
     "descent": searched(
         lambda: MLPEnergy(encoder(), width=16, proposal=True), descent(), init_std=0.1
     ),
+    "default": ibc.ImplicitPolicy,
     "settling": searched(lambda: MLPEnergy(encoder(), width=16, head="scalar"), descent(0.05)),
     "langevin": searched(
         lambda: MLPEnergy(encoder(), width=16, spectral_norm=True, head="quadratic"),
