@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,8 +38,8 @@ class EnergyHead(nn.Module):
         width, num_blocks: of the residual MLP.
         kind, num_outputs: see above.
         normed: whether dense layers are spectrally normalized.
-        balanced: whether the first weights of an action start smaller the more numbers it has: divided by the root of
-            half of their number, from three on. Wide noise in hundreds of numbers otherwise hides the features.
+        balanced: whether the first weights of an action of more than 32 numbers start smaller, by 32 over their number.
+            Noise that grows with the root of their number otherwise hides the features.
 
     Raises:
         UserError: an unknown kind.
@@ -70,7 +69,7 @@ class EnergyHead(nn.Module):
         initialize(self)
         if balanced:
             with torch.no_grad():
-                self.dense_action.weight.mul_(min(1.0, math.sqrt(2 / action_size)))
+                self.dense_action.weight.mul_(min(1.0, 32 / action_size))
         if normed:
             spectral_norm(self)
 
