@@ -117,7 +117,7 @@ def test_a_proposal_moves_the_energy_only_where_it_is_relative(vector_spec, rela
 
 
 def test_balanced_weights_give_long_actions_no_more_to_say():
-    """What noise that grows with the root of the size adds to the first layer varies as much in 224 numbers as in 32."""
+    """What noise that grows with the root of the size adds to the first layer varies in 224 numbers as in 32."""
     added = {}
     for size in (2, 32, 64, 224):
         torch.manual_seed(0)
