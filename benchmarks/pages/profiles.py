@@ -20,16 +20,13 @@ from ibc.files import write_atomically
 
 #: Files of results by task; those of a task that is named in several files are the same runs.
 FILES = (
-    "particle_2d", "particle_16d", "block_push_states", "block_push_discontinuous_states",
-    "block_push_multimodal_states", "block_insert_states", "block_sort_states", "planar_sweep_state",
-    "planar_sweep_image", "door_human",
+    "particle_2d", "particle_16d", "block_push_states", "block_push_discontinuous_states", "block_insert_states",
+    "block_push_multimodal_states", "block_sort_states", "planar_sweep_state", "planar_sweep_image", "door_human",
 )  # fmt: skip
 #: Policies in them, and how they are drawn.
 POLICIES = {
-    "implicit": ("energy", style.BLUE),
-    "mse": ("regression", style.VERMILION),
-    "diffusion": ("diffusion", style.GREEN),
-}
+    "implicit": ("energy", style.BLUE), "mse": ("regression", style.VERMILION), "diffusion": ("diffusion", style.GREEN),
+}  # fmt: skip
 SEEDS, DRAWS = 3, 10_000
 #: Success rates of runs: a row for each task, a column for each training seed.
 Rates = NDArray[np.float64]
@@ -103,8 +100,7 @@ def picture(by_policy: Mapping[str, Rates]) -> bytes:
             )
     left.set(xlabel="at least this success (%)", ylabel="of the runs (%)", ylim=(0, 103))
     style.legend(left, loc="lower left")
-    middle = 0.125 * (len(POLICIES) - 1)
-    right.set(xlabel="success (%)", yticks=[len(MEANS) - row - middle for row in range(len(MEANS))])
+    right.set(xlabel="success (%)", yticks=[len(MEANS) - row - 0.25 for row in range(len(MEANS))])
     right.set_yticklabels(list(MEANS))
     right.set_ylim(0.3, len(MEANS) + 0.5)
     return png(figure)
