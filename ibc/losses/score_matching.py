@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ibc.energies import BoundMLPEnergy
+from ibc.errors import UserError
 from ibc.losses.base import Loss, LossAndMetrics, Metrics, bind, check_stds, mismatch
 from ibc.random import RandomSource
 from ibc.spec import Batch
@@ -40,6 +41,8 @@ class DenoisingScoreMatching(Loss):
 
     def __post_init__(self) -> None:
         check_stds(self.min_std, self.max_std)
+        if self.reference_size is not None and self.reference_size < 1:
+            raise UserError(f"reference_size={self.reference_size}; it must be at least 1")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         space, right = bind(self, policy, batch)

@@ -43,6 +43,10 @@ class TestTrain:
             ((*QUICK, "loss=unrolled", "loss.num_steps=0"), "num_steps=0; it must be at least 1"),
             ((*QUICK, "loss=denoising", "loss.num=0"), "num=0; it must be at least 1"),
             (
+                (*QUICK, "policy=implicit", "loss.reference_size=0"),
+                "reference_size=0; it must be at least 1",
+            ),
+            (
                 (*QUICK, "policy=implicit", "loss=info_nce"),
                 "loss=InfoNCE trains no proposal, at which the search starts",
             ),

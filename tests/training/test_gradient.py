@@ -187,10 +187,8 @@ class Ranked(MSE):
             "implicit_unimodal",
             Combined([Unrolled(num=2, num_steps=1, max_steps=6, step_size=0.1)], [1.0]),
         ),
-        (
-            "implicit_unimodal",
-            Combined([DenoisingScoreMatching()], [0.25]),
-        ),  # of 10 examples 2, of 20 five
+        # Of 10 examples two, of 20 five.
+        ("implicit_unimodal", Combined([DenoisingScoreMatching()], [0.25])),
         ("mse", Ranked()),
     ],
 )
