@@ -48,10 +48,10 @@ class Batch:
             for i, action in enumerate(self.action.chunk(count))
         ]
 
-    def every_other(self, start: int) -> Batch:
-        """Take every second row from row ``start`` on."""
-        obs = {name: array[start::2].contiguous() for name, array in self.obs.items()}
-        return Batch(obs, self.action[start::2].contiguous())
+    def rows(self, start: int, step: int) -> Batch:
+        """Take every ``step``-th row from row ``start`` on."""
+        obs = {name: array[start::step].contiguous() for name, array in self.obs.items()}
+        return Batch(obs, self.action[start::step].contiguous())
 
 
 @dataclass(frozen=True)

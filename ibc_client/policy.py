@@ -49,10 +49,18 @@ def load_exported(folder: str | Path, *, num_threads: int = 1) -> ExportedPolicy
         description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is no exported policy: {path.name} cannot be read") from error
+    if not isinstance(description, dict):
+        raise ValueError(f"{folder} is no exported policy: {path.name} has no description")
     if description.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{folder} has format {description.get('format_version')}; this version reads {FORMAT_VERSION}"
         )
+    needed = {"obs_horizon", "action_dim", "num_execute_steps", "obs"}
+    if missing := needed - description.keys():
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    graphs = ["encoder", "energy"] if "search" in description else ["policy"]
+    if lost := [name for name in graphs if not (Path(folder) / f"{name}.onnx").exists()]:
+        raise ValueError(f"{folder} lacks the graphs {', '.join(lost)}; export the policy again")
     return ExportedPolicy(Path(folder), description, num_threads)
 
 

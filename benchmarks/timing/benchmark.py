@@ -24,6 +24,7 @@ from benchmarks.timing.closed_loop import (
 )
 from benchmarks.timing.pairs import measure_product_rate, peak_memory_mb, time_pair
 from benchmarks.timing.processes import measure_processes
+from benchmarks.timing.recipes import RECIPES, time_training
 from benchmarks.timing.workloads import NAMES
 from ibc.cli.config import Config, at_least
 from ibc.device import configure_device, provenance
@@ -34,6 +35,7 @@ from ibc.progress import track
 
 #: How rows without a plain counterpart are measured.
 MEASURES: dict[str, Callable[[str, torch.device], Row]] = {
+    **dict.fromkeys(RECIPES, time_training),
     **dict.fromkeys(ACCURACIES, accuracy),
     **dict.fromkeys(ENVIRONMENTS, time_environment),
     **dict.fromkeys(ROLLOUTS, time_rollout),

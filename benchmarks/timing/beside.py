@@ -12,6 +12,7 @@ from benchmarks.config import select
 from benchmarks.results import ResultTable, Row, column_table
 from benchmarks.timing.pairs import load_plain
 from benchmarks.timing.quiet import measure_quietly
+from benchmarks.timing.recipes import RECIPES, make_trainer
 from benchmarks.timing.workloads import NAMES, Pair, langevin, make_workload
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.config import Config
@@ -27,7 +28,18 @@ from ibc.spec import NumpyObs
 POLICIES = ("particle_2d", "particle_16d", "particle_16d_autoregressive", "block_push_states",
             "block_push_pixels", "planar_sweep_image", "push_t_states", "door_human")  # fmt: skip
 #: Training steps have all threads; actions are decisions of a controller, as on a robot.
-ROWS = ("W1", "W2", "W2_all", "W3_2d", "W3_16d", "W4_2d", "W4_2d_all", "W4_16d", *POLICIES)
+ROWS = (
+    "W1",
+    "W2",
+    "W2_all",
+    "W3_2d",
+    "W3_16d",
+    "W4_2d",
+    "W4_2d_all",
+    "W4_16d",
+    *RECIPES,
+    *POLICIES,
+)
 #: A measure lasts so many seconds and calls at least.
 SECONDS, CALLS = 2.0, 10
 
@@ -64,6 +76,8 @@ def measure_beside(config: Config) -> ResultTable:
 
 def make_work(name: str, plain: str) -> Callable[[], Any]:
     """One training step, or one decision of a controller."""
+    if name in RECIPES:
+        return make_trainer(name, torch.device("cpu")).train_step
     if name.startswith(("W1", "W3")):
         return make_workload(name, load_plain(plain), torch.device("cpu")).fast
     num_threads = None if name.endswith("_all") else 1

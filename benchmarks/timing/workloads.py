@@ -16,6 +16,7 @@ from ibc.policies import ImplicitPolicy
 from ibc.random import BatchRandom
 from ibc.samplers import DFO, IBCLangevin, Sampler
 from ibc.spec import Batch, ObsField
+from ibc.threads import limit_threads
 from ibc.training.gradient import Gradient
 from ibc.training.recorded_step import RecordedStep
 from ibc.training.share import Share
@@ -172,19 +173,18 @@ class Pair:
         kinds: dict[str, Any] = {"capturable": True} if recorded else {}
         fast_optimizer = torch.optim.Adam(self.policy.parameters(), **kinds, fused=recorded or None)
         plain_optimizer = torch.optim.Adam(self.plain.parameters(), **kinds)
-
         gradient, share = Gradient(self.policy), Share(BATCH, 1, 0)
 
         def fast() -> dict[str, Tensor]:
-            fast_optimizer.zero_grad(set_to_none=True)
-            parts = gradient.add(loss, batch, BATCH, self.generator, share)
-            fast_optimizer.step()
+            with limit_threads(gradient.num_threads):
+                fast_optimizer.zero_grad(set_to_none=True)
+                parts = gradient.add(loss, batch, BATCH, self.generator, share)
+                fast_optimizer.step()
             return {"loss": torch.stack([part["loss"] for part in parts]).mean()}
 
         def plain() -> dict[str, Tensor]:
             plain_optimizer.zero_grad(set_to_none=True)
-            value = plain_loss()
-            torch.autograd.backward(value)
+            torch.autograd.backward(value := plain_loss())
             plain_optimizer.step()
             return {"loss": value.detach()}
 

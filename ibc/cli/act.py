@@ -61,6 +61,11 @@ def load_for_command(config: Config, device: torch.device) -> tuple[Checkpoint, 
         checkpoint.environment(config["trust"])
     policy = build_policy(checkpoint, device, trust=config["trust"], description=config["policy"])
     if config["compose"] is not None:
+        is_judge = config["compose"].get("operation") == "best_of"
+        if is_judge and config["policy"] != checkpoint.policy:
+            raise UserError(
+                "compose=best_of does not search; policy.* and sampler=... have no effect"
+            )
         policy = composed(policy, config["compose"], device, trust=config["trust"])
     return replace(checkpoint, config={**checkpoint.config, "env": env}), policy
 

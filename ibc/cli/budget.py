@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from ibc.cli.act import load_for_command, num_execute_steps
@@ -47,20 +48,29 @@ def budget(config: Config) -> None:
             f"{row.num_candidates:10}  {row.num_iterations:10}  {row.latency_ms:6.1f}  "
             f"{row.action_error:12.4f}  {success:>7}{extra}"
         )
-    chosen = choose(rows, config["ms"])
-    overrides = " ".join(f"policy.sampler.{key}={value}" for key, value in chosen.overrides.items())
-    print(f"chosen for {config['ms']:g} ms: {overrides}")
-    if config["image"] is not None:
-        image = png(figure_of(rows, chosen, config["ms"]))
-        write_atomically(Path(config["image"]).expanduser(), image)
-        print(f"image: {config['image']}")
     content = {
         "checkpoint": str(config["checkpoint"]),
         "ms": config["ms"],
         "first_seed": config["first_seed"],
         "num_episodes": config["num_episodes"],
         "rows": [row.as_dict() for row in rows],
-        "chosen": chosen.as_dict(),
+        "chosen": None,
         "about": provenance(),
     }
-    write_output(config["output"], content)
+    try:
+        chosen = choose(rows, config["ms"])
+    except UserError:  # what was measured is kept
+        write_output(config["output"], content)
+        raise
+    overrides = " ".join(
+        [
+            *(text for text in sys.argv[1:] if text.startswith("sampler=")),
+            *(f"policy.sampler.{key}={value}" for key, value in chosen.overrides.items()),
+        ]
+    )
+    print(f"chosen for {config['ms']:g} ms: {overrides}")
+    if config["image"] is not None:
+        image = png(figure_of(rows, chosen, config["ms"]))
+        write_atomically(Path(config["image"]).expanduser(), image)
+        print(f"image: {config['image']}")
+    write_output(config["output"], {**content, "chosen": chosen.as_dict()})

@@ -90,7 +90,9 @@ def format_comparison(comparison: Comparison, verdict: str, first: str, second: 
             f"(exact McNemar p = {comparison.mcnemar_p:.2g})"
         )
     answer = {"better": "the second is better", "worse": "the second is worse"}
-    return "\n".join([*lines, answer.get(verdict, "undecided: the interval contains zero")])
+    has_interval = math.isfinite(low)
+    undecided = f"undecided: {'the interval contains zero' if has_interval else 'no interval'}"
+    return "\n".join([*lines, answer.get(verdict, undecided)])
 
 
 def _compare_in_blocks(
@@ -119,6 +121,11 @@ def _source(path: Path, config: Config, device: torch.device) -> Source:
             raise UserError(f"{path} is not an evaluation")
         return lambda _: metrics
     checkpoint = load_checkpoint(path)
+    if checkpoint.config.get("env", {}).get("id") is None:
+        raise UserError(
+            f"{path} was saved without its environment; evaluate it on the same seeds "
+            "(ibc evaluate checkpoint=... env.id=... output=...), and compare the files"
+        )
     checkpoint.environment(config["trust"])
     policy = build_policy(checkpoint, device, trust=config["trust"])
     steps = checkpoint.config.get("num_execute_steps")

@@ -30,7 +30,7 @@ class Composition:
         other: a checkpoint whose energy is combined with the policy's, or several.
         operation: how: all of them (``all``), any (``any``), the policy's without the others' (``not``), or the best by
             the policy's energy of samples of one other policy of any kind (``best_of``).
-        num_samples: of the other policy, for ``best_of``.
+        num_samples: of the other policy, for ``best_of``; 16 if None.
         weights, temperatures: of policy and others. Weights are equal parts of one if None: a mean, down which a
             sampler's steps are as long as down the energy of one.
         terms: constraints.
@@ -45,15 +45,40 @@ class Composition:
     terms: list[Any] = field(default_factory=list)
     hard: bool = False
     fallback: str = "least_violation"
-    num_samples: int = 16
+    num_samples: int | None = None
 
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
             raise UserError(f"compose.operation={self.operation}; allowed: {', '.join(OPERATIONS)}")
         if not self.others() and not self.terms:
             raise UserError("compose needs another policy (compose.other) or constraints (terms)")
-        if self.operation == "best_of" and (len(self.others()) != 1 or self.terms):
+        for key in ("weights", "temperatures"):
+            self._check_numbers(key, getattr(self, key))
+        if not isinstance(self.hard, bool):
+            raise UserError(f"compose.hard={self.hard}; it must be true or false")
+        if self.operation == "best_of":
+            self._check_best_of()
+        elif self.num_samples is not None:
+            raise UserError("compose.num_samples has no effect without compose.operation=best_of")
+
+    def _check_numbers(self, key: str, given: object) -> None:
+        if given is None:
+            return
+        if not isinstance(given, list) or not all(type(n) in (int, float) for n in given):
+            raise UserError(
+                f"compose.{key}={given}; it must be a list of numbers, of the policy and of each other one"
+            )
+        if not self.others():
+            raise UserError(f"compose.{key} has no effect without compose.other")
+
+    def _check_best_of(self) -> None:
+        if len(self.others()) != 1 or self.terms:
             raise UserError("compose.operation=best_of takes one compose.other and no terms")
+        if not isinstance(self.num_samples, int | None):
+            raise UserError(f"compose.num_samples={self.num_samples}; it must be a whole number")
+        for key in ("weights", "temperatures", "hard"):
+            if getattr(self, key):
+                raise UserError(f"compose.{key} has no effect with compose.operation=best_of")
 
     def others(self) -> list[str]:
         """The checkpoints that are combined with the policy."""
@@ -74,7 +99,8 @@ def composed(
     composition = Composition(**{key: value for key, value in config.items() if key in known})
     if composition.operation == "best_of":
         proposer = _load(composition.others()[0], device, trust)
-        return VerifiedPolicy(policy, proposer, num_samples=composition.num_samples).eval()
+        count = 16 if composition.num_samples is None else composition.num_samples
+        return VerifiedPolicy(policy, proposer, num_samples=count).eval()
     others = [_other(path, policy, device, trust).energy for path in composition.others()]
     energy: Energy = policy.energy
     if others:

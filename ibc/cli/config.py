@@ -138,12 +138,9 @@ def readable_errors(
     except (ValueError, RecursionError) as error:
         if not raised_in(error, "hydra", "omegaconf", "yaml"):
             raise
-        null = "Config group override" in str(error)  # GROUP=null
-        text = (
-            "a group was set to null; give one of its options"
-            if null
-            else f"a configuration: {error}"
-        )
+        text = f"a configuration: {error}"
+        if "Config group override" in str(error):  # GROUP=null
+            text = "a group was set to null; give one of its options"
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:  # of a launcher, with all that the run has printed
@@ -237,6 +234,9 @@ def plain(config: DictConfig) -> Config:
     Raises:
         UserError: a value that must be given is not.
     """
+    data = config.get("data") if "checkpoint" in config else None
+    if data is not None and OmegaConf.is_interpolation(data, "path"):
+        data.path = None  # of env=NAME: demonstrations, which no command on a checkpoint collects
     missing = OmegaConf.missing_keys(config)
     missing -= {"env.id"} if "checkpoint" in missing else set()  # it says which
     if missing:

@@ -35,10 +35,15 @@ def export(config: Config) -> None:
             raise UserError("format=safetensors holds a policy of its own, no composition")
         checkpoint = load_checkpoint(Path(config["checkpoint"]).expanduser())
         steps = num_execute_steps(config, checkpoint)
+        before = checkpoint.policy, checkpoint.config.get("num_execute_steps")
+        is_as_measured = before == (config["policy"], steps)
         chosen = replace(
             checkpoint,
             policy=config["policy"],
             config={**checkpoint.config, "num_execute_steps": steps},
+            about={
+                k: v for k, v in checkpoint.about.items() if k != "success_rate" or is_as_measured
+            },
         )
         save_folder(chosen, output, license_name=config["license"])
     else:

@@ -147,14 +147,15 @@ def roll_out(
 
 
 def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:
-    """Return the last entry of a window of vectors.
+    """Return the last entry of a window of vectors, as floating point numbers.
 
     Raises:
         UserError: there is no such observation.
     """
     if name not in obs:
         raise UserError(f"there is no observation '{name}'; there are {', '.join(sorted(obs))}")
-    return obs[name][:, -1].flatten(1)
+    last = obs[name][:, -1].flatten(1)
+    return last if last.is_floating_point() else last.float()
 
 
 def check_above_zero(model: ForwardModel, *keys: str) -> None:

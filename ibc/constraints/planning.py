@@ -108,7 +108,8 @@ class Trajectory:
     ) -> Float[Tensor, "B S T"]:
         """Compute the cost of the segment from any state to any other."""
         part = torch.linspace(0, 1, NUM_POINTS).to(start).view(-1, 1)
-        cost = torch.cdist(start, end)
+        # Not by products, which lose the digits of short ways far from the origin.
+        cost = torch.cdist(start, end, compute_mode="donot_use_mm_for_euclid_dist")
         bound = [constraint.bind(obs) for constraint in self.constraints]
         for i in range(start.shape[1]):  # all points at once would not fit the cache
             ends = end[:, :, None]

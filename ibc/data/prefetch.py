@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -35,7 +36,11 @@ class Prefetcher:
     ) -> None:
         self.dataset, self.indices = dataset, indices
         self.ahead = 0 if dataset.is_on_device else ahead
-        self._pool = ThreadPoolExecutor(threads, "gather") if self.ahead else None
+        self._pool = (
+            ThreadPoolExecutor(threads, "gather", torch.set_num_threads, (1,))
+            if self.ahead
+            else None
+        )
         self._coming: dict[int, Future[Batch]] = {}
 
     def __call__(self, step: int) -> Batch:

@@ -60,8 +60,9 @@ class Comparison:
         return "better" if low > 0 else "undecided"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields, ready to be written as JSON."""
-        return asdict(self)
+        """Return the fields, ready to be written as JSON, which has no infinite numbers: None where one is."""
+        bounds = [bound if math.isfinite(bound) else None for bound in self.interval]
+        return {**asdict(self), "interval": bounds}
 
 
 def compare_evaluations(
@@ -77,8 +78,15 @@ def compare_evaluations(
         measure: see :class:`Comparison`.
 
     Raises:
-        UserError: an evaluation lacks the measure, or they share no seed.
+        UserError: an evaluation lacks the measure, or they share no seed or no environment.
     """
+    tasks = {
+        metrics["env_id"] for side in (first, second) for metrics in side if "env_id" in metrics
+    }
+    if len(tasks) > 1:
+        raise UserError(
+            f"the evaluations are of different environments: {', '.join(sorted(tasks))}"
+        )
     tables = [[outcomes(metrics, measure) for metrics in side] for side in (first, second)]
     shared = sorted(set.intersection(*(set(rows) for side in tables for rows in side)))
     if not shared:

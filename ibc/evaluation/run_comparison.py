@@ -126,11 +126,11 @@ def results(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
 
 
 def differences(runs: Sequence[Run]) -> Iterator[list[str]]:
-    """Rows of success and return of each run less the first, where both were evaluated on some same seeds."""
+    """Rows of success and return of each run less the first, where both were evaluated on the same task and seeds."""
     first, *others = runs
     for measure in ("success", "return"):
         for run in others:
-            if not _seeds(first) & _seeds(run):
+            if not _seeds(first) & _seeds(run) or _task(first) != _task(run):
                 continue
             found = compare_evaluations([first.metrics], [run.metrics], measure)
             scale, unit = (100, " points") if measure == "success" else (1, "")
@@ -155,6 +155,10 @@ def _flattened(config: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flattened(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, config
+
+
+def _task(run: Run) -> Any:
+    return run.metrics.get("env_id")
 
 
 def _seeds(run: Run) -> set[int]:

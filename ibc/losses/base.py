@@ -57,7 +57,7 @@ class Loss(Stateful, ABC):
         """
 
     def is_mean(self) -> bool:
-        """Return whether the loss is a mean over examples that do not see one another; then a batch may be halved."""
+        """Return whether the loss is a mean over examples that do not see one another; then a batch may be cut."""
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 import numpy as np
 import torch
@@ -90,4 +91,57 @@ class RowsOfBatchRandom(BatchRandom):
         return self._own(super().normal(shape[0] * self.count, *shape[1:]))
 
     def _own(self, joint: Tensor) -> Tensor:
+        return joint[self.index :: self.count]
+
+
+class JointNoise:
+    """Random numbers for a joint batch, each drawn once, of which parts of the batch take their rows in any order.
+
+    Args:
+        random: draws for the joint batch; its state afterwards is as if one had drawn for all.
+    """
+
+    def __init__(self, random: RandomSource) -> None:
+        self.random = random
+        self._drawn: list[tuple[str, Tensor]] = []
+        self._lock = Lock()
+
+    def rows(self, index: int, count: int) -> RandomSource:
+        """Random numbers for every ``count``-th row from row ``index`` on."""
+        return _RowsOfJointNoise(self, index, count)
+
+    def draw(self, number: int, kind: str, shape: tuple[int, ...]) -> Tensor:
+        """The draw of that number, uniform or normal, which is made where nobody has asked for it before.
+
+        Raises:
+            UserError: another part has drawn something else in its place.
+        """
+        with self._lock:
+            if number == len(self._drawn):
+                self._drawn.append((kind, getattr(self.random, kind)(*shape)))
+        found, drawn = self._drawn[number]
+        if (found, drawn.shape) != (kind, shape):
+            raise UserError(
+                "the loss draws other noise for one part of a batch than for the next; "
+                "let its is_mean() return False, so that batches stay whole"
+            )
+        return drawn
+
+
+class _RowsOfJointNoise:
+    """The rows of one part; it counts its draws."""
+
+    def __init__(self, noise: JointNoise, index: int, count: int) -> None:
+        self.noise, self.index, self.count = noise, index, count
+        self._number = 0
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self._next("uniform", shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._next("normal", shape)
+
+    def _next(self, kind: str, shape: tuple[int, ...]) -> Tensor:
+        joint = self.noise.draw(self._number, kind, (shape[0] * self.count, *shape[1:]))
+        self._number += 1
         return joint[self.index :: self.count]

@@ -20,6 +20,7 @@ from ibc.losses.base import Metrics
 from ibc.policies import Policy
 from ibc.progress import Progress
 from ibc.spec import Batch
+from ibc.threads import limit_threads
 from ibc.training.default_loss import default_loss
 from ibc.training.gradient import Gradient
 from ibc.training.moving_average import MovingAverage
@@ -210,7 +211,8 @@ class Trainer:
         self.policy.train()
         self.share.begin_step(self.step)
         if self.recorded is None:
-            metrics = self._take_step(self._batches(self.step))
+            with limit_threads(self.gradient.num_threads):
+                metrics = self._take_step(self._batches(self.step))
         else:
             self._index.copy_(self.indices(self.step))
             metrics = self.recorded()
@@ -272,7 +274,7 @@ class Trainer:
             "step": self.step,
             "device": self.generator.device.type,
             "seconds": self.seconds,
-            "is_halved": self.gradient.is_halved,
+            **self.gradient.state_dict(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -290,14 +292,12 @@ class Trainer:
         Raises:
             UserError: the run was begun on another kind of device, whose random numbers are others.
         """
-        here = self.generator.device.type
-        if state["device"] != here:
+        if state["device"] != self.generator.device.type:
             raise UserError(
                 f"this run was begun on {state['device']}; continue it by device={state['device']}"
             )
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.gradient.is_halved = state.get("is_halved", False)
-        self.best = state.get("best")
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")
+        self.gradient.load_state_dict(state)
         self.optimizer.load_state_dict(with_flags_of(self.optimizer, state["optimizer"]))
         if self.recorded is not None:
             self.record(self.recorded)  # what was loaded is a number, or in the host's memory

@@ -206,6 +206,15 @@ def test_a_real_process(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_environment_by_its_name(cli, trained, tmp_path):
+    """Its demonstrations are of no account to a command that collects none."""
+    path = f"checkpoint={trained}/run/checkpoint.pt"
+    few = ("num_episodes=1", "env=particle", "+env.max_episode_steps=3", "output=out.json")
+    code, _, err = cli("evaluate", path, *few)
+    assert code == 0, err
+    assert json.loads((tmp_path / "out.json").read_text())["env_id"] == "Particle-v0"
+
+
 class TestCompose:
     """``compose=...`` of both commands that act."""
 
@@ -236,6 +245,20 @@ class TestCompose:
         (row,) = json.loads((tmp_path / "out.json").read_text())["episodes"]
         assert set(row["terms"]) == {"policy", "other_1", "other_2"}
 
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("+compose.hard=true", "compose.hard has no effect with"),
+            ("+compose.weights=[1,2]", "compose.weights has no effect with"),
+            ("compose.num_samples=2.5", "it must be a whole number"),
+        ],
+    )
+    def test_what_the_best_of_several_actions_does_not_heed(self, cli, trained, change, message):
+        path = f"{trained}/run/checkpoint.pt"
+        other = f"compose.other={path}"
+        result = cli("evaluate", f"checkpoint={path}", "compose=best_of", other, change)
+        assert_refused(result, message)
+
     def test_film(self, cli, trained):
         path = f"checkpoint={trained}/run/checkpoint.pt"
         result = cli(
@@ -255,6 +278,12 @@ class TestCompose:
             (("compose=policies", "compose.other=none.pt"), "no checkpoint at none.pt"),
             (("compose=avoid_disk", "compose.terms=[]"), "compose needs another policy"),
             (("compose=policies", "compose.other=[]"), "compose needs another policy"),
+            (("compose=avoid_disk", "compose.hard=maybe"), "it must be true or false"),
+            (("compose=avoid_disk", "+compose.num_samples=4"), "num_samples has no effect without"),
+            (("compose=avoid_disk", "+compose.weights=[1]"), "weights has no effect without"),
+            (("compose=policies", "compose.other=a", "compose.weights=0.5"), "a list of numbers"),
+            (("compose=policies", "compose.other=a", "compose.weights=[a,b]"), "a list of numbers"),
+            (("compose=best_of", "compose.other=a"), "policy.* and sampler=... have no effect"),
         ],
     )
     def test_refusals(self, cli, trained, arguments, message):

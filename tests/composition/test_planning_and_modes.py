@@ -112,6 +112,15 @@ class TestTrajectory:
         )
         assert float(trajectory.path(moved)[0, :, 1].abs().max()) == 0.0  # straight again
 
+    def test_a_room_far_from_the_origin_has_the_same_paths(self):
+        def path(offset):
+            disk = KeepOutDisk([offset, offset + 0.1], 0.3)
+            obs = {"start": target([offset - 0.8, offset]), "goal": target([offset + 0.8, offset])}
+            low, high = [offset - 1.0] * 2, [offset + 1.0] * 2
+            return Trajectory("start", "goal", [disk], low=low, high=high).path(obs) - offset
+
+        torch.testing.assert_close(path(1024.0), path(0.0), rtol=0, atol=1e-3)
+
     def test_nonsense(self):
         with pytest.raises(UserError, match="has no constraints"):
             Trajectory("a", "b", [], low=[0.0], high=[1.0])

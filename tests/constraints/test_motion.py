@@ -28,6 +28,8 @@ from ibc.errors import UserError
 
 #: Random motions of each test, and points of a segment that are evaluated.
 MOTIONS, DENSE = 10_000, 20
+#: Half of the position and half of the action.
+HALF_WAY = torch.tensor([[0.5, 0.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.5, 0.0]]).double()
 
 
 def spring(**changed):
@@ -336,3 +338,22 @@ def test_a_feasible_action_stays_so_while_it_is_held():
         position, velocity = control_step(position, velocity, held)
         distance = torch.from_numpy(position - 0.5).norm(dim=-1)
         assert (distance >= 0.2 - 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        spring(),
+        LinearDynamics("pos", [], HALF_WAY, dt=1.0, lookahead=1, error=0.0),
+        DeltaPositionControl("pos"),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_whole_numbers_are_positions_like_others(model):
+    whole = {name: torch.tensor([[[9, 5]]]) for name in ("pos", "vel")}
+    disk, action = KeepOutDisk([5.0, 8.0], 1.0, model=model), torch.tensor([[[5.5, 8.5]]])
+    energies = [
+        disk.bind({name: array.to(kind) for name, array in whole.items()})(action)
+        for kind in (torch.float32, torch.int64)
+    ]
+    torch.testing.assert_close(*energies)

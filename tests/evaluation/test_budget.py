@@ -101,4 +101,24 @@ def test_command_writes_what_it_prints(tmp_path, monkeypatch, capsys):
     assert len(result["rows"]) == 2
     chosen = " ".join(f"policy.sampler.{k}={v}" for k, v in result["chosen"]["overrides"].items())
     assert f"chosen for 100000 ms: {chosen}" in capsys.readouterr().out
+    slow = ["ms=0.000001", "sampler=dfo", "num_episodes=2", "output=slow.json"]
+    monkeypatch.setattr(sys, "argv", ["ibc budget", *arguments, *slow])
+    with pytest.raises(SystemExit, match="2"):
+        run("budget")
+    kept = json.loads((tmp_path / "slow.json").read_text())
+    assert len(kept["rows"]) == 2
+    assert kept["chosen"] is None
+
+
+def test_overrides_that_are_printed_name_the_search_they_belong_to(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "CANDIDATE_FACTORS", (1.0,))
+    monkeypatch.setattr(module, "ITERATION_FACTORS", (0.5,))
+    monkeypatch.setattr(module, "NUM_DECISIONS", 2)
+    particle_policy().save(tmp_path / "policy.pt")
+    chosen = ["sampler=dfo_then_descent", "env.id=Particle-v0", "env.max_episode_steps=5"]
+    more = [f"checkpoint={tmp_path / 'policy.pt'}", "ms=100000", "num_episodes=2"]
+    monkeypatch.setattr(sys, "argv", ["ibc budget", *chosen, *more])
+    run("budget")
+    printed = capsys.readouterr().out
+    assert "ms: sampler=dfo_then_descent policy.sampler.samplers.0.num_candidates=" in printed
     assert construct(describe(chain()), "sampler").samplers[0].num_candidates == 64

@@ -3,10 +3,12 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.cli.app import name_positional, run
 from ibc.errors import UserError
 from ibc.evaluation.compare import (
@@ -14,6 +16,20 @@ from ibc.evaluation.compare import (
     compare_evaluations,
     mcnemar,
     sequence_interval,
+)
+from ibc.policies import ImplicitPolicy
+from ibc.spec import ObsField, Spec
+
+PARTICLE = Spec(
+    obs={
+        name: ObsField((2,), "float32")
+        for name in ("pos_agent", "vel_agent", "pos_first_goal", "pos_second_goal")
+    },
+    obs_horizon=2,
+    action_dim=2,
+    action_horizon=1,
+    action_low=(0.0, 0.0),
+    action_high=(1.0, 1.0),
 )
 
 
@@ -109,6 +125,9 @@ def test_refusals():
         compare_evaluations([first], [first], "speed")
     with pytest.raises(UserError, match="share no seed"):
         compare_evaluations([first], [evaluation([1], first_seed=9)])
+    one, other = (evaluation([1, 0], env_id=name) for name in ("Particle-v0", "BlockPush-v0"))
+    with pytest.raises(UserError, match="different environments: BlockPush-v0, Particle-v0"):
+        compare_evaluations([one], [first, other])
     with pytest.raises(UserError, match="no rows of episodes"):
         compare_evaluations([first], [{"rows": []}])
 
@@ -137,6 +156,30 @@ def test_command_exits_with_one_where_the_second_is_worse(
         found = exit_.code
     assert found == code, capsys.readouterr().err
     assert json.loads((tmp_path / "c.json").read_text())["num_seeds"] == 20
+
+
+def test_no_interval_is_null_in_the_file_and_said(tmp_path, monkeypatch, capsys):
+    ImplicitPolicy(PARTICLE).save(tmp_path / "a.pt")
+    checkpoint = load_checkpoint(tmp_path / "a.pt")
+    env = {"id": "Particle-v0", "n_dim": 2, "max_episode_steps": 3}
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, config={"env": env}))
+    output = tmp_path / "c.json"
+    options = ["num_episodes=2", "num_envs=2", "early_stop=true", f"output={output}"]
+    monkeypatch.setattr(sys, "argv", ["ibc compare", *[str(tmp_path / "a.pt")] * 2, *options])
+    run("compare")
+    assert "undecided: no interval" in capsys.readouterr().out
+    content = json.loads(output.read_text(), parse_constant=pytest.fail)
+    assert content["interval"] == [None, None]
+
+
+def test_a_policy_that_was_saved_without_its_environment_is_refused_at_once(
+    tmp_path, monkeypatch, capsys
+):
+    ImplicitPolicy(PARTICLE).save(tmp_path / "a.pt")
+    monkeypatch.setattr(sys, "argv", ["ibc compare", *[str(tmp_path / "a.pt")] * 2])
+    with pytest.raises(SystemExit, match="2"):
+        run("compare")
+    assert "was saved without its environment" in capsys.readouterr().err
 
 
 def test_damaged_file_is_one_line(tmp_path, monkeypatch, capsys):

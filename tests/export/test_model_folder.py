@@ -90,6 +90,9 @@ def test_the_command_heeds_what_it_is_told(cli, tmp_path):
     assert found.config["num_execute_steps"] == 1
     policy = ibc.load_policy(tmp_path / "other", device="cpu")
     assert policy.sampler.num_candidates == 8
+    assert "after training: not measured" in (tmp_path / "other/README.md").read_text()
+    assert cli("export", checkpoint, "output=same", folder)[0] == 0
+    assert "after training: 98%" in (tmp_path / "same/README.md").read_text()
     composed = cli("export", checkpoint, "output=c", folder, "compose=avoid_disk")
     assert_refused(composed, "holds a policy of its own, no composition")
     licensed = cli("export", checkpoint, "output=d", "license=mit")

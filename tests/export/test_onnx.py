@@ -175,6 +175,15 @@ def test_folders_that_cannot_be_read_are_refused(exported, tmp_path):
     (tmp_path / "policy.json").write_text(json.dumps({**description, "format_version": 9}))
     with pytest.raises(ValueError, match="format 9"):
         load_exported(tmp_path)
+    (tmp_path / "policy.json").write_text("[1]")
+    with pytest.raises(ValueError, match="has no description"):
+        load_exported(tmp_path)
+    (tmp_path / "policy.json").write_text('{"format_version": 1, "obs": {}}')
+    with pytest.raises(ValueError, match="lacks action_dim, num_execute_steps, obs_horizon"):
+        load_exported(tmp_path)
+    (tmp_path / "policy.json").write_text(json.dumps(description))
+    with pytest.raises(ValueError, match="lacks the graphs"):
+        load_exported(tmp_path)
 
 
 @pytest.mark.parametrize("steps", [-1, 0, 4])

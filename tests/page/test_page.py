@@ -78,8 +78,14 @@ def test_what_it_cannot_show_is_said_in_one_line(reason):
     assert "\n" not in str(error.value)
 
 
+def test_a_policy_of_the_default_recipe_is_shown(tmp_path):
+    ImplicitPolicy(SPEC).save(tmp_path / "policy.pt")
+    run_page(f"checkpoint=[{tmp_path}/policy.pt,{tmp_path}/policy.pt]", f"output={tmp_path}/p.html")
+    assert (tmp_path / "p.html").stat().st_size > 2_000_000
+
+
 def test_too_many_weights_are_refused(tmp_path):
-    policy = ImplicitPolicy(SPEC, MLPEnergy(width=512, num_blocks=2))
+    policy = ImplicitPolicy(SPEC, MLPEnergy(width=1024, num_blocks=2))
     torch.manual_seed(0)
     policy.save(tmp_path / "wide.pt")
     with pytest.raises(SystemExit) as stopped:

@@ -1,4 +1,7 @@
-"""The gradient of two halves of a batch at once is that of the batch."""
+"""The gradient of parts of a batch, two at once, is that of the batch."""
+
+import os
+from threading import Barrier
 
 import pytest
 import torch
@@ -35,7 +38,8 @@ OPTIONS = {"batch_size": 16, "num_steps": 6, "warmup_steps": 0}
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     torch.set_num_threads(2)
-    monkeypatch.setattr(gradient_module, "LEAST_WORK", 0)
+    monkeypatch.setattr(gradient_module, "WORK_OF_THREAD", 1)
+    monkeypatch.setattr(gradient_module, "WORK_OF_PARTS", {2: 0, 4: 1e4})
 
 
 def trainer_of(spec, episodes, loss, energy=None, **options):
@@ -44,7 +48,7 @@ def trainer_of(spec, episodes, loss, energy=None, **options):
     return Trainer(policy, WindowDataset(episodes, spec), loss=loss, **OPTIONS | options)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("accumulate", "count"), [(1, 2), (1, 4), (2, 4)])
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -58,46 +62,45 @@ def trainer_of(spec, episodes, loss, energy=None, **options):
         "mdn",
     ],
 )
-def test_halves_add_up_to_the_gradient_of_the_batch(
-    spec, episodes, recipe, accumulate, monkeypatch
+def test_parts_add_up_to_the_gradient_of_the_batch(
+    spec, episodes, recipe, accumulate, count, monkeypatch
 ):
     monkeypatch.setattr(trainer_module, "MAX_GRADIENT_NORM", float("inf"))
     config = config_of(recipe)
     dataset = WindowDataset(episodes, spec)
 
-    def gradients(is_halved):
+    def gradients(num_parts):
         torch.manual_seed(0)
         policy = make_policy(config["policy"], spec)
         loss = construct(config["loss"], "loss")
-        trainer = Trainer(policy, dataset, loss=loss, accumulate=accumulate, **OPTIONS)
-        trainer.gradient.is_halved = is_halved
+        options = {**OPTIONS, "batch_size": 32, "accumulate": accumulate}
+        trainer = Trainer(policy, dataset, loss=loss, **options)
+        trainer.gradient.num_parts = num_parts
         trainer.optimizer.step = lambda: None
         metrics = trainer._take_step(dataset.batch(trainer.indices(0)))
         return [p.grad for p in policy.parameters()], metrics, trainer.generator.get_state()
 
-    whole, halves = gradients(False), gradients(True)
-    for expected, found in zip(whole[0], halves[0], strict=True):
+    whole, parts = gradients(1), gradients(count)
+    for expected, found in zip(whole[0], parts[0], strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(halves[1]["loss"], whole[1]["loss"], rtol=1e-4, atol=1e-5)
-    assert torch.equal(halves[2], whole[2])
+    torch.testing.assert_close(parts[1]["loss"], whole[1]["loss"], rtol=1e-4, atol=1e-5)
+    assert torch.equal(parts[2], whole[2])
 
 
-def test_a_batch_without_two_halves_is_taken_whole(spec, episodes):
-    trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]), batch_size=15)
-    parts = trainer.gradient.add(
-        trainer.loss,
-        trainer.dataset.batch(trainer.indices(0)),
-        15,
-        trainer.generator,
-        trainer.share,
-    )
-    assert trainer.gradient.is_halved
-    assert len(parts) == 1
+@pytest.mark.parametrize(("size", "count"), [(15, 1), (14, 2), (16, 4)])
+def test_a_batch_is_cut_into_equal_parts(spec, episodes, size, count):
+    loss = InfoNCE(negatives=[UniformNegatives(4)])
+    trainer = trainer_of(spec, episodes, loss, batch_size=size)
+    batch = trainer.dataset.batch(trainer.indices(0))
+    for rows in (batch, batch.rows(1, size), batch):  # one row cannot be cut
+        parts = trainer.gradient.add(loss, rows, size, trainer.generator, trainer.share)
+        assert len(parts) == (1 if len(rows.action) == 1 else count)
+    assert trainer.gradient.num_parts == count
 
 
-def test_processes_do_not_halve_a_run_that_one_began_in_halves(spec, episodes):
+def test_processes_do_not_cut_a_run_that_one_began_in_parts(spec, episodes):
     trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))
-    trainer.gradient.is_halved = True
+    trainer.gradient.num_parts = 2
     trainer.share.index, trainer.share.count = 1, 2
     batch = trainer.dataset.batch(trainer.indices(0))
     parts = trainer.gradient.add(
@@ -106,7 +109,7 @@ def test_processes_do_not_halve_a_run_that_one_began_in_halves(spec, episodes):
     assert len(parts) == 1
 
 
-def test_a_run_in_halves_is_repeated_and_continued_exactly(spec, episodes):
+def test_a_run_in_parts_is_repeated_and_continued_exactly(spec, episodes):
     def trained(steps, state=None):
         trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))
         if state is not None:
@@ -114,7 +117,7 @@ def test_a_run_in_halves_is_repeated_and_continued_exactly(spec, episodes):
             trainer.load_state_dict(state[1])
         for _ in range(steps):
             trainer.train_step()
-        assert trainer.gradient.is_halved
+        assert trainer.gradient.num_parts == 4
         return trainer.weights(), trainer.state_dict()
 
     whole, again = trained(6), trained(6)
@@ -125,22 +128,33 @@ def test_a_run_in_halves_is_repeated_and_continued_exactly(spec, episodes):
 
 
 def test_a_continued_run_does_as_it_began(spec, episodes):
-    state = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)])).state_dict()
-    for begun in (True, False):
+    def after(**begun):
         trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))
-        trainer.load_state_dict({**state, "is_halved": begun})
-        torch.set_num_threads(1 if begun else 2)
+        trainer.load_state_dict({**state, **begun})
+        torch.set_num_threads(1 if begun["num_parts"] == 2 else 2)
         trainer.train_step()
-        assert trainer.gradient.is_halved is begun
-    del state["is_halved"]  # a run that was begun before there were halves
-    trainer.load_state_dict(state)
-    assert trainer.gradient.is_halved is False
+        return trainer.gradient
+
+    state = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)])).state_dict()
+    for begun in ({"num_parts": 2, "num_threads": 1}, {"num_parts": 1, "num_threads": 2}):
+        gradient = after(**begun)
+        assert {"num_parts": gradient.num_parts, "num_threads": gradient.num_threads} == begun
+
+
+@pytest.mark.parametrize(("begun", "parts"), [({}, 1), ({"is_halved": True}, 2)])
+def test_a_run_of_an_earlier_edition_goes_on_as_it_was(spec, episodes, begun, parts):
+    trainer = trainer_of(spec, episodes, InfoNCE(negatives=[UniformNegatives(4)]))
+    state = trainer.state_dict()
+    del state["num_parts"], state["num_threads"]
+    trainer.load_state_dict({**state, **begun})
+    trainer.train_step()
+    assert (trainer.gradient.num_parts, trainer.gradient.num_threads) == (parts, None)
 
 
 @pytest.mark.parametrize(
     "obstacle", ["none", "little_work", "one_thread", "noise", "statistics", "memory"]
 )
-def test_what_could_not_be_repeated_or_would_take_longer_is_not_halved(
+def test_what_could_not_be_repeated_or_would_take_longer_stays_whole(
     spec, episodes, obstacle, monkeypatch
 ):
     negatives = UniformNegatives(4)
@@ -151,7 +165,7 @@ def test_what_could_not_be_repeated_or_would_take_longer_is_not_halved(
         spectral_norm=obstacle == "statistics",
     )
     if obstacle == "little_work":
-        monkeypatch.setattr(gradient_module, "LEAST_WORK", 1e9)
+        monkeypatch.setattr(gradient_module, "WORK_OF_PARTS", {2: 1e9})
     if obstacle == "one_thread":
         torch.set_num_threads(1)
     if obstacle == "memory":
@@ -163,7 +177,8 @@ def test_what_could_not_be_repeated_or_would_take_longer_is_not_halved(
     torch.manual_seed(7)
     untouched = torch.get_rng_state(), [buffer.clone() for buffer in trainer.policy.buffers()]
     batch = trainer.dataset.batch(trainer.indices(0))
-    assert trainer.gradient._is_worth_halving(trainer.loss, batch) is (obstacle == "none")
+    count, _ = trainer.gradient._divided(trainer.loss, batch, trainer.share)
+    assert count == (4 if obstacle == "none" else 1)
     assert torch.equal(torch.get_rng_state(), untouched[0])
     assert all(map(torch.equal, trainer.policy.buffers(), untouched[1]))
     assert not trainer.loss.state_dict()
@@ -192,11 +207,11 @@ class Ranked(MSE):
         ("mse", Ranked()),
     ],
 )
-def test_a_loss_that_is_no_mean_over_examples_is_not_halved(spec, episodes, recipe, loss):
+def test_a_loss_that_is_no_mean_over_examples_stays_whole(spec, episodes, recipe, loss):
     policy = make_policy(config_of(recipe)["policy"], spec)
     trainer = Trainer(policy, WindowDataset(episodes, spec), loss=loss, batch_size=20)
     trainer.train_step()
-    assert trainer.gradient.is_halved is False
+    assert trainer.gradient.num_parts == 1
 
 
 class SumOfTwo(torch.nn.Module):
@@ -215,15 +230,49 @@ def test_gradients_that_are_one_tensor_are_not_added_into_each_other(spec, episo
         return (policy.first + policy.second).sum() * len(batch.action), {}
 
     gradient = gradient_module.Gradient(policy)
-    gradient.is_halved = True
+    gradient.num_parts = 2
     batch = dataset.batch(torch.arange(4))
     gradient.add(objective, batch, 4, torch.Generator(), Share(4, 1, 0))
     for parameter in policy.parameters():
         torch.testing.assert_close(parameter.grad, torch.full((3,), 2.0))
 
 
-def test_an_error_of_a_half_is_that_of_the_step(spec, episodes):
+def test_an_error_of_a_part_is_that_of_the_step(spec, episodes):
     trainer = trainer_of(spec, episodes, MSE())
-    trainer.gradient.is_halved = True
+    trainer.gradient.num_parts = 2
     with pytest.raises(UserError, match="has no proposal"):
         trainer.train_step()
+
+
+@pytest.mark.parametrize(("work", "threads"), [(1e9, 1), (2e3, 2)])
+def test_a_step_takes_the_threads_that_it_has_work_for(spec, episodes, work, threads, monkeypatch):
+    monkeypatch.setattr(gradient_module, "WORK_OF_THREAD", work)
+    monkeypatch.setattr(gradient_module, "WORK_OF_PARTS", {})
+    loss, seen = InfoNCE(negatives=[UniformNegatives(4)]), []
+
+    class Watched(type(loss)):
+        def __call__(self, *args):
+            seen.append(torch.get_num_threads())
+            return super().__call__(*args)
+
+    trainer = trainer_of(spec, episodes, Watched(negatives=loss.negatives))
+    trainer.train_step()
+    trainer.train_step()
+    assert trainer.gradient.num_threads == threads
+    assert seen[-2:] == [threads, threads]
+    assert torch.get_num_threads() == 2
+
+
+def test_workers_keep_to_halves_of_the_cores():
+    def cores():
+        barrier.wait()  # each of the two workers has one of these
+        return os.sched_getaffinity(0), torch.get_num_threads()
+
+    allowed, barrier = os.sched_getaffinity(0), Barrier(2)
+    workers = gradient_module._two_workers(1)
+    found = [future.result() for future in [workers.submit(cores) for _ in range(2)]]
+    assert [threads for _, threads in found] == [1, 1]
+    if len(allowed) > 1:
+        assert found[0][0].isdisjoint(found[1][0])
+    assert found[0][0] | found[1][0] == allowed
+    assert os.sched_getaffinity(0) == allowed

@@ -16,7 +16,7 @@ from ibc.policies.loading import make_policy
 from ibc.random import BatchRandom
 from ibc.training import Trainer, share
 from ibc.training import trainer as trainer_module
-from ibc.training.share import RowsOfBatchRandom, Share
+from ibc.training.share import JointNoise, RowsOfBatchRandom, Share
 
 pytestmark = pytest.mark.unchecked
 
@@ -43,6 +43,25 @@ def test_rows_and_noise_of_shares_are_those_of_the_joint_batch(accumulate):
         whole = getattr(BatchRandom(generator()), draw)(6, 4)
         rows = [getattr(RowsOfBatchRandom(generator(), i, 3), draw)(2, 4) for i in range(3)]
         assert torch.equal(torch.stack(rows, 1).flatten(0, 1), whole)
+
+
+def test_parts_take_their_rows_of_noise_that_is_drawn_once():
+    whole, drawn = BatchRandom(generator()), BatchRandom(generator())
+    noise = JointNoise(drawn)
+    parts = [noise.rows(i, 3) for i in range(3)]
+    found = [[part.normal(2, 4) for part in parts], [part.uniform(2) for part in reversed(parts)]]
+    assert torch.equal(torch.stack(found[0], 1).flatten(0, 1), whole.normal(6, 4))
+    assert torch.equal(torch.stack(found[1][::-1], 1).flatten(), whole.uniform(6))
+    assert torch.equal(drawn.generator.get_state(), whole.generator.get_state())
+
+
+@pytest.mark.parametrize("other", [("normal", (2, 5)), ("uniform", (2, 4))])
+def test_a_part_that_draws_something_else_is_refused(other):
+    kind, shape = other
+    noise = JointNoise(BatchRandom(generator()))
+    noise.rows(0, 3).normal(2, 4)
+    with pytest.raises(UserError, match="let its is_mean"):
+        getattr(noise.rows(1, 3), kind)(*shape)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
