@@ -119,7 +119,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _read_file(path: Path) -> Any:
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}")
+        inside = path / "checkpoint.pt"
+        raise UserError(f"no checkpoint at {path}{f', but at {inside}' * inside.is_file()}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive makes torch fail in many ways

@@ -31,6 +31,7 @@ from yaml import YAMLError
 
 from ibc.cli import schema
 from ibc.cli.app import COMMANDS, CONFIG_DIR
+from ibc.cli.messages import one_line
 from ibc.cli.options import dotted_keys, refuse_launcher, refuse_options
 from ibc.errors import Interrupted, UserError, raised_in
 
@@ -130,7 +131,8 @@ def readable_errors(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {_one_line(error, config_name, config_dir)}", file=sys.stderr)
+        text = one_line(error, lambda: _known_keys(config_name, config_dir))
+        print(f"error: {text}", file=sys.stderr)
         sys.exit(2)
     except (OSError, MemoryError, YAMLError, UnicodeDecodeError) as error:
         print(f"error: {' '.join(str(error).split()) or 'the memory is full'}", file=sys.stderr)
@@ -152,28 +154,6 @@ def readable_errors(
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
         sys.exit(130)
-
-
-def _one_line(error: Exception, config_name: str | None, config_dir: Path) -> str:
-    text = str(error)
-    if isinstance(error, UserError):
-        return text
-    unknown = re.match(
-        r"(?:Could not override|Could not append to config\. An item is already at) '([^']+)'", text
-    )
-    if unknown is not None and "Did you mean" not in text:
-        key = unknown[1].partition("@")[0]
-        if (CONFIG_DIR / key).is_dir():
-            return f"{key}=... has no effect: the chosen policy or loss has no {key}, or brings its own"
-        within = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))
-        if within is not None:  # of several that are given at once: KEY={NAME: VALUE}
-            key = within[1]
-        near = difflib.get_close_matches(key, _known_keys(config_name, config_dir), 1, 0.75)
-        hint = f"; did you mean {near[0]}?" if near else f"; add it by +{key}=..." if within else ""
-        return f"there is no key '{key}' here{hint}"
-    if error.__cause__ is not None:
-        text += f"\n{error.__cause__}"  # where Hydra says what, its cause says why
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _known_keys(config_name: str | None, config_dir: Path) -> list[str]:

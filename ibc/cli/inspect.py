@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ from ibc.data.episode import Frames
 from ibc.data.formats import find_reader
 from ibc.data.loading import find_data
 from ibc.data.request import Request
+from ibc.errors import UserError
 from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically
@@ -35,7 +36,7 @@ def inspect(arguments: Sequence[str]) -> None:
     Raises:
         UserError: the data set cannot be found or read.
     """
-    parser = argparse.ArgumentParser(prog="ibc inspect", description=__doc__)
+    parser = _Parser(prog="ibc inspect", description=__doc__)
     parser.add_argument("path", help="a data set, or the name of a D4RL task")
     parser.add_argument("--output", type=Path, help="of the picture; NAME_actions.png by default")
     parser.add_argument("--episode-length", type=int, help="where a D4RL file does not tell")
@@ -44,7 +45,11 @@ def inspect(arguments: Sequence[str]) -> None:
     search = ["data", os.environ.get("D4RL_DATASET_DIR", "~/.d4rl/datasets")]
     if not path.exists():
         is_place = bool(path.suffix) or path.is_absolute() or given.path.startswith(".")
-        path = find_data(path, search) if is_place else find_task_data(given.path, search)
+        try:
+            path = find_data(path, search) if is_place else find_task_data(given.path, search)
+        except UserError as error:
+            told = "" if is_place else f"there is no data set at {path}; "
+            raise UserError(f"{told}{error}") from error
     actions: list[NDArray[np.float32]] = []
 
     def noted() -> Iterator[Episode]:
@@ -57,6 +62,13 @@ def inspect(arguments: Sequence[str]) -> None:
     output = given.output or Path(f"{path.stem}_actions.png")
     write_atomically(output, png(action_figure(actions, path.name)))
     print(f"picture: {output}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as the other commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: ibc inspect PATH [--output PICTURE.png] [--episode-length N]")
 
 
 def describe(episodes: Iterable[Episode]) -> list[str]:
@@ -112,15 +124,25 @@ class _Range:
     def __init__(self, array: NDArray[Any] | Frames) -> None:
         self.kind = f"{array.dtype} {array.shape[1:]}"
         self.part = " in the first episode" if isinstance(array, Frames) else ""
-        self.low, self.high = np.inf, -np.inf
+        self.is_vector = isinstance(array, np.ndarray) and array.ndim == 2
+        self.lowest: NDArray[Any] | None = None
+        self.highest: NDArray[Any] | None = None
 
     def add(self, array: NDArray[Any] | Frames) -> None:
         for part in array if isinstance(array, Frames) else (array,):
-            self.low = min(self.low, float(part.min()))
-            self.high = max(self.high, float(part.max()))
+            low, high = (part.min(0), part.max(0)) if self.is_vector else (part.min(), part.max())
+            self.lowest = low if self.lowest is None else np.minimum(low, self.lowest)
+            self.highest = high if self.highest is None else np.maximum(high, self.highest)
 
     def __str__(self) -> str:
-        return f"{self.kind}, {self.low:.4g} to {self.high:.4g}{self.part}"
+        assert self.lowest is not None
+        assert self.highest is not None
+        constant = np.flatnonzero(self.lowest == self.highest) if self.is_vector else ()
+        never = f"; numbers that never change: {', '.join(map(str, constant))}"
+        return (
+            f"{self.kind}, {self.lowest.min():.4g} to {self.highest.max():.4g}{self.part}"
+            f"{never * (len(constant) > 0)}"
+        )
 
 
 def _examples(texts: Sequence[str]) -> str:

@@ -9,25 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ibc.cli.config import Config, at_least, seeds_of
 from ibc.cli.continuing import begin_with, restore
 from ibc.cli.evaluate import measure, origin
 from ibc.cli.train_loop import gradient_steps, log_result
+from ibc.cli.trial import try_environment, try_figures
 from ibc.component import describe
 from ibc.construct import call, construct
 from ibc.d4rl import find_task
 from ibc.d4rl.data import find_task_data
+from ibc.data.dataset import WindowDataset
 from ibc.data.loading import find_data, load_split
 from ibc.data.selection import Selection
 from ibc.data.store import AlreadyThere
 from ibc.device import configure_device, provenance
 from ibc.distributed import first_then_others, is_first, join_processes, wait_for_all
-from ibc.environment import EnvConfig, Environment
 from ibc.errors import UserError
 from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.evaluate import format_held_out, format_metrics, write_json
@@ -173,8 +172,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     if env is not None:  # after the data has been held against it
         try_figures(env, config["evaluation"]["first_seed"])
         env.close()
-    if dataset.num_clipped:
-        print(f"{dataset.num_clipped} of {len(dataset)} actions clipped to the action space")
+    tell_of(dataset, config)
     policy = make_policy(config["policy"], dataset.spec).to(device)
     trainer: Trainer = call(
         Trainer,
@@ -197,9 +195,24 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
     )
     if config["resume"] and (run_dir / CHECKPOINT).exists():
         restore(trainer, load_checkpoint(run_dir / CHECKPOINT), checkpoint)
-    elif config["init_from"] is not None:
+        return trainer, checkpoint
+    if config["resume"] and is_first():
+        print(f"{run_dir} has no run to continue; this one begins anew")
+    if config["init_from"] is not None:
         begin_with(trainer, Path(config["init_from"]))
     return trainer, checkpoint
+
+
+def tell_of(dataset: WindowDataset, config: Config) -> None:
+    """Print what a user may not expect of the demonstrations."""
+    if dataset.num_clipped:
+        print(f"{dataset.num_clipped} of {len(dataset)} actions clipped to the action space")
+    count, is_collected = dataset.about["num_episodes"], config["env"].get("expert") is not None
+    if is_collected and config["data"]["num_episodes"] is None and count < NUM_DEMONSTRATIONS:
+        print(
+            f"{config['data']['path']} has {count} episodes, which are all taken; "
+            f"where there are none, {NUM_DEMONSTRATIONS} are collected"
+        )
 
 
 def check_judging(config: Config) -> None:
@@ -261,39 +274,3 @@ def demonstrations(config: Config) -> Path:
                 num_envs=16,
             )
     return path
-
-
-def try_environment(config: Config) -> Environment:
-    """The environment after a reset, a step and, where a video is wanted, an image.
-
-    What cannot work in closed loop is known before training, not after.
-    """
-    try:
-        env = Environment(EnvConfig.from_mapping(config["env"]), render=config["video"])
-    except UserError as error:
-        raise UserError(f"{error}{' (video=false needs no images)' * config['video']}") from error
-    env.reset(config["evaluation"]["first_seed"])
-    env.step(middle_action(env))
-    if config["video"]:
-        env.render()
-    return env
-
-
-def middle_action(env: Environment) -> NDArray[np.float32]:
-    """An action in the middle of the action space."""
-    action: NDArray[np.float32] = (env.action_low.clip(-1e3) + env.action_high.clip(None, 1e3)) / 2
-    return action
-
-
-def try_figures(env: Environment, seed: int) -> None:
-    """Look for success and ``env.report`` where an evaluation will read them, to an episode's end if need be.
-
-    Raises:
-        UserError: the environment does not tell them.
-    """
-    env.reset(seed)
-    over = False
-    while not over:
-        *_, terminated, truncated = env.step(middle_action(env))
-        over = terminated or truncated or env.tells_everything()  # some tell at the end only
-    env.report()

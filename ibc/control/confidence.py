@@ -47,7 +47,7 @@ class Monitor:
         on_doubt: see :class:`ibc.control.Controller`.
 
     Raises:
-        UserError: another reaction, or a search is asked for where the policy has none.
+        UserError: another reaction, a search is asked for where the policy has none, or the detector is another's.
     """
 
     def __init__(self, policy: Policy, detector: Detector, on_doubt: OnDoubt) -> None:
@@ -57,6 +57,7 @@ class Monitor:
             )
         if on_doubt == "search":
             searched(policy)
+        detector.check_policy(policy)
         self.policy, self.detector, self.on_doubt = policy, detector, on_doubt
         self._values: dict[int, deque[float]] = {}
         self._numbers: dict[int, int] = {}

@@ -78,6 +78,10 @@ class Controller:
         detector: Detector | None = None,
         on_doubt: OnDoubt = None,
     ) -> None:
+        if not isinstance(policy, Policy | Actor):
+            raise UserError(
+                f"a controller takes a policy (ibc.load_policy) or an actor, not a {type(policy).__name__}"
+            )
         self.monitor = _monitor(policy, detector, on_doubt)
         self.fields: Mapping[str, ObsField] = {}
         self._chunk_steps = num_execute_steps or 1
@@ -231,6 +235,8 @@ def _monitor(
 
 
 def _checked(obs: Mapping[str, Any], fields: Mapping[str, ObsField]) -> NumpyObs:
+    if not isinstance(obs, Mapping):
+        raise UserError(f"an observation is {{name: array}}, not a {type(obs).__name__}")
     checked: NumpyObs = {}
     for name, expected in fields.items():
         if name not in obs:

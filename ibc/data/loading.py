@@ -198,7 +198,8 @@ def check_matches(episodes: Sequence[Episode], env: Environment) -> None:
         if expected is None:
             raise UserError(
                 f"the data has an observation '{name}', {env.config.id} has "
-                f"{', '.join(env.obs_fields)}; choose with data.obs_names"
+                f"{', '.join(env.obs_fields)}; choose with data.obs_names, or rename it: "
+                f"data.rename={{{name}: NAME}}"
             )
         if field != expected:
             raise UserError(

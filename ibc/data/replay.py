@@ -83,6 +83,8 @@ def read_replay(
     used = {action_name, *parts.values()}
     lengths = (total, total + 1) if ends is None else (total,)
     fields = {n: n for n, a in numeric.items() if n not in used and a.shape[0] in lengths}
+    if request.obs_names is None:
+        _refuse_cut(numeric, lengths, request.rename)
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
@@ -102,6 +104,23 @@ def read_replay(
                 for n, array in texts.items()
             },
         )
+
+
+def _refuse_cut(
+    arrays: Mapping[str, ReplayArray], lengths: Sequence[int], renamed: Mapping[str, str]
+) -> None:
+    """Refuse observations of which some rows are missing; arrays of quite another length are no observations.
+
+    Raises:
+        InvalidEpisode: naming one, and how to leave it out.
+    """
+    for name, array in arrays.items():
+        rows = array.shape[0]
+        if name not in renamed and rows not in lengths and lengths[0] < 2 * rows < 4 * lengths[0]:
+            raise InvalidEpisode(
+                f"'{name}' has {rows} rows, and there are {lengths[0]} actions; "
+                "if it is no observation, say which are by data.obs_names"
+            )
 
 
 def _bounds(ends: NDArray[Any] | None, total: int) -> list[int]:

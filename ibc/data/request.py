@@ -78,9 +78,13 @@ class Request:
         return found
 
     def part(self, name: str, usual: Sequence[str], there: Collection[str]) -> str | None:
-        """The file's name of the part ``name``: the renamed one, else the first of the ``usual`` that is there."""
+        """The file's name of the part ``name``: the renamed one, else the first of the ``usual`` that is there.
+
+        What is renamed to something else is no longer that part.
+        """
         asked = [old for old, new in self.rename.items() if new == name]
-        return next((n for n in (*asked, *usual) if n in there), None)
+        others = [n for n in usual if n not in self.rename]
+        return next((n for n in (*asked, *others) if n in there), None)
 
     def observations(
         self, fields: Mapping[str, str], others: Collection[str] = ()

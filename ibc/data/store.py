@@ -59,6 +59,7 @@ class DemonstrationWriter:
         about: dict[str, Any] | None = None,
         wait: bool = False,
         replace: bool = False,
+        append: bool = False,
     ) -> None:
         """Begin, or continue, a folder in Minari's layout.
 
@@ -69,6 +70,7 @@ class DemonstrationWriter:
             env_id: of the environment, if there is one.
             about: plain JSON that says how the episodes are made.
             wait: for another process that is writing the same folder.
+            append: go on after the episodes of a folder that is complete; it has its name again when it is closed.
             replace: an earlier attempt that cannot be continued, for episodes that can be made again.
 
         Raises:
@@ -78,10 +80,13 @@ class DemonstrationWriter:
             FinishedElsewhere: with ``wait``, where that process has finished it meanwhile.
         """
         path = Path(path).expanduser()
-        if path.exists():
-            raise AlreadyThere(f"{path} exists already; choose another path or delete it")
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
+        is_reopened = append and path.exists() and not self.partial.exists()
+        if path.exists() and not is_reopened:
+            raise AlreadyThere(
+                f"{path} exists already; choose another path, or go on by append=True"
+            )
         self._metadata = {
             "data_format": "hdf5",
             "jpeg_encoding": False,
@@ -97,10 +102,19 @@ class DemonstrationWriter:
         self._shapes = {name: space.shape for name, space in spaces.items()}
         self._shapes["the action"] = (int(np.prod(action_space.shape or ())),)
         self._data = self.partial / "data"
+        if is_reopened:
+            _check_complete(path)
+            path.rename(self.partial)
         self._lock = self._hold(wait)
         #: Seed of the last episode written, None before the first.
         self.last_seed: int | None = None
-        self._num_episodes = self._start(replace=replace)
+        try:
+            self._num_episodes = self._start(replace=replace)
+        except UserError:
+            if is_reopened:
+                (self.partial / ".lock").unlink(missing_ok=True)
+                self.partial.rename(path)
+            raise
 
     def _hold(self, wait: bool) -> IO[bytes]:
         try:
@@ -247,6 +261,21 @@ class DemonstrationWriter:
         self.partial.replace(self.path)  # before another process may have the lock
         (self.path / ".lock").unlink()
         self.release()
+
+
+def _check_complete(path: Path) -> None:
+    """Refuse to go on in a folder that a writer like this one has not completed; others may not be told apart later.
+
+    Raises:
+        UserError: saying what it is.
+    """
+    try:
+        with h5py.File(path / "data" / DATA_FILE, "r") as file:
+            is_whole = [group.attrs.get("whole", False) for group in file.values()]
+    except OSError as error:
+        raise UserError(f"{path} cannot be continued: it is no folder of recordings") from error
+    if not is_whole or not all(is_whole):
+        raise UserError(f"{path} cannot be continued: its episodes were written by another program")
 
 
 def _is_picture(name: str, space: gym.Space[Any]) -> bool:

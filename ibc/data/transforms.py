@@ -30,7 +30,7 @@ def split_episodes(
     count = max(1, round(holdout * len(episodes))) if holdout else 0
     if count >= len(episodes):
         raise UserError(
-            f"data.holdout={holdout} leaves none of {len(episodes)} episodes to learn from"
+            f"data.holdout={holdout} leaves none of {len(episodes)} episodes to learn from; data.holdout=0 holds none out"
         )
     chosen = set(np.random.default_rng(0).permutation(len(episodes))[:count].tolist())
     return (

@@ -15,6 +15,7 @@ from ibc.detection.detector import (
     Detector,
     check_settings,
     episodes_needed,
+    fingerprints,
     running_mean,
     standardized,
 )
@@ -75,7 +76,13 @@ def calibrate(
         for one in measured[1::2]
     ]
     return Detector(
-        scores, center, scale, np.array(largest), false_alarms=false_alarms, window=window
+        scores,
+        center,
+        scale,
+        np.array(largest),
+        false_alarms=false_alarms,
+        window=window,
+        weights=fingerprints(policy),
     )
 
 

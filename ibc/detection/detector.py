@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ibc.component import describe
 from ibc.construct import construct, trusted_packages
@@ -45,6 +46,7 @@ class Detector:
         calibration: (n,), the largest average of each calibration episode.
         false_alarms: see above.
         window: decisions that are averaged.
+        weights: of the policy whose decisions these are (:func:`fingerprints`); empty if unknown.
 
     Raises:
         UserError: no score, numbers that make no sense, or too few calibration episodes for the rate.
@@ -59,7 +61,9 @@ class Detector:
         *,
         false_alarms: float = 0.05,
         window: int = 5,
+        weights: Collection[str] = (),
     ) -> None:
+        self.weights = frozenset(weights)
         check_settings(scores, false_alarms, window)
         self.scores = list(scores)
         self.center, self.scale = np.asarray(center, np.float64), np.asarray(scale, np.float64)
@@ -83,6 +87,13 @@ class Detector:
     def threshold(self) -> float:
         """The average above which a decision is in doubt (:func:`conformal_threshold`)."""
         return conformal_threshold(self.calibration, self.false_alarms)
+
+    def check_policy(self, policy: nn.Module) -> None:
+        """Raises UserError: the policy lacks weights of the one that the detector was calibrated for."""
+        if not self.weights <= fingerprints(policy):
+            raise UserError(
+                "the detector was calibrated for a policy of other weights; calibrate one for this policy"
+            )
 
     def measure(self, decision: Decision) -> Float[Tensor, "B S"]:
         """Compute every score of each decision."""
@@ -113,6 +124,7 @@ class Detector:
             "scores": [describe(score) for score in self.scores],
             "false_alarms": self.false_alarms,
             "window": self.window,
+            "weights": sorted(self.weights),
         }
         arrays = {
             f"scores.{i}.{name}": getattr(score, name).cpu().numpy()
@@ -154,9 +166,16 @@ class Detector:
                 *(arrays[name] for name in ("center", "scale", "calibration")),
                 false_alarms=about["false_alarms"],
                 window=about["window"],
+                weights=about.get("weights", ()),
             )
         except DAMAGE as error:
             raise UserError(f"{path} is not a detector, or is damaged") from error
+
+
+def fingerprints(policy: nn.Module) -> frozenset[str]:
+    """Short digests of a policy's learned arrays; a composition has those of its parts."""
+    arrays = (parameter.detach().cpu().numpy() for parameter in policy.parameters())
+    return frozenset(hashlib.sha256(array.tobytes()).hexdigest()[:16] for array in arrays)
 
 
 def _restored(

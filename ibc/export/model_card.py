@@ -46,7 +46,7 @@ def save_folder(checkpoint: Checkpoint, folder: Path, *, license_name: str | Non
 def card(checkpoint: Checkpoint, license_name: str | None = None) -> str:
     """The card: task, data, figures, command and license, with the head that hubs read."""
     config, about = checkpoint.config, checkpoint.about
-    name = config.get("name", "policy")
+    name, task = config.get("name", "policy"), config.get("env", {}).get("id")
     head = ["library_name: ibc", "pipeline_tag: robotics", "tags: [robotics, behavior-cloning]"]
     if license_name is not None:
         head.insert(0, f"license: {license_name}")
@@ -60,7 +60,7 @@ def card(checkpoint: Checkpoint, license_name: str | None = None) -> str:
             "",
             f"A policy of the package `ibc`: {_kind(checkpoint.policy)}.",
             "",
-            f"- Task: {config.get('env', {}).get('id') or 'not recorded'}",
+            f"- Task: {task or 'not recorded'}",
             f"- Data: {_data(about.get('data'))}",
             f"- Success in {config.get('evaluation', {}).get('num_episodes', 'the')} episodes after training: "
             f"{_percent(about.get('success_rate'))}",
@@ -71,10 +71,7 @@ def card(checkpoint: Checkpoint, license_name: str | None = None) -> str:
             "",
             *_spec(checkpoint.spec),
             "",
-            "```",
-            "ibc evaluate checkpoint=FOLDER",
-            "```",
-            "",
+            *(["```", "ibc evaluate checkpoint=FOLDER", "```", ""] if task else []),
             "```python",
             "import ibc",
             "",
@@ -126,5 +123,5 @@ def _spec(spec: Spec) -> list[str]:
     )
     return [
         *rows,
-        f"- action: {spec.action_dim} numbers, {spec.action_horizon} steps at once; the environment allows {limits}",
+        f"- action: {spec.action_dim} numbers, {spec.action_horizon} steps at once, limited to {limits}",
     ]

@@ -181,7 +181,12 @@ class ObsEncoder(Module):
 
     @property
     def _angles(self) -> Mapping[str, Sequence[int]]:
-        return self.angles or {}
+        given = self.angles or {}
+        if not isinstance(given, Mapping) or not all(
+            isinstance(i, list | tuple) for i in given.values()
+        ):
+            raise UserError(f"encoder.angles={given}; it is {{NAME: [ENTRY, ...]}}")
+        return given
 
     def _with_angles(self, name: str, vector: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:
         """Replace angles by their cosine, and append their sine."""

@@ -107,3 +107,12 @@ def test_an_expert_is_given_texts():
     made = Controller(FunctionExpert(lambda obs: [float(str(obs["say"]) == "push")]))
     made.reset()
     assert made.step({"say": "push"}).tolist() == [1.0]
+
+
+def test_what_is_no_policy_or_no_observation_is_refused():
+    with pytest.raises(UserError, match="takes a policy .* or an actor, not a str"):
+        Controller("policy.pt")
+    controller = Controller(Watching())
+    controller.reset()
+    with pytest.raises(UserError, match="not a list"):
+        controller.step([0.0, 1.0])

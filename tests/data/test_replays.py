@@ -127,6 +127,25 @@ class TestNpz:
         with pytest.raises(UserError, match="'fast' has 8 rows, and there are 4 actions"):
             list(read_episodes(tmp_path / "x.npz", Request(obs_names=["fast"])))
 
+    def test_an_observation_of_which_rows_are_missing_is_refused(self, tmp_path):
+        path = tmp_path / "x.npz"
+        np.savez(path, action=np.ones((9, 2)), x=np.ones((9, 3)), cut=np.ones((7, 1)), map=[1, 2])
+        with pytest.raises(UserError, match="'cut' has 7 rows, and there are 9 actions; if it is"):
+            list(read_episodes(path))
+        (episode,) = read_episodes(path, Request(obs_names=["x"]))
+        assert set(episode.obs) == {"x"}
+
+    def test_an_action_that_is_renamed_is_no_action(self, tmp_path):
+        np.savez(tmp_path / "x.npz", action=np.ones((4, 2)), actions=np.zeros((4, 2)))
+        with pytest.raises(UserError, match="has no array 'action'"):
+            list(
+                read_episodes(
+                    tmp_path / "x.npz", Request(rename={"action": "a", "actions": "command"})
+                )
+            )
+        (episode,) = read_episodes(tmp_path / "x.npz", Request(rename={"action": "shown"}))
+        assert not episode.action.any()
+
 
 class TestRlds:
     @pytest.mark.parametrize("marked", [True, False])

@@ -51,6 +51,36 @@ def assert_same(first: Episode, second: Episode):
         assert getattr(first, field) == getattr(second, field)
 
 
+def test_a_complete_folder_is_continued_where_that_is_asked_for(tmp_path, spec, episodes):
+    path = tmp_path / "recordings"
+    write(path, spec, episodes[:1])
+    with pytest.raises(UserError, match="go on by append=True"):
+        write(path, spec, episodes)
+    interrupted = write(path, spec, episodes[:2], finish=False, append=True)
+    assert len(interrupted) == 2
+    interrupted.release()
+    assert not path.exists()
+    write(path, spec, episodes, append=True)
+    assert [len(e) for e in read_episodes(path)] == [len(e) for e in episodes]
+    assert not path.with_name("recordings.partial").exists()
+
+
+def test_what_cannot_be_continued_stays_as_it_is(tmp_path, spec, episodes):
+    path = tmp_path / "recordings"
+    write(path, spec, episodes[:2])
+    before = {p: p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+    with pytest.raises(UserError, match="of other spaces, or made otherwise"):
+        write(path, spec, episodes, about={"why": "another"}, append=True)
+    assert {p: p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()} == before
+    with h5py.File(path / "data/main_data.hdf5", "r+") as file:
+        del file["episode_0"].attrs["whole"]
+    with pytest.raises(UserError, match="written by another program"):
+        write(path, spec, episodes, append=True)
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(UserError, match="no folder of recordings"):
+        write(tmp_path / "pictures", spec, episodes, append=True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

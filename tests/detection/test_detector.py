@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from known_energies import policy_of, two_wells
+from known_energies import ACTION_SPEC, policy_of, two_wells
 
+import ibc
 from ibc import AllOf, ComposedPolicy, Controller, Detector, UserError, calibrate
 from ibc.constraints import ActionRateLimit
 from ibc.data import Episode
@@ -53,6 +54,17 @@ def test_episodes_like_those_of_calibration_are_flagged_at_the_rate(rate):
     assert flagged / repeats == pytest.approx(
         wanted, abs=4 * math.sqrt(wanted * (1 - wanted) / repeats)
     )
+
+
+def test_a_detector_of_another_policy_is_refused(tmp_path):
+    one, other = (ibc.MSEPolicy(ACTION_SPEC, width=8, num_blocks=1).eval() for _ in range(2))
+    episodes = [episode(seed) for seed in range(40)]
+    made = calibrate(one, episodes, scores=[Elapsed()], false_alarms=0.1)
+    made.save(tmp_path / "detector.npz")
+    for detector in (made, Detector.load(tmp_path / "detector.npz")):
+        Controller(one, detector=detector)
+        with pytest.raises(UserError, match="calibrated for a policy of other weights"):
+            Controller(other, detector=detector)
 
 
 def test_the_average_is_over_the_last_decisions():

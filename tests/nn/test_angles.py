@@ -52,3 +52,9 @@ def test_normalized_after_that():
 def test_no_such_entry(angles):
     with pytest.raises(UserError, match=r"encoder.angles=.*state, wrist"):
         encoder_of(angles)
+
+
+@pytest.mark.parametrize("angles", [[0], {"state": 1}])
+def test_angles_without_names_are_refused(angles):
+    with pytest.raises(UserError, match="it is {NAME: .ENTRY"):
+        encoder_of(angles)
