@@ -136,4 +136,5 @@ class Spec:
 
 def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
     """The array in the one floating type that observations, actions and rewards are kept in."""
-    return np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite, which readers name
+        return np.ascontiguousarray(array, dtype=np.float32)

@@ -17,6 +17,7 @@ def methods_table(result: dict[str, Any]) -> list[str]:
     cells = {(row["method"], row["task"]): row for row in result["rows"]}
     tasks = [task for task in result["tasks"] if any(task == other for _, other in cells)]
     methods = [name for name in result["methods"] if any(name == other for other, _ in cells)]
+    at_once = max((row.get("runs_at_once", 1) for row in result["rows"]), default=1)
     rows = []
     for method in methods:
         own = [cells[method, task] for task in tasks if (method, task) in cells]
@@ -28,9 +29,11 @@ def methods_table(result: dict[str, Any]) -> list[str]:
                 *(cell_text(cells.get((method, task))) for task in tasks),
                 f"{min(seconds):.0f} to {max(seconds):.0f} s",
                 f"{min(latencies):.1f} to {max(latencies):.1f}",
-            ]
+            ][: 1 + len(tasks) + 2 * (at_once == 1)]
         )
-    lines = markdown(["method", *tasks, "training", "ms"], rows)
+    lines = markdown(["method", *tasks, *(["training", "ms"] if at_once == 1 else [])], rows)
+    if at_once > 1:
+        lines += ["", f"Up to {at_once} runs shared the machine, so their times are left out."]
     if methods:
         lines += ["", f"Training seeds: {seeds_text(methods, result['rows'])}."]
     missing = [

@@ -30,7 +30,7 @@ def calibrate(config: Config) -> None:
     """Write a detector to ``output``, and print its threshold.
 
     Raises:
-        UserError: too few episodes for the rate, an unknown score, or one that the policy has no use for.
+        UserError: no episodes, too few for the rate, an unknown score, or one that the policy has no use for.
     """
     seeds = seeds_of(config)
     check_outputs(config, "output")
@@ -38,6 +38,10 @@ def calibrate(config: Config) -> None:
     scores = [_score(one) for one in config["scores"]]
     checkpoint, policy = load_for_command(config, device)
     steps = num_execute_steps(config, checkpoint)
+    if config["data"]["path"] is None and checkpoint.config["env"].get("id") is None:
+        raise UserError(
+            "please give demonstrations by data.path=..., or an environment by env.id=..."
+        )
     if config["data"]["path"] is not None:
         episodes = _demonstrations(config, checkpoint)
         print(f"{len(episodes)} demonstrations")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ibc.data.episode import Episode
 from ibc.data.frame_table import FrameTable
+from ibc.errors import UserError
 from ibc.spec import Batch, Obs, Spec
 
 #: How many pictures the statistics of a camera are taken from.
@@ -113,6 +114,16 @@ class WindowDataset:
         span = action.amax(0) - action.amin(0)
         jump = ((action[1:] - action[:-1]).abs() > KEYFRAME_JUMP * span).any(1)
         return torch.nonzero(jump & ~self._first[1:]).squeeze(1) + 1
+
+    def check_fits(self, spec: Spec) -> None:
+        """Hold it against what a policy was made for; limits of actions may be others.
+
+        Raises:
+            UserError: naming what differs.
+        """
+        for key in ("obs", "obs_horizon", "action_dim", "action_horizon"):
+            if (own := getattr(spec, key)) != (its := getattr(self.spec, key)):
+                raise UserError(f"the policy was made for {key}={own}; the data has {its}")
 
     def batch(self, index: Int[Tensor, " B"]) -> Batch:
         """The windows at ``index``."""

@@ -20,6 +20,8 @@ from ibc.spec import as_float32
 
 #: Usual names of the parts of an episode.
 ACTION, REWARD, SUCCESS = ("action", "actions"), ("reward", "rewards"), ("success",)
+#: Actions from which on an array of about as many rows is taken for an observation: fewer are as many as a table has.
+FEWEST = 16
 #: Kinds of arrays that observations may be; of Python objects as well, so that it is said why they are not loaded.
 NUMBERS = "fiubO"
 TERMINATED, TRUNCATED = ("terminated", "terminals"), ("truncated", "timeouts")
@@ -83,8 +85,7 @@ def read_replay(
     used = {action_name, *parts.values()}
     lengths = (total, total + 1) if ends is None else (total,)
     fields = {n: n for n, a in numeric.items() if n not in used and a.shape[0] in lengths}
-    if request.obs_names is None:
-        _refuse_cut(numeric, lengths, request.rename)
+    _refuse_cut(numeric, lengths, request)
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
@@ -107,16 +108,19 @@ def read_replay(
 
 
 def _refuse_cut(
-    arrays: Mapping[str, ReplayArray], lengths: Sequence[int], renamed: Mapping[str, str]
+    arrays: Mapping[str, ReplayArray], lengths: Sequence[int], request: Request
 ) -> None:
     """Refuse observations of which some rows are missing; arrays of quite another length are no observations.
 
     Raises:
         InvalidEpisode: naming one, and how to leave it out.
     """
+    if lengths[0] < FEWEST or request.obs_names is not None:
+        return
     for name, array in arrays.items():
         rows = array.shape[0]
-        if name not in renamed and rows not in lengths and lengths[0] < 2 * rows < 4 * lengths[0]:
+        is_about_as_long = rows not in lengths and lengths[0] < 2 * rows < 4 * lengths[0]
+        if is_about_as_long and name not in request.rename:
             raise InvalidEpisode(
                 f"'{name}' has {rows} rows, and there are {lengths[0]} actions; "
                 "if it is no observation, say which are by data.obs_names"

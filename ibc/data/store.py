@@ -82,11 +82,6 @@ class DemonstrationWriter:
         path = Path(path).expanduser()
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
-        is_reopened = append and path.exists() and not self.partial.exists()
-        if path.exists() and not is_reopened:
-            raise AlreadyThere(
-                f"{path} exists already; choose another path, or go on by append=True"
-            )
         self._metadata = {
             "data_format": "hdf5",
             "jpeg_encoding": False,
@@ -102,19 +97,23 @@ class DemonstrationWriter:
         self._shapes = {name: space.shape for name, space in spaces.items()}
         self._shapes["the action"] = (int(np.prod(action_space.shape or ())),)
         self._data = self.partial / "data"
-        if is_reopened:
-            _check_complete(path)
-            path.rename(self.partial)
+        is_reopened = self._reopen(append=append)
         self._lock = self._hold(wait)
         #: Seed of the last episode written, None before the first.
         self.last_seed: int | None = None
-        try:
-            self._num_episodes = self._start(replace=replace)
-        except UserError:
-            if is_reopened:
-                (self.partial / ".lock").unlink(missing_ok=True)
-                self.partial.rename(path)
-            raise
+        self._num_episodes = self._start(replace=replace, is_reopened=is_reopened)
+
+    def _reopen(self, *, append: bool) -> bool:
+        """Make a complete folder a partial one again, where there is one."""
+        if not self.path.exists():
+            return False
+        if not append or self.partial.exists():
+            raise AlreadyThere(
+                f"{self.path} exists already; choose another path, or go on by append=True"
+            )
+        _check_complete(self.path)
+        self.path.rename(self.partial)
+        return True
 
     def _hold(self, wait: bool) -> IO[bytes]:
         try:
@@ -131,18 +130,23 @@ class DemonstrationWriter:
             raise FinishedElsewhere(f"{self.path} exists already")
         return lock
 
-    def _start(self, *, replace: bool) -> int:
+    def _start(self, *, replace: bool, is_reopened: bool) -> int:
         """Number of whole episodes of an earlier attempt, 0 if there is none."""
         if not (self._data / DATA_FILE).exists():
             return self._begin()
         try:
             return self._continue() or self._begin()
         except (OSError, ValueError, KeyError) as error:
-            if replace and not isinstance(error, BlockingIOError):  # open in another program
+            if (
+                replace and not is_reopened and not isinstance(error, BlockingIOError)
+            ):  # open in another program
                 return self._begin()
             self.release()
+            if is_reopened:
+                (self.partial / ".lock").unlink(missing_ok=True)
+                self.partial.rename(self.path)
             raise UserError(
-                f"{self.partial} cannot be continued: {error}; move it away, or choose another path"
+                f"{self.path if is_reopened else self.partial} cannot be continued: {error}; move it away, or choose another path"
             ) from error
 
     def _continue(self) -> int:

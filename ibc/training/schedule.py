@@ -19,12 +19,14 @@ class Schedule:
         num_steps: of the run.
 
     Raises:
-        UserError: there is no such schedule.
+        UserError: there is no such schedule, or no step.
     """
 
     def __init__(self, kind: str, warmup_steps: int, num_steps: int) -> None:
         if kind not in SCHEDULES:
             raise UserError(f"trainer.schedule={kind}; allowed: {', '.join(SCHEDULES)}")
+        if num_steps < 1:
+            raise UserError(f"trainer.num_steps={num_steps}; it must be at least 1")
         self.kind, self.warmup_steps, self.num_steps = kind, warmup_steps, num_steps
 
     def __call__(self, step: int) -> float:

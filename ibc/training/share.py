@@ -30,10 +30,12 @@ class Share:
         seed: of the run.
 
     Raises:
-        UserError: the batch cannot be divided evenly.
+        UserError: there are more parts than examples, or several processes cannot divide them evenly.
     """
 
     def __init__(self, batch_size: int, accumulate: int, seed: int) -> None:
+        if not 1 <= accumulate <= batch_size:
+            raise UserError(f"trainer.accumulate={accumulate}; allowed: 1 to {batch_size}")
         self.index, self.count = process_index(), num_processes()
         self.accumulate, self.seed = accumulate, seed
         parts = self.count * accumulate

@@ -89,12 +89,7 @@ class Trainer:
     ) -> None:
         if not 0 <= ema_decay < 1:
             raise UserError(f"trainer.ema_decay={ema_decay}; allowed: 0 to below 1")
-        if not 1 <= accumulate <= batch_size:
-            raise UserError(f"trainer.accumulate={accumulate}; allowed: 1 to {batch_size}")
-        if num_steps < 1:
-            raise UserError(f"trainer.num_steps={num_steps}; it must be at least 1")
-        if policy.spec != dataset.spec:
-            raise UserError(f"the policy was made for {policy.spec}; the data has {dataset.spec}")
+        dataset.check_fits(policy.spec)
         self.policy = policy
         self.policy.fit(dataset)
         self.loss = default_loss(policy) if loss is None else loss

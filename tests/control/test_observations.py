@@ -109,6 +109,7 @@ def test_an_expert_is_given_texts():
     assert made.step({"say": "push"}).tolist() == [1.0]
 
 
+@pytest.mark.unchecked
 def test_what_is_no_policy_or_no_observation_is_refused():
     with pytest.raises(UserError, match="takes a policy .* or an actor, not a str"):
         Controller("policy.pt")

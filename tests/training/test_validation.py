@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ibc.data.transforms import split_episodes
 from ibc.errors import UserError
 from ibc.evaluation import collect_demonstrations
 from ibc.losses import InfoNCE, ReplayedNegatives
+from ibc.policies import MSEPolicy
 from ibc.policies.loading import make_policy
 from ibc.samplers import IBCLangevin
 from ibc.training import Trainer
@@ -209,3 +211,11 @@ def test_training_from_data_alone(tmp_path, monkeypatch, whole_report):
     assert page.count("<img") == 1 + 2 + 4 + 4, "the loss, its terms, four measures, four energies"
     with pytest.raises(UserError, match=r"env\.\* has no effect"):
         train(compose("train", [*options, "run_dir=other", "env.max_episode_steps=5"]))
+
+
+def test_a_policy_for_other_data_is_refused_before_it_learns(spec, episodes):
+    policy = MSEPolicy(replace(spec, obs_horizon=spec.obs_horizon + 1), width=8, num_blocks=1)
+    with pytest.raises(UserError, match=r"was made for obs_horizon=\d; the data has \d"):
+        Trainer(policy, WindowDataset(episodes, spec))
+    with pytest.raises(UserError, match="num_steps=0; it must be at least 1"):
+        Trainer(MSEPolicy(spec, width=8), WindowDataset(episodes, spec), num_steps=0)
