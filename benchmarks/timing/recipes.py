@@ -36,18 +36,20 @@ class Recipe:
     overrides: list[str] = field(default_factory=list)
 
 
+def chunks(policy: str) -> Recipe:
+    """Chunks of 8 actions of 7 numbers."""
+    overrides = [f"policy={policy}", "trainer.batch_size=256"]
+    return Recipe(obs=ObsField((20,), "float32"), action_dim=7, horizon=8, overrides=overrides)
+
+
 RECIPES = {
     "train_states": Recipe(obs=ObsField((20,), "float32")),
     "train_pictures": Recipe(
         obs=ObsField((90, 120, 3), "uint8"),
         overrides=["encoder=spatial_softmax", "trainer.batch_size=128"],
     ),
-    "train_chunks": Recipe(
-        obs=ObsField((20,), "float32"),
-        action_dim=7,
-        horizon=8,
-        overrides=["policy=implicit_preconditioned", "trainer.batch_size=256"],
-    ),
+    "train_chunks": chunks("implicit_preconditioned"),
+    "train_chunks_diffusion": chunks("edm"),
 }
 
 

@@ -76,8 +76,10 @@ class Composition:
             raise UserError("compose.operation=best_of takes one compose.other and no terms")
         if not isinstance(self.num_samples, int | None):
             raise UserError(f"compose.num_samples={self.num_samples}; it must be a whole number")
-        for key in ("weights", "temperatures", "hard"):
-            if getattr(self, key):
+        given = {"weights": self.weights, "temperatures": self.temperatures, "hard": self.hard}
+        given["fallback"] = self.fallback != "least_violation"
+        for key, is_given in given.items():
+            if is_given:
                 raise UserError(f"compose.{key} has no effect with compose.operation=best_of")
 
     def others(self) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from known_energies import run
 
 from benchmarks.config import compose
-from benchmarks.timing import closed_loop, workloads
+from benchmarks.timing import closed_loop, recipes, workloads
 from benchmarks.timing.benchmark import benchmark
 from ibc.energies import UnitSpace, action_gradient
 from ibc.losses import GradientPenalty
@@ -125,3 +125,18 @@ def test_an_unknown_row_is_named():
     assert run.returncode == 2
     assert "W9" in run.stderr
     assert "W1" in run.stderr
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_recipes_train_what_they_say(name, monkeypatch):
+    monkeypatch.setattr(recipes, "SECONDS", 0.01)
+    monkeypatch.setattr(recipes, "WARMUP", 1)
+    row = recipes.time_training(name, torch.device("cpu"))
+    assert row["steps_per_second"] == pytest.approx(1e3 / row["ms"])
+    trainer = recipes.make_trainer(name, torch.device("cpu"))
+    spec, recipe = trainer.policy.spec, recipes.RECIPES[name]
+    assert (spec.obs["seen"], spec.action_dim, spec.action_horizon) == (
+        recipe.obs,
+        recipe.action_dim,
+        recipe.horizon,
+    )

@@ -250,6 +250,7 @@ class TestCompose:
         [
             ("+compose.hard=true", "compose.hard has no effect with"),
             ("+compose.weights=[1,2]", "compose.weights has no effect with"),
+            ("+compose.fallback=hold", "compose.fallback has no effect with"),
             ("compose.num_samples=2.5", "it must be a whole number"),
         ],
     )
