@@ -143,3 +143,11 @@ def test_a_text_beside_the_state(tmp_path):
     for episode in read_episodes(path):
         assert set(episode.obs) == {"state", "camera"}
         assert episode.text == {"mission": "go"}
+
+
+def test_an_unknown_file_is_named_with_what_is_in_it(tmp_path):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        for number in range(7):
+            file[f"trial_{number}/pose"] = np.zeros(3)
+    with pytest.raises(UserError, match=r"\(trial_0, .*, trial_4, \.\.\.\) is in none of the"):
+        list(read_episodes(tmp_path / "x.hdf5"))

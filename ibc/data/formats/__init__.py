@@ -6,12 +6,14 @@ A module put into this folder is found by itself.
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
+import h5py
 import numpy as np
 
 from ibc.data.damage import in_one_line, what_it_is
@@ -21,6 +23,8 @@ from ibc.errors import UserError
 
 #: Larger numbers are not data in any unit, but a damaged exponent.
 LARGEST = 1e12
+#: Names of an unknown file that a message has.
+MOST_NAMES = 5
 
 
 @runtime_checkable
@@ -98,7 +102,17 @@ def _unknown(path: Path) -> str:
         return known
     if (path / "meta").is_dir():
         return f"{path / 'meta'} has no info.json, which LeRobot's layout begins with"
-    return f"{path} is in none of the formats known: {', '.join(readers())}"
+    found = f" ({', '.join(names)})" if (names := _names(path)) else ""
+    return f"{path}{found} is in none of the formats known: {', '.join(readers())}"
+
+
+def _names(path: Path) -> list[str]:
+    """The first names in an HDF5 file, for a message."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return []
+    with h5py.File(path, "r") as file:
+        names = [*itertools.islice(file, MOST_NAMES + 1)]
+    return [*names[:MOST_NAMES], *["..."][: len(names) - MOST_NAMES]]
 
 
 def _check_magnitude(episode: Episode) -> None:
