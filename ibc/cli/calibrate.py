@@ -40,7 +40,7 @@ def calibrate(config: Config) -> None:
     steps = num_execute_steps(config, checkpoint)
     if config["data"]["path"] is None and checkpoint.config["env"].get("id") is None:
         raise UserError(
-            "please give demonstrations by data.path=..., or an environment by env.id=..."
+            "no environment is named; please give demonstrations by data.path=..., or env.id=..."
         )
     if config["data"]["path"] is not None:
         episodes = _demonstrations(config, checkpoint)
