@@ -7,9 +7,22 @@ from ibc.cli.config import compose
 from ibc.energies import MLPEnergy
 from ibc.nn import ConvMaxPool, ObsEncoder
 from ibc.random import PerEpisodeRandom
+from ibc.spec import ObsField, Spec
 
 CPU = torch.device("cpu")
 BATCH = 3
+#: Of the particle in two dimensions.
+PARTICLE = Spec(
+    obs={
+        name: ObsField((2,), "float32")
+        for name in ("pos_agent", "vel_agent", "pos_first_goal", "pos_second_goal")
+    },
+    obs_horizon=1,
+    action_dim=2,
+    action_horizon=1,
+    action_low=(0.0, 0.0),
+    action_high=(1.0, 1.0),
+)
 SMALL = ["network.width=16", "env=particle"]
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from small import PARTICLE
 
 from ibc.cli.app import run
 from ibc.component import describe
@@ -15,7 +16,6 @@ from ibc.evaluation import budget as module
 from ibc.evaluation.budget import BudgetRow, budget, choose, numbers, scaled
 from ibc.policies import ImplicitPolicy
 from ibc.samplers import DFO, Chain, GradientDescent
-from ibc.spec import ObsField, Spec
 
 pytestmark = pytest.mark.unchecked
 
@@ -54,18 +54,7 @@ def test_the_best_search_within_the_time_is_chosen():
 
 
 def particle_policy():
-    spec = Spec(
-        obs={
-            name: ObsField((2,), "float32")
-            for name in ("pos_agent", "vel_agent", "pos_first_goal", "pos_second_goal")
-        },
-        obs_horizon=1,
-        action_dim=2,
-        action_horizon=1,
-        action_low=(0.0, 0.0),
-        action_high=(1.0, 1.0),
-    )
-    return ImplicitPolicy(spec, sampler=chain()).eval()
+    return ImplicitPolicy(PARTICLE, sampler=chain()).eval()
 
 
 def test_measures_every_search_and_keeps_the_policy(monkeypatch):

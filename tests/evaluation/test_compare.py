@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small import PARTICLE
 
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.cli.app import name_positional, run
@@ -18,19 +19,6 @@ from ibc.evaluation.compare import (
     sequence_interval,
 )
 from ibc.policies import ImplicitPolicy
-from ibc.spec import ObsField, Spec
-
-PARTICLE = Spec(
-    obs={
-        name: ObsField((2,), "float32")
-        for name in ("pos_agent", "vel_agent", "pos_first_goal", "pos_second_goal")
-    },
-    obs_horizon=2,
-    action_dim=2,
-    action_horizon=1,
-    action_low=(0.0, 0.0),
-    action_high=(1.0, 1.0),
-)
 
 
 def evaluation(successes, first_seed=0, **others):
