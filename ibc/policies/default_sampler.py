@@ -20,7 +20,7 @@ def default_sampler(energy: Energy) -> Sampler:
     if isinstance(energy, energies.SequenceEnergy):
         return samplers.AcceleratedDescent()
     if isinstance(energy, energies.MLPEnergy) and energy.head_kind == "reconstruction":
-        return GradientDescent(num_candidates=4, num_iterations=15, step_init=2.0, step_final=2.0)
+        return GradientDescent(num_candidates=8, num_iterations=15, step_init=2.0, step_final=2.0)
     return GradientDescent(
         num_candidates=16, num_iterations=40, step_init=1.5, step_final=1e-3, delta_clip=0.5
     )
