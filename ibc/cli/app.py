@@ -24,6 +24,7 @@ class Command:
         prepare: module of ``ibc.cli`` whose ``prepare`` registers what the configuration refers to, if any.
         positional: keys whose values may be given in this order without the key.
         collects: a key whose list may be given value by value without the key.
+        last: a key whose value may follow that list without the key.
     """
 
     summary: str
@@ -31,6 +32,7 @@ class Command:
     prepare: str | None = None
     positional: tuple[str, ...] = ()
     collects: str | None = None
+    last: str | None = None
 
 
 COMMANDS = {
@@ -92,9 +94,10 @@ COMMANDS = {
         "checkpoint, output",
     ),
     "convert": Command(
-        "Write a data set of any format that is read in Minari's layout.",
+        "Write data sets of any format that is read as one in Minari's layout.",
         "source, output, obs_names, rename, image_size, crop",
-        positional=("source", "output"),
+        collects="source",
+        last="output",
     ),
     "inspect": Command("Print what is in a data set and draw its actions."),
 }
@@ -153,7 +156,7 @@ def run(name: str) -> None:
 
     sys.argv[1:] = name_positional(sys.argv[1:], COMMANDS[name].positional)
     if (key := COMMANDS[name].collects) is not None:
-        sys.argv[1:] = collect_positional(sys.argv[1:], key)
+        sys.argv[1:] = collect_positional(sys.argv[1:], key, COMMANDS[name].last)
     job = getattr(importlib.import_module(f"ibc.cli.{name}"), name)
     if name == "inspect":
         with config.readable_errors():
@@ -191,13 +194,15 @@ def name_positional(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     return named
 
 
-def collect_positional(arguments: Sequence[str], key: str) -> list[str]:
-    """Write all arguments without a key as ``key=['value','value']``."""
+def collect_positional(arguments: Sequence[str], key: str, last: str | None = None) -> list[str]:
+    """Write all arguments without a key as ``key=['value','value']``, but for one that stands for the ``last`` key."""
     plain: list[str] = []
     others: list[str] = []
     for argument, before in zip(arguments, ["", *arguments], strict=False):
         is_plain = before not in OPTIONS and is_value(argument)
         (plain if is_plain else others).append(argument)
+    if len(plain) > 1 and last and not any(a.startswith(f"{last}=") for a in others):
+        others.append(f"{last}={_quoted(plain.pop())}")
     return [*others, f"{key}=[{','.join(map(_quoted, plain))}]"] if plain else others
 
 

@@ -1,10 +1,11 @@
-"""Write a data set of any format that is read in Minari's layout."""
+"""Write data sets of any format that is read as one in Minari's layout."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ibc.cli.config import Config
+from ibc.cli.paths import paths_of
 from ibc.data.convert import convert_demonstrations
 from ibc.data.kept_frames import Cameras
 from ibc.data.request import Request
@@ -14,7 +15,7 @@ def convert(config: Config) -> None:
     """Write what is wanted of ``source`` to ``output``."""
     output = Path(config["output"]).expanduser()
     count = convert_demonstrations(
-        Path(config["source"]).expanduser(),
+        paths_of(config, "source"),
         output,
         Request(
             obs_names=config["obs_names"],

@@ -252,7 +252,7 @@ class PageSchema:
 class ConvertSchema:
     """Keys of ``convert.yaml``."""
 
-    source: str
+    source: Any
     output: str
     obs_names: list[str] | None
     rename: Any

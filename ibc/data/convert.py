@@ -1,8 +1,8 @@
-"""Data sets of any format that is read, written again in Minari's layout."""
+"""Data sets of any format that is read, written again as one in Minari's layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,18 @@ from ibc.progress import track
 
 
 def convert_demonstrations(
-    path: Path, output: Path, request: Request | None = None, cameras: Cameras | None = None
+    paths: Sequence[Path],
+    output: Path,
+    request: Request | None = None,
+    cameras: Cameras | None = None,
 ) -> int:
-    """Write what is wanted of a data set to ``output``; returns the number of episodes.
+    """Write what is wanted of data sets, one after another, to ``output``; returns the number of episodes.
 
     One episode, and of its pictures one, is in memory at a time. What is interrupted goes on where it stopped, if the
     data and what is wanted of it are the same.
 
     Args:
-        path: of the data set.
+        paths: of the data sets, in any formats.
         output: folder, which does not exist yet.
         request: what is wanted; everything if None.
         cameras: what is made of pictures; they stay as they are if None.
@@ -40,10 +43,16 @@ def convert_demonstrations(
         UserError: the data cannot be read, differs in shape between episodes, or ``output`` cannot be written.
     """
     request, cameras = request or Request(), cameras or Cameras()
-    if path.resolve() in output.resolve().parents:
-        raise UserError(f"{output} is inside of {path}; choose a folder beside it")
-    episodes = _fitted(path, read_episodes(path, request), cameras)
-    first = next(episodes)
+    for path in paths:
+        if path.resolve() in output.resolve().parents:
+            raise UserError(f"{output} is inside of {path}; choose a folder beside it")
+    first, *others = (next(_episodes(path, request, cameras)) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        if _shapes(other) != _shapes(first):
+            raise UserError(
+                f"{path} has {_shapes(other)}, {paths[0]} has {_shapes(first)}; obs_names, rename and image_size choose "
+                "what is written"
+            )
     boxes: dict[str, gym.Space[Any]] = {
         name: gym.spaces.Box(0, 255, array.shape[1:], np.uint8)
         if isinstance(array, Frames)
@@ -56,8 +65,8 @@ def convert_demonstrations(
         observation_space=gym.spaces.Dict(boxes),
         action_space=gym.spaces.Box(-np.inf, np.inf, first.action.shape[1:], np.float32),
         about={
-            "source": path.name,
-            "sha256": content_digest(path),
+            "source": [path.name for path in paths],
+            "sha256": [content_digest(path) for path in paths],
             "rename": dict(request.rename),
             "entries": {name: str(entries) for name, entries in request.entries.items()},
             "episode_length": request.episode_length,
@@ -67,9 +76,8 @@ def convert_demonstrations(
         replace=True,
     )
     try:
-        for number, episode in enumerate(
-            track(_all(first, episodes), "converting", None, "episode")
-        ):
+        episodes = (episode for path in paths for episode in _episodes(path, request, cameras))
+        for number, episode in enumerate(track(episodes, "converting", None, "episode")):
             if number >= len(writer):
                 writer.append(episode)
         writer.close()
@@ -78,13 +86,13 @@ def convert_demonstrations(
     return len(writer)
 
 
-def _all(first: Episode, rest: Iterator[Episode]) -> Iterator[Episode]:
-    yield first
-    yield from rest
+def _shapes(episode: Episode) -> dict[str, tuple[int, ...]]:
+    arrays = {**episode.obs, "action": episode.action}
+    return {name: array.shape[1:] for name, array in sorted(arrays.items())}
 
 
-def _fitted(path: Path, episodes: Iterator[Episode], cameras: Cameras) -> Iterator[Episode]:
-    for episode in episodes:
+def _episodes(path: Path, request: Request, cameras: Cameras) -> Iterator[Episode]:
+    for episode in read_episodes(path, request):
         frames = {name: a for name, a in episode.obs.items() if isinstance(a, Frames)}
         changed = {
             name: fitted(path, frames[name], name, fit)

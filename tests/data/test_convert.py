@@ -3,7 +3,7 @@
 import minari
 import numpy as np
 import pytest
-from formats import ALL, LENGTHS, write_lerobot, write_robomimic
+from formats import ALL, LENGTHS, write_lerobot, write_lerobot_v3, write_robomimic
 from replays import write_rlds
 
 from ibc.data import read_episodes
@@ -17,7 +17,7 @@ from ibc.errors import UserError
 def test_numbers_pictures_and_texts(tmp_path):
     out = tmp_path / "out"
     request = Request(rename={"observation/rgb": "front"})
-    assert convert_demonstrations(write_rlds(tmp_path), out, request) == len(LENGTHS)
+    assert convert_demonstrations([write_rlds(tmp_path)], out, request) == len(LENGTHS)
     first = read_episodes(tmp_path / "arm", request)
     for one, other, e in zip(first, read_episodes(out), ALL, strict=True):
         np.testing.assert_array_equal(other.action, e["action"])
@@ -30,7 +30,7 @@ def test_numbers_pictures_and_texts(tmp_path):
 def test_minari_opens_it_with_smaller_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     cameras = Cameras(image_size={"images/top": (4, 8)}, crop={"images/wrist": (0, 0, 6, 6)})
-    convert_demonstrations(write_lerobot(tmp_path), tmp_path / "out-v0", cameras=cameras)
+    convert_demonstrations([write_lerobot(tmp_path)], tmp_path / "out-v0", cameras=cameras)
     dataset = minari.load_dataset("out-v0")
     assert dataset.total_steps == sum(LENGTHS)
     for one, e in zip(dataset.iterate_episodes(), ALL, strict=True):
@@ -52,10 +52,10 @@ def test_an_interrupted_one_goes_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(DemonstrationWriter, "append", once)
     with pytest.raises(KeyboardInterrupt):
-        convert_demonstrations(path, out)
+        convert_demonstrations([path], out)
     assert not out.exists()
     monkeypatch.setattr(DemonstrationWriter, "append", append)
-    assert convert_demonstrations(path, out) == len(LENGTHS)
+    assert convert_demonstrations([path], out) == len(LENGTHS)
     for one, e in zip(read_episodes(out), ALL, strict=True):
         np.testing.assert_array_equal(one.action, e["action"])
         np.testing.assert_array_equal(np.asarray(one.obs["agentview_image"]), e["image"])
@@ -64,13 +64,13 @@ def test_an_interrupted_one_goes_on(tmp_path, monkeypatch):
 def test_a_path_in_use(tmp_path):
     path = write_robomimic(tmp_path)
     with pytest.raises(UserError, match="exists already"):
-        convert_demonstrations(path, path)
+        convert_demonstrations([path], path)
 
 
 def test_a_folder_inside_of_the_data_would_change_it(tmp_path):
     path = write_lerobot(tmp_path, camera=False)
     with pytest.raises(UserError, match="is inside of .*; choose a folder beside it"):
-        convert_demonstrations(path, path / "converted")
+        convert_demonstrations([path], path / "converted")
     assert not (path / "converted.partial").exists()
 
 
@@ -88,8 +88,29 @@ def test_other_entries_of_a_vector_are_another_conversion(tmp_path, monkeypatch)
 
     monkeypatch.setattr(DemonstrationWriter, "append", once)
     with pytest.raises(KeyboardInterrupt):
-        convert_demonstrations(path, out, request("0:2"))
+        convert_demonstrations([path], out, request("0:2"))
     monkeypatch.setattr(DemonstrationWriter, "append", append)
-    convert_demonstrations(path, out, request("1:3"))
+    convert_demonstrations([path], out, request("1:3"))
     for one, e in zip(read_episodes(out), ALL, strict=True):
         np.testing.assert_array_equal(one.obs["x"], e["obs"][:, 1:3])
+
+
+def test_several_become_one(tmp_path):
+    roots = [tmp_path / "monday", tmp_path / "tuesday"]
+    for root in roots:
+        root.mkdir()
+    paths = [write_lerobot(roots[0]), write_lerobot_v3(roots[1])]
+    out, cameras = tmp_path / "out", Cameras(image_size=(4, 8))
+    assert convert_demonstrations(paths, out, cameras=cameras) == 2 * len(LENGTHS)
+    for one, e in zip(read_episodes(out), [*ALL, *ALL], strict=True):
+        np.testing.assert_array_equal(one.action, e["action"])
+        assert one.obs["images/wrist"].shape[1:] == (4, 8, 3)
+
+
+def test_what_differs_from_the_first_is_refused_before_anything_is_written(tmp_path):
+    paths = [write_lerobot(tmp_path, camera=False), write_robomimic(tmp_path)]
+    with pytest.raises(
+        UserError, match=r"v141.hdf5 has .*agentview_image.*, .*lerobot has .*state"
+    ):
+        convert_demonstrations(paths, tmp_path / "out")
+    assert not (tmp_path / "out.partial").exists()

@@ -161,6 +161,9 @@ def test_plain_arguments_become_a_list():
     ]
     assert collect_positional(["a", "--cfg", "job"], "runs") == ["--cfg", "job", "runs=['a']"]
     assert collect_positional(["runs=[a,b]"], "runs") == ["runs=[a,b]"]
+    assert collect_positional(["a", "b", "c"], "from", "to") == ["to='c'", "from=['a','b']"]
+    assert collect_positional(["a", "b", "to=c"], "from", "to") == ["to=c", "from=['a','b']"]
+    assert collect_positional(["a"], "from", "to") == ["from=['a']"]
 
 
 def test_the_folders_of_a_sweep_have_equals_signs(tmp_path, monkeypatch):
