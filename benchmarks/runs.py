@@ -26,8 +26,8 @@ from ibc.training.trainer import Trainer
 MAX_PRETRAINED = 4_500_000
 #: File of a run folder: the number of gradient steps that fit into the run's time.
 STEPS = "steps.json"
-#: Gradient steps before the clock starts, and steps that are timed.
-BEFORE, TIMED = 3, 12
+#: Gradient steps before the clock starts, and steps that are timed at least, and for at least this part of the time.
+BEFORE, TIMED, PART = 3, 12, 0.05
 
 
 def run(overrides: Sequence[str], seconds: float | None = None) -> tuple[Path, Row]:
@@ -73,13 +73,18 @@ def measure_steps(config: Config, seconds: float) -> Row:
 
 
 def steps_within(trainer: Trainer, seconds: float) -> int:
-    """How many gradient steps take so many seconds, rounded down to two digits; the trainer is used up."""
+    """How many gradient steps take so many seconds, rounded down to two digits; the trainer is used up.
+
+    By the median step: other work on the machine while it is measured would shorten the whole run.
+    """
     for _ in range(BEFORE):
         trainer.train_step()
-    start = time.perf_counter()
-    for _ in range(TIMED):
+    times: list[float] = []
+    while len(times) < TIMED or sum(times) < PART * seconds:
+        start = time.perf_counter()
         trainer.train_step()
-    count = max(1, int(TIMED * seconds / (time.perf_counter() - start)))
+        times.append(time.perf_counter() - start)
+    count = max(1, int(seconds / np.median(times)))
     unit = int(10 ** max(0, len(str(count)) - 2))
     return count // unit * unit
 

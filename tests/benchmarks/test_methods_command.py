@@ -88,14 +88,19 @@ def test_unknown_names():
 
 
 def test_steps_are_counted_by_the_clock(monkeypatch):
-    clock = iter((0.0, 0.6))
-    monkeypatch.setattr("benchmarks.runs.time.perf_counter", lambda: next(clock))
+    now, taken = [0.0], []
+    monkeypatch.setattr("benchmarks.runs.time.perf_counter", lambda: now[0])
 
     class Trainer:
         def train_step(self):
-            pass
+            taken.append(1.0 if len(taken) in (5, 6, 7) else 0.05)  # other work on the machine
+            now[0] += taken[-1]
 
-    assert steps_within(Trainer(), 7.77) == 150  # 12 steps in 0.6 s: 155, two digits
+    assert steps_within(Trainer(), 7.77) == 150  # 155, two digits
+    assert len(taken) == 3 + 12
+    taken.clear()
+    assert steps_within(Trainer(), 777) == 15000
+    assert 0.05 * 777 <= sum(taken[3:]) < 0.05 * 777 + 0.1
 
 
 def test_what_has_not_run_is_named():
