@@ -95,7 +95,7 @@ def particle_16d(settings: Settings) -> list[Row]:
 def latency(settings: Settings) -> list[Row]:
     """Least time of a decision for one environment: alone, with three disks, and with three different constraints."""
     policy, _ = load_trained("particle_2d", settings)
-    model = exact_dynamics()
+    model = particle_dynamics()
     disks = [KeepOutDisk([x, 0.5], 0.1, model=model) for x in (0.2, 0.5, 0.8)]
     mixed = [
         KeepOutDisk([0.5, 0.5], 0.1, model=model),
@@ -127,16 +127,18 @@ def latency(settings: Settings) -> list[Row]:
     ]
 
 
-def exact_dynamics() -> PDController:
-    """The particle's own equations."""
+def particle_dynamics(
+    substep: float = 0.005, substeps: int = 10, lookahead: int = LOOKAHEAD
+) -> PDController:
+    """The particle's own equations, unless in longer or shorter steps."""
     return PDController(
         "pos_agent",
         "vel_agent",
         stiffness=10,
         damping=5,
-        substep=0.005,
-        substeps=10,
-        lookahead=LOOKAHEAD,
+        substep=substep,
+        substeps=substeps,
+        lookahead=lookahead,
     )
 
 
@@ -157,7 +159,7 @@ def learned_dynamics(env: dict[str, Any]) -> LinearDynamics:
         before=before,
         action=torch.from_numpy(np.concatenate([e.action for e in episodes])),
         after=after,
-        dt=exact_dynamics().dt,
+        dt=particle_dynamics().dt,
         lookahead=LOOKAHEAD,
     )
 
@@ -172,7 +174,7 @@ def keep_out(env: dict[str, Any], model: ForwardModel) -> list[Energy]:
 
 
 def _rows(policy: ImplicitPolicy, env: dict[str, Any], settings: Settings) -> list[Row]:
-    energy = AllOf(policy.energy, *keep_out(env, exact_dynamics()))
+    energy = AllOf(policy.energy, *keep_out(env, particle_dynamics()))
     variants: dict[str, Policy] = {
         "without": policy,
         "soft": ComposedPolicy(policy, energy),

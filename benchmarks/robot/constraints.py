@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.composition.particles import particle_dynamics
 from benchmarks.results import ResultTable, Row
 from ibc.checkpoint import load_checkpoint
 from ibc.composition import AllOf
@@ -145,22 +146,9 @@ def oscillator(model: PDController) -> Callable[[State, Tensor], tuple[State, Te
     return move
 
 
-def controlled(substep: float, substeps: int) -> PDController:
-    """The particle's controller, in longer or shorter steps."""
-    return PDController(
-        "pos_agent",
-        "vel_agent",
-        stiffness=10,
-        damping=5,
-        substep=substep,
-        substeps=substeps,
-        lookahead=2,
-    )
-
-
 def bodies() -> dict[str, Body]:
     """Every model; at last with a policy that was trained, and with a motion that differs from the model."""
-    coarse, fine = controlled(0.005, 10), controlled(0.001, 50)
+    coarse, fine = particle_dynamics(0.005, 10, 2), particle_dynamics(0.001, 50, 2)
     delta = DeltaPositionControl("pos_agent", scale=0.2)
     return {
         "set-point, reached in a line": Body(PositionControl("pos_agent"), straight(None)),

@@ -88,7 +88,7 @@ class MLPEnergy(NetworkEnergy):
 
     def fit_actions(self, unit_action: Float[Tensor, "M A"]) -> None:
         if self.density is not None:
-            self.density.fit(unit_action, self.bounds)
+            self.density.fit(unit_action)
 
     def bind(self, obs: Obs) -> BoundNetworkEnergy:
         """The observation goes through encoder and first layer here, and never again."""

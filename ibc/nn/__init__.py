@@ -7,7 +7,6 @@ from ibc.nn.deep_sets import default_encoder as default_encoder
 from ibc.nn.densities import ConditionalDensity as ConditionalDensity
 from ibc.nn.densities import GaussianDensity as GaussianDensity
 from ibc.nn.densities import MixtureDensity as MixtureDensity
-from ibc.nn.densities import UniformDensity as UniformDensity
 from ibc.nn.encoders import ObsEncoder as ObsEncoder
 from ibc.nn.energy_head import EnergyHead as EnergyHead
 from ibc.nn.flow import FlowDensity as FlowDensity

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.nn.action_bounds import ActionBounds
 from ibc.nn.mlp import ResidualMLP
 from ibc.nn.module import Module
 from ibc.random import RandomSource
@@ -29,7 +28,7 @@ class ConditionalDensity(Module, ABC):
     def build(self, feature_size: int, action_size: int) -> None:
         """Make parameters and buffers for F features and A action numbers."""
 
-    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
+    def fit(self, unit_action: Float[Tensor, "M A"]) -> None:
         """One pass over demonstrated actions before any gradient; most densities need none."""
 
     @abstractmethod
@@ -61,30 +60,6 @@ class BoundDensity:
         return self.density.sample(self.features, count, rng)
 
 
-class UniformDensity(ConditionalDensity):
-    """The same everywhere in the search box; with it, ranking NCE is InfoNCE."""
-
-    low: Tensor
-    high: Tensor
-
-    def build(self, feature_size: int, action_size: int) -> None:
-        self.register_buffer("low", -torch.ones(action_size))
-        self.register_buffer("high", torch.ones(action_size))
-
-    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
-        self.low.copy_(bounds.unit_low)
-        self.high.copy_(bounds.unit_high)
-
-    def log_prob(self, features: Tensor, unit_action: Tensor) -> Tensor:
-        """See :class:`ConditionalDensity`; a dimension of no width does not count."""
-        width = self.high - self.low
-        volume = torch.where(width > 0, width, torch.ones_like(width)).log().sum()
-        return -volume.expand(unit_action.shape[:-1])
-
-    def sample(self, features: Tensor, count: int, rng: RandomSource) -> Tensor:
-        return self.low + (self.high - self.low) * rng.uniform(len(features), count, len(self.low))
-
-
 class GaussianDensity(ConditionalDensity):
     """A Gaussian around all demonstrated actions, whatever is observed, ``WIDER`` than they are spread."""
 
@@ -95,7 +70,7 @@ class GaussianDensity(ConditionalDensity):
         self.register_buffer("mean", torch.zeros(action_size))
         self.register_buffer("std", torch.ones(action_size))
 
-    def fit(self, unit_action: Float[Tensor, "M A"], bounds: ActionBounds) -> None:
+    def fit(self, unit_action: Float[Tensor, "M A"]) -> None:
         self.mean.copy_(unit_action.mean(0))
         self.std.copy_(WIDER * unit_action.std(0, correction=0).clamp(min=MIN_STD))
 

@@ -6,18 +6,15 @@ from conftest import built
 from known_energies import rng
 
 from ibc.nn import (
-    ActionBounds,
     FlowDensity,
     GaussianDensity,
     MixtureDensity,
-    UniformDensity,
 )
 from ibc.nn.flow import LIMIT, spline
 
 
 def densities(features=3, size=2):
     return {
-        "uniform": built(UniformDensity(), features, size),
         "gaussian": built(GaussianDensity(), features, size),
         "mixture": built(
             MixtureDensity(num_components=3, width=8, num_blocks=1), features, size
@@ -27,7 +24,7 @@ def densities(features=3, size=2):
 
 
 @pytest.mark.parametrize("size", [1, 2])
-@pytest.mark.parametrize("name", ["uniform", "gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow"])
 class TestDensities:
     """What is drawn has the density that is claimed."""
 
@@ -36,13 +33,12 @@ class TestDensities:
         density = densities(size=size)[name]
         for parameter in density.parameters():  # bend them visibly
             parameter.data.mul_(8.0 if name == "flow" else 2.0)
-        bounds = ActionBounds(size)
-        density.fit(torch.rand(500, size) - 0.3, bounds)
+        density.fit(torch.rand(500, size) - 0.3)
         return density
 
     def test_integrates_to_one(self, name, size):
         density = self.make(name, size)
-        edge = LIMIT if name == "flow" else 1.0 if name == "uniform" else 10.0
+        edge = LIMIT if name == "flow" else 10.0
         count = 40_001 if size == 1 else 401
         cells = edge * (2 * (torch.arange(count) + 0.5) / count - 1)
         grid = torch.cartesian_prod(*[cells] * size).view(1, -1, size)
@@ -59,8 +55,6 @@ class TestDensities:
         wide = 12 * torch.rand(1, 400_000, size) - 6
         if name == "flow":
             wide = LIMIT * (2 * torch.rand(1, 400_000, size) - 1)
-        elif name == "uniform":
-            wide = 2 * torch.rand(1, 400_000, size) - 1
         volume = (wide.amax((0, 1)) - wide.amin((0, 1))).prod()
         inside = volume * density.log_prob(features, wide).exp() * test_function(wide)
         both = torch.cat([draws, other], 1)
