@@ -6,11 +6,12 @@ from pathlib import Path
 
 from benchmarks.config import main, select
 from benchmarks.results import ResultTable, Row, remembered
-from benchmarks.runs import pool, run
+from benchmarks.runs import STEPS, pool, run
 from benchmarks.tables.methods import cell_text, methods_table
 from benchmarks.toys.bimodal import mean_row, train_and_compare
 from ibc.cli.config import Config, at_least
 from ibc.device import provenance
+from ibc.files import read_json_object
 from ibc.training.run_folder import EVALUATION
 
 
@@ -60,12 +61,12 @@ def environment_cell(
     folder: Path, overrides: Sequence[str], seeds: Sequence[int], seconds: float | None
 ) -> Row:
     """A task in closed loop."""
-    return pool(
-        [
-            run([*overrides, f"run_dir={folder}/seed_{seed}", f"seed={seed}"], seconds)[1]
-            for seed in seeds
-        ]
-    )
+    runs = [
+        run([*overrides, f"run_dir={folder}/seed_{seed}", f"seed={seed}"], seconds)
+        for seed in seeds
+    ]
+    counts = [read_json_object(place / STEPS)["steps"] for place, _ in runs if seconds is not None]
+    return {**pool([evaluation for _, evaluation in runs]), "num_steps": counts or None}
 
 
 def bimodal_cell(
