@@ -76,7 +76,7 @@ class Client:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._link = Link(url, token)
-        self._is_behind = False  # whether the server may have decided what was not executed
+        self._executed: Action | None = None  # instead of what the server may have decided
         self._within(CONNECT_SECONDS, self._link.open())
 
     def reset(self, seed: int = 0) -> None:
@@ -87,7 +87,7 @@ class Client:
             ValueError: the safe action is not of the size of the policy's actions.
         """
         self.action_dim = self._within(CONNECT_SECONDS, self._link.reset(operator.index(seed)))
-        self._is_behind = False
+        self._executed = None
         if not callable(self.safe_action):
             self._safe({})
 
@@ -101,17 +101,21 @@ class Client:
         if self.action_dim is None:
             raise ServerError("call reset() before the first step")
         try:
-            request: dict[str, Any] = {"type": "step", "anew": self._is_behind}
+            request: dict[str, Any] = {"type": "step", "anew": self._executed is not None}
+            if self._executed is not None:
+                request["executed"] = self._executed
+            if not isinstance(obs, Mapping):
+                raise MessageError(f"an observation is a map of arrays, not a {type(obs).__name__}")
             request["obs"] = {name: np.asarray(value) for name, value in obs.items()}
             answer = self._within(self.timeout, self._link.ask(request))
             action = array_of(answer.get("action"))
             if action.shape != (self.action_dim,) or not np.isfinite(action).all():
                 raise MessageError("the server answered no action")
         except (ServerError, ValueError) as error:
-            self._is_behind = True
+            self._executed = self._safe(obs)
             confidence = getattr(error, "confidence", None)
-            return Decision(self._safe(obs), True, str(error), confidence=confidence)
-        self._is_behind = False
+            return Decision(self._executed.copy(), True, str(error), confidence=confidence)
+        self._executed = None
         seconds = answer.get("seconds")
         return Decision(
             action.astype(np.float32),

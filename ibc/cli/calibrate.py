@@ -16,6 +16,7 @@ from ibc.data.loading import find_data, load_episodes, transformed
 from ibc.data.selection import Selection
 from ibc.detection import Score
 from ibc.detection import calibrate as make_detector
+from ibc.detection.detector import check_settings
 from ibc.device import configure_device
 from ibc.errors import UserError
 from ibc.evaluation.evaluate import env_config, evaluate
@@ -36,6 +37,7 @@ def calibrate(config: Config) -> None:
     check_outputs(config, "output")
     device = configure_device(config["device"], config["precision"])
     scores = [_score(one) for one in config["scores"]]
+    check_settings(scores, config["false_alarms"], config["window"])
     checkpoint, policy = load_for_command(config, device)
     steps = num_execute_steps(config, checkpoint)
     if config["data"]["path"] is None and checkpoint.config["env"].get("id") is None:

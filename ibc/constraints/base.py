@@ -224,13 +224,18 @@ class ConstraintGroup(BoundEnergy):
         if self._prediction is None or self._prediction[0] != kind:
             constraint, size = self.constraints[0][0], self._size or length
             with _named(constraint):
-                if length % size:
-                    raise UserError(
-                        f"actions of size {length} do not hold points of {size} dimensions"
-                    )
-                prediction = constraint.model.predict(self._obs, length // size, size)
+                chunk = self._chunk(length, size)
+                prediction = constraint.model.predict(self._obs, chunk, size)
             self._prediction = kind, prediction.to(action)
         return self._prediction[1]
+
+    def _chunk(self, length: int, size: int) -> int:
+        """The number of actions in a chunk of so many numbers."""
+        of_one = self.constraints[0][0].model.action_size(size)
+        if length % of_one:
+            points = f"points of {size} dimensions by actions of {of_one} numbers"
+            raise UserError(f"actions of size {length} do not hold {points}")
+        return length // of_one
 
 
 class ConstraintsAlongMotion(ConstraintGroup):
@@ -269,7 +274,8 @@ class ConstraintsAlongMotion(ConstraintGroup):
         if self._motion is None or self._motion[0] != kind:
             size = self._size or length
             model = self.constraints[0][0].model
-            self._motion = kind, model.motion(self._obs, length // size, size).to(action)
+            motion = model.motion(self._obs, self._chunk(length, size), size)
+            self._motion = kind, motion.to(action)
         return self._motion[1]
 
 

@@ -61,7 +61,7 @@ class LinearDynamics(ForwardModel):
         """Fit M transitions by least squares; observations are ``{name: (M, D)}``.
 
         Raises:
-            UserError: fewer transitions than parameters for each part of the state.
+            UserError: fewer transitions than parameters for each part of the state, or numbers that are not finite.
         """
         names = [position, *others]
         state, following = (
@@ -73,6 +73,8 @@ class LinearDynamics(ForwardModel):
             raise UserError(
                 f"LinearDynamics: {len(inputs)} transitions; at least {inputs.shape[1]} are needed"
             )
+        if not (inputs.isfinite().all() and following.isfinite().all()):
+            raise UserError("LinearDynamics: the transitions have numbers that are not finite")
         # What is not excited by the data has no influence: the solution of least norm.
         solution = torch.linalg.lstsq(inputs, following, driver="gelsd").solution
         size = before[position].flatten(1).shape[1]
@@ -88,20 +90,19 @@ class LinearDynamics(ForwardModel):
         """Roll the step out.
 
         Raises:
-            UserError: the observations or actions are not those it was fitted to.
+            UserError: the observations are not those it was fitted to.
         """
         state = torch.cat([latest(obs, n) for n in (self.position, *self.others)], 1).double()
-        width, actions = len(self.step), self.action_size(size)
-        if state.shape[1] != width or chunk * size % actions:
+        width = len(self.step)
+        if state.shape[1] != width:
             raise UserError(
-                f"LinearDynamics was fitted to states of size {width} and actions of size {actions}, "
-                f"not {state.shape[1]} and {chunk * size}"
+                f"LinearDynamics was fitted to states of size {width}, not {state.shape[1]}"
             )
         # The state with a one appended, which the constant multiplies.
         step = F.pad(self.step.to(state.device), (0, 0, 0, 1))
         step[-1, -1] = 1.0
         free = torch.cat([step[:, :width], step[:, -1:]], 1)
-        powers, gains = roll_out(free, step[:, width:-1], chunk * size // actions, self.lookahead)
+        powers, gains = roll_out(free, step[:, width:-1], chunk, self.lookahead)
         offset = F.pad(state, (0, 1), value=1.0) @ powers[:, :size].mT
         matrix = gains[:, :size].permute(2, 1, 0).flatten(1)
         return Prediction(offset.transpose(0, 1), matrix, size).to(latest(obs, self.position))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ibc.control.confidence import OnDoubt
-from ibc.control.controller import Controller, stacked
+from ibc.control.confidence import InDoubt, OnDoubt
+from ibc.control.controller import Controller, action_of, stacked
 from ibc.control.plan import WAYS, Chunk, Plan
 from ibc.detection import Detector
 from ibc.errors import UserError
@@ -54,7 +55,8 @@ class AsynchronousController(Controller):
 
     - ``committed``: the actions that will be executed until the deadline are held, and the rest of the chunk is
       searched *given* them, from the plan so far: the new chunk continues what is under way.
-    - ``naive``: the new chunk replaces the old one when it comes, whatever that does to the motion.
+    - ``naive``: the new chunk replaces the old one when it comes, whatever that does to the motion. Hard constraints
+      are refused here, and with ``ensembled``: motions are executed that were not checked.
     - ``ensembled``: a step's action is the mean of what all chunks say of it (Zhao et al. 2023).
     - ``blocking``: the robot holds still until the chunk is there.
 
@@ -96,7 +98,11 @@ class AsynchronousController(Controller):
     ) -> None:
         if way not in WAYS:
             raise UserError(f"way={way}; allowed: {', '.join(WAYS)}")
-        if rate <= 0 or deadline_ms < 0 or (deadline_ms == 0 and not simulated):
+        if (
+            not 0 < rate < math.inf
+            or not 0 <= deadline_ms < math.inf
+            or not deadline_ms + simulated
+        ):
             raise UserError(f"rate={rate}, deadline_ms={deadline_ms}; both must be positive")
         self.delay = math.ceil(deadline_ms * rate / 1000 - 1e-9)
         horizon = policy.spec.action_horizon
@@ -114,6 +120,10 @@ class AsynchronousController(Controller):
             raise UserError(
                 "way=ensembled begins a search whenever one has ended; leave out num_execute_steps"
             )
+        if way in ("naive", "ensembled") and isinstance(policy, ComposedPolicy) and policy.hard:
+            raise UserError(
+                f"way={way} mixes motions of several chunks, for which no hard constraint is checked; choose committed or blocking"
+            )
         if way == "committed" and not hasattr(policy, "search"):
             raise UserError(f"a {type(policy).__name__} cannot hold actions; choose another way")
         if not simulated:
@@ -124,9 +134,12 @@ class AsynchronousController(Controller):
         self.way, self.simulated = way, simulated
         self.every = max(1, self.delay, (num_execute_steps or 0) - self.delay)
         self.spec = policy.spec
-        self.hold = None if hold_action is None else _held(hold_action, self.spec.action_dim)
+        self.hold = None
+        if hold_action is not None:
+            self.hold = action_of(hold_action, self.spec.action_dim, "hold_action")
         self._worker = ThreadPoolExecutor(1, "search")
         self._courses: dict[int, _Course] = {}
+        self._is_closed = False
 
     def reset(self, seed: int = 0, *, env_index: int = 0) -> None:
         course = self._courses.get(env_index)
@@ -135,24 +148,28 @@ class AsynchronousController(Controller):
         super().reset(seed, env_index=env_index)
         self._courses[env_index] = _Course(Plan(self.way, self.hold))
 
-    def decide_anew(self, *, env_index: int = 0) -> None:
-        super().decide_anew(env_index=env_index)
+    def decide_anew(self, *, env_index: int = 0, executed: ArrayLike | None = None) -> None:
+        super().decide_anew(env_index=env_index, executed=executed)
         course = self._courses[env_index]
+        course.plan.last = self._episodes[env_index].previous
         course.plan.chunks.clear()
         course.search = course.began = None
 
-    def step_many(self, obs: Mapping[int, NumpyObs]) -> dict[int, NDArray[np.float32]]:
-        for index, seen in obs.items():
-            self._episode(index).history.append(seen)
+    def step_many(self, obs: Mapping[int, Mapping[str, Any]]) -> dict[int, NDArray[np.float32]]:
+        if self._is_closed:
+            raise UserError("the controller is closed; make another one")
+        checked = self._remembered(obs)
         try:
             self._take_results(obs)
-            operated = self._ask(obs) if self.delay else set()  # so that searches know of it
+            operated = self._ask(checked) if self.delay else set()  # so that searches know of it
             due = [index for index in obs if self._is_due(self._courses[index])]
             if due:
                 self._begin(due)
                 self._take_results(obs)
-            operated |= self._ask({i: seen for i, seen in obs.items() if i not in operated})
-        except Exception:  # of a search, or doubt: the step is over all the same
+            operated |= self._ask({i: seen for i, seen in checked.items() if i not in operated})
+        except Exception as error:  # of a search, or doubt: the step is over all the same
+            if isinstance(error, InDoubt):
+                self._episodes[error.env_index].confidence = error.confidence
             for index in obs:
                 self._courses[index].now += 1
             raise
@@ -177,7 +194,8 @@ class AsynchronousController(Controller):
         return asked
 
     def close(self) -> None:
-        """Wait for the search under way, and end its thread."""
+        """Wait for the search under way, and end its thread; no step follows."""
+        self._is_closed = True
         self._worker.shutdown()
 
     def _is_due(self, course: _Course) -> bool:
@@ -214,7 +232,7 @@ class AsynchronousController(Controller):
         self.latencies.append(time.perf_counter() - start)
         return judged
 
-    def _take_results(self, env_indices: Mapping[int, NumpyObs]) -> None:
+    def _take_results(self, env_indices: Iterable[int]) -> None:
         for index in env_indices:
             course = self._courses[index]
             search = course.search
@@ -255,15 +273,6 @@ class AsynchronousController(Controller):
         ahead = course.plan.ahead(course.now, self.spec.action_horizon)
         committed[: self.delay] = ahead[: self.delay]
         return {**window, COMMITTED_ACTIONS: committed, PREVIOUS_CHUNK: ahead}
-
-
-def _held(action: ArrayLike, size: int) -> NDArray[np.float32]:
-    held = np.array(action, np.float32)
-    if held.shape != (size,) or not np.isfinite(held).all():
-        raise UserError(
-            f"hold_action={held.tolist()}; the policy's actions are {size} finite numbers"
-        )
-    return held
 
 
 def _limited(policy: Policy, seconds: float) -> Policy:

@@ -51,7 +51,8 @@ class Monitor:
     """
 
     def __init__(self, policy: Policy, detector: Detector, on_doubt: OnDoubt) -> None:
-        if isinstance(on_doubt, str) and on_doubt not in REACTIONS:
+        is_known = isinstance(on_doubt, str) and on_doubt in REACTIONS
+        if on_doubt is not None and not callable(on_doubt) and not is_known:
             raise UserError(
                 f"on_doubt={on_doubt}; allowed: {', '.join(REACTIONS)}, or a function of an observation"
             )

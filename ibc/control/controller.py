@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ibc.control.actor import Actor
-from ibc.control.confidence import Monitor, OnDoubt
+from ibc.control.confidence import InDoubt, Monitor, OnDoubt
 from ibc.control.policy_actor import PolicyActor
 from ibc.data.dataset import window_index
 from ibc.detection import Detector
@@ -27,7 +28,7 @@ MOST_LATENCIES = 1_000_000
 
 @dataclass
 class _Episode:
-    """What is remembered of one episode: observations, actions to come, the last one decided, its confidence, steps."""
+    """What is remembered of one episode: observations, actions to come, the last one returned, confidence, steps."""
 
     history: deque[NumpyObs]
     queue: deque[NDArray[np.float32]] = field(default_factory=deque)
@@ -64,7 +65,7 @@ class Controller:
     Raises:
         UserError: ``num_execute_steps`` is not between 1 and the length of the policy's chunks, ``num_threads`` is
             below 1, ``exact`` is asked for with another number of threads than one, there is nothing that a detector
-            could judge, or ``on_doubt`` without a detector.
+            could judge, it was calibrated for another ``num_execute_steps``, or ``on_doubt`` without a detector.
     """
 
     def __init__(
@@ -82,7 +83,6 @@ class Controller:
             raise UserError(
                 f"a controller takes a policy (ibc.load_policy) or an actor, not a {type(policy).__name__}"
             )
-        self.monitor = _monitor(policy, detector, on_doubt)
         self.fields: Mapping[str, ObsField] = {}
         self._chunk_steps = num_execute_steps or 1
         if isinstance(policy, Policy):
@@ -93,6 +93,8 @@ class Controller:
                 raise UserError(
                     f"num_execute_steps={num_execute_steps}; the policy's chunks have {spec.action_horizon} actions"
                 )
+        self.monitor = _monitor(policy, detector, on_doubt, self._chunk_steps)
+        if isinstance(policy, Policy):
             policy = PolicyActor(policy)
         if num_execute_steps is not None and num_execute_steps < 1:
             raise UserError(f"num_execute_steps={num_execute_steps}; it must be at least 1")
@@ -113,20 +115,29 @@ class Controller:
 
     def reset(self, seed: int = 0, *, env_index: int = 0) -> None:
         """Begin an episode: forget observations and actions, and restart the random numbers from ``seed``."""
+        seed = operator.index(seed)
         self._episodes[env_index] = _Episode(deque(maxlen=self.obs_horizon))
         self.actor.reset(env_index, seed)
         if self.monitor is not None:
             self.monitor.reset(env_index)
 
-    def decide_anew(self, *, env_index: int = 0) -> None:
+    def decide_anew(self, *, env_index: int = 0, executed: ArrayLike | None = None) -> None:
         """Give up the actions of the chunk under way, which have not been executed: the next step asks the policy.
 
+        Args:
+            env_index: of the environment.
+            executed: (D,), the action that was executed last, where that is not the one returned last.
+
         Raises:
-            UserError: ``reset`` was not called for the environment.
+            UserError: ``reset`` was not called for the environment, or ``executed`` is no action.
         """
         episode = self._episode(env_index)
+        if executed is not None:
+            size = (
+                self.actor.policy.spec.action_dim if isinstance(self.actor, PolicyActor) else None
+            )
+            episode.previous = action_of(executed, size, "executed")
         episode.queue.clear()
-        episode.previous = None
 
     @property
     def confidence(self) -> float:
@@ -154,27 +165,43 @@ class Controller:
             UserError: ``reset`` was not called, or the observation is not what the policy was trained on.
             InDoubt: the decision is in doubt, and ``on_doubt="stop"``.
         """
-        return self.step_many({0: _checked(obs, self.fields)})[0]
+        return self.step_many({0: obs})[0]
 
-    def step_many(self, obs: Mapping[int, NumpyObs]) -> dict[int, NDArray[np.float32]]:
+    def step_many(self, obs: Mapping[int, Mapping[str, Any]]) -> dict[int, NDArray[np.float32]]:
         """The next action of several environments, by their index; the policy is asked once for all that need it.
 
         Raises:
-            UserError: ``reset`` was not called for one of them.
+            UserError, InDoubt: see :meth:`step`; nothing is remembered of observations of which one is refused.
         """
-        for index, seen in obs.items():
-            self._episode(index).history.append(seen)
-        asked = [index for index in obs if not self._episodes[index].queue]
-        for together in ([index] for index in asked) if self.exact else [asked] if asked else []:
-            self._decide(together)
-        for index, seen in obs.items():
+        checked = self._remembered(obs)
+        try:
+            self._decide_all(list(obs))
+        except InDoubt as doubt:  # the step is over all the same
+            self._episodes[doubt.env_index].confidence = doubt.confidence
+            for index in obs:
+                self._episodes[index].steps += 1
+            raise
+        actions = {}
+        for index, seen in checked.items():
             episode = self._episodes[index]
             if self.monitor is not None and self.monitor.asks(episode.confidence):
-                episode.previous = self.monitor.ask(seen)
-                episode.queue = deque([episode.previous])
+                episode.queue = deque([self.monitor.ask(seen)])
+            episode.previous = episode.queue.popleft()
             episode.steps += 1
-        # Copies: a loop may convert the units of an action where it lies.
-        return {index: self._episodes[index].queue.popleft().copy() for index in obs}
+            actions[index] = episode.previous.copy()  # a loop may convert its units where it lies
+        return actions
+
+    def _remembered(self, obs: Mapping[int, Mapping[str, Any]]) -> dict[int, NumpyObs]:
+        """Put observations, as the policy takes them, into the histories of their environments."""
+        checked = {index: _checked(seen, self.fields) for index, seen in obs.items()}
+        for episode, seen in [(self._episode(index), seen) for index, seen in checked.items()]:
+            episode.history.append(seen)
+        return checked
+
+    def _decide_all(self, env_indices: list[int]) -> None:
+        asked = [index for index in env_indices if not self._episodes[index].queue]
+        for together in ([index] for index in asked) if self.exact else [asked] if asked else []:
+            self._decide(together)
 
     def _episode(self, env_index: int) -> _Episode:
         if env_index not in self._episodes:
@@ -190,9 +217,7 @@ class Controller:
             chunks, confidences = self._judged(env_indices, obs, steps)
         self.latencies.append(time.perf_counter() - start)
         for index, chunk, confidence in zip(env_indices, chunks, confidences, strict=True):
-            executed = chunk[: self.num_execute_steps]
-            self._episodes[index].queue.extend(executed)
-            self._episodes[index].previous = executed[-1]
+            self._episodes[index].queue.extend(chunk[: self.num_execute_steps])
             self._episodes[index].confidence = confidence
 
     def _judged(
@@ -220,17 +245,32 @@ class Controller:
         return window
 
 
+def action_of(given: ArrayLike, size: int | None, name: str) -> NDArray[np.float32]:
+    """An action (D,) that a user gives.
+
+    Raises:
+        UserError: it is not one of ``size`` finite numbers.
+    """
+    action = np.array(given, np.float32)
+    if action.shape != (size or action.size,) or not np.isfinite(action).all():
+        raise UserError(f"{name}={action.tolist()}; the policy's actions are {size} finite numbers")
+    return action
+
+
 def _monitor(
-    policy: Policy | Actor, detector: Detector | None, on_doubt: OnDoubt
+    policy: Policy | Actor, detector: Detector | None, on_doubt: OnDoubt, chunk_steps: int
 ) -> Monitor | None:
     if detector is None:
         if on_doubt is not None:
             raise UserError("on_doubt needs a detector")
         return None
+    if not isinstance(detector, Detector):
+        raise UserError(f"detector={detector}; it is a Detector, such as ibc.Detector.load(PATH)")
     if not isinstance(policy, Policy):
         raise UserError(
             f"a detector judges decisions of a policy, not of a {type(policy).__name__}"
         )
+    detector.check_steps(chunk_steps)
     return Monitor(policy, detector, on_doubt)
 
 

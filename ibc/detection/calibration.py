@@ -83,6 +83,7 @@ def calibrate(
         false_alarms=false_alarms,
         window=window,
         weights=fingerprints(policy),
+        num_execute_steps=every,
     )
 
 

@@ -47,6 +47,7 @@ class Detector:
         false_alarms: see above.
         window: decisions that are averaged.
         weights: of the policy whose decisions these are (:func:`fingerprints`); empty if unknown.
+        num_execute_steps: steps from one of these decisions to the next; None if unknown.
 
     Raises:
         UserError: no score, numbers that make no sense, or too few calibration episodes for the rate.
@@ -62,8 +63,9 @@ class Detector:
         false_alarms: float = 0.05,
         window: int = 5,
         weights: Collection[str] = (),
+        num_execute_steps: int | None = None,
     ) -> None:
-        self.weights = frozenset(weights)
+        self.weights, self.num_execute_steps = frozenset(weights), num_execute_steps
         check_settings(scores, false_alarms, window)
         self.scores = list(scores)
         self.center, self.scale = np.asarray(center, np.float64), np.asarray(scale, np.float64)
@@ -93,6 +95,13 @@ class Detector:
         if not self.weights <= fingerprints(policy):
             raise UserError(
                 "the detector was calibrated for a policy of other weights; calibrate one for this policy"
+            )
+
+    def check_steps(self, num_execute_steps: int) -> None:
+        """Raises UserError: decisions come at another pace than those of calibration."""
+        if self.num_execute_steps not in (None, num_execute_steps):
+            raise UserError(
+                f"num_execute_steps={num_execute_steps}; the detector was calibrated for {self.num_execute_steps}"
             )
 
     def measure(self, decision: Decision) -> Float[Tensor, "B S"]:
@@ -125,6 +134,7 @@ class Detector:
             "false_alarms": self.false_alarms,
             "window": self.window,
             "weights": sorted(self.weights),
+            "num_execute_steps": self.num_execute_steps,
         }
         arrays = {
             f"scores.{i}.{name}": getattr(score, name).cpu().numpy()
@@ -167,6 +177,7 @@ class Detector:
                 false_alarms=about["false_alarms"],
                 window=about["window"],
                 weights=about.get("weights", ()),
+                num_execute_steps=about.get("num_execute_steps"),
             )
         except DAMAGE as error:
             raise UserError(f"{path} is not a detector, or is damaged") from error

@@ -47,6 +47,8 @@ def card(checkpoint: Checkpoint, license_name: str | None = None) -> str:
     """The card: task, data, figures, command and license, with the head that hubs read."""
     config, about = checkpoint.config, checkpoint.about
     name, task = config.get("name", "policy"), config.get("env", {}).get("id")
+    executed = config.get("num_execute_steps")
+    steps = f", num_execute_steps={executed}" if executed else ""
     head = ["library_name: ibc", "pipeline_tag: robotics", "tags: [robotics, behavior-cloning]"]
     if license_name is not None:
         head.insert(0, f"license: {license_name}")
@@ -75,7 +77,7 @@ def card(checkpoint: Checkpoint, license_name: str | None = None) -> str:
             "```python",
             "import ibc",
             "",
-            'controller = ibc.Controller(ibc.load_policy("FOLDER"))',
+            f'controller = ibc.Controller(ibc.load_policy("FOLDER"){steps})',
             "controller.reset(seed=0)",
             "```",
             "",

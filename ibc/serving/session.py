@@ -22,8 +22,8 @@ class Session:
 
     The first message is ``hello``, with the version of the messages. ``reset`` with a seed begins an episode; ``step``
     with an observation is answered by the action for it, and by its ``confidence`` where there is a detector; with
-    ``anew: true`` the policy is asked, even if actions of its last chunk are left. Answers have the ``id`` of the
-    request.
+    ``anew: true`` the policy is asked, even if actions of its last chunk are left, and ``executed`` says which action
+    was executed instead of the last answer. Answers have the ``id`` of the request.
 
     Args:
         policy: shared by all clients; one session answers at a time.
@@ -98,7 +98,8 @@ class Session:
             raise UserError(f"the policy needs observations {names}; it was given {given:.200}")
         arrays = {name: array_of(value) for name, value in obs.items()}
         if message.get("anew") is True:
-            self.controller.decide_anew()
+            executed = message.get("executed")
+            self.controller.decide_anew(executed=None if executed is None else array_of(executed))
         reply = {"id": message.get("id")}
         start = time.perf_counter()
         try:

@@ -67,5 +67,31 @@ def test_nonsense(obs):
         learned(4)
     with pytest.raises(UserError, match="lookahead=0"):
         learned(lookahead=0)
-    with pytest.raises(UserError, match="not 5 and 2"):
+    with pytest.raises(UserError, match="not 5"):
         learned().predict({**obs, "vel": torch.rand(3, 2, 3)}, 1, 2)
+    with pytest.raises(UserError, match="not finite"):
+        fit_of_three_numbers(torch.full((50, 2), torch.nan))
+    model = fit_of_three_numbers(torch.rand(50, 2))
+    bound = KeepOutDisk([0.5, 0.5], 0.1, model=model).bind({"pos": torch.zeros(1, 1, 2)})
+    with pytest.raises(UserError, match="actions of size 4 .* points of 2 .* by actions of 3"):
+        bound(torch.zeros(1, 1, 4))
+
+
+def fit_of_three_numbers(pos):
+    """Three joints that move a point of two dimensions."""
+    action = torch.rand(len(pos), 3)
+    after = {"pos": pos + 0.1 * action[:, :2] + 0.05 * action[:, 2:]}
+    return LinearDynamics.fit(
+        "pos", [], before={"pos": pos}, action=action, after=after, dt=0.1, lookahead=1
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_an_action_may_have_more_numbers_than_a_point(chunk):
+    model, action = fit_of_three_numbers(torch.rand(50, 2)), torch.rand(1, 1, 3 * chunk)
+    found = model.predict({"pos": torch.zeros(1, 1, 2)}, chunk, 2).points(action)
+    single = action.reshape(chunk, 3)
+    point = (0.1 * single[:, :2] + 0.05 * single[:, 2:]).cumsum(0)
+    torch.testing.assert_close(found[0, 0, :chunk].float(), point, atol=1e-4, rtol=1e-4)
+    bound = KeepOutDisk([0.0, 0.0], 0.4, model=model).bind({"pos": torch.zeros(1, 1, 2)})
+    assert bound(action).item() > 0

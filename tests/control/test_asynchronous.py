@@ -10,6 +10,7 @@ from known_detectors import first_entry_detector
 
 import ibc
 from ibc import AsynchronousController, UserError
+from ibc.constraints import ActionRateLimit
 from ibc.control import InDoubt
 from ibc.control.plan import NEWER, Plan
 from ibc.detection import Score
@@ -287,6 +288,9 @@ def test_an_error_of_the_policy_reaches_the_step():
     [
         ({"way": "psychic"}, "way=psychic; allowed: committed"),
         ({"rate": 0}, "rate=0"),
+        ({"rate": np.nan}, "rate=nan"),
+        ({"rate": np.inf}, "rate=inf"),
+        ({"deadline_ms": np.nan}, "deadline_ms=nan"),
         ({"deadline_ms": 0}, "deadline_ms=0"),
         ({"deadline_ms": 400}, "4 steps"),
         ({"deadline_ms": 200, "num_execute_steps": 2}, "after 2 steps"),
@@ -298,6 +302,25 @@ def test_an_error_of_the_policy_reaches_the_step():
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         AsynchronousController(Counting(4), **{"rate": 10, "deadline_ms": 100, **change})
+
+
+def test_a_closed_one_refuses_steps():
+    made = AsynchronousController(
+        Counting(4), way="naive", rate=10, deadline_ms=100, simulated=True
+    )
+    made.reset()
+    made.step(OBS)
+    made.close()
+    with pytest.raises(UserError, match="is closed"):
+        made.step(OBS)
+
+
+@pytest.mark.parametrize("way", ["naive", "ensembled"])
+def test_hard_constraints_need_chunks_that_are_executed_as_they_were_checked(way):
+    policy = make_policy()
+    hard = ibc.ComposedPolicy(policy, ibc.AllOf(policy.energy, ActionRateLimit(0.1)), hard=True)
+    with pytest.raises(UserError, match=f"way={way} .* choose committed or blocking"):
+        AsynchronousController(hard, rate=10, deadline_ms=100, way=way)
 
 
 def test_only_a_search_can_hold_actions():

@@ -56,7 +56,17 @@ def test_stop_raises_before_anything_is_executed():
         made.step({"state": [20.0, 0.0]})
     assert doubt.value.env_index == 0
     assert doubt.value.confidence == 0.05
+    assert made.confidence == 0.05
     made.step(CALM)  # one may go on
+
+
+def test_doubt_adds_up_where_the_robot_is_stopped():
+    made = controller("stop", window=2)
+    made.step(CALM)
+    for first in (20.0, 17.0):  # averages of (0, 40) and of (40, 34), where (0, 34) were no doubt
+        with pytest.raises(InDoubt):
+            made.step({"state": [first, 0.0]})
+        assert made.confidence == 0.05
 
 
 def test_a_function_is_asked_until_a_decision_is_not_in_doubt():
@@ -215,9 +225,28 @@ def test_an_asynchronous_controller_decides_anew_after_doubt_at_the_first_step(w
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(UserError, match="on_doubt=flee; allowed: stop, search, or a function"):
         Controller(policy_of(bowl), detector=detector(), on_doubt="flee")
+    judge = detector()
+    judge.num_execute_steps = 8
+    with pytest.raises(UserError, match="num_execute_steps=1; .* calibrated for 8"):
+        Controller(policy_of(bowl), detector=judge)
     with pytest.raises(UserError, match="on_doubt needs a detector"):
         Controller(policy_of(bowl), on_doubt="stop")
     with pytest.raises(UserError, match="not of a FunctionExpert"):
         Controller(FunctionExpert(lambda obs: [0.0]), detector=detector())
     with pytest.raises(UserError, match="searches no energy"):
         Controller(MSEPolicy(ACTION_SPEC), detector=detector(), on_doubt="search")
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("unknown", [True, 42, [0.0], np.zeros(2)])
+def test_a_reaction_is_a_word_or_a_function(unknown):
+    with pytest.raises(UserError, match="allowed: stop, search, or a function"):
+        Controller(policy_of(bowl), detector=detector(), on_doubt=unknown)
+
+
+@pytest.mark.unchecked
+def test_a_detector_is_read_before():
+    with pytest.raises(
+        UserError, match=r"detector.npz; it is a Detector, such as ibc.Detector.load"
+    ):
+        Controller(policy_of(bowl), detector="detector.npz")

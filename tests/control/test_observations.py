@@ -117,3 +117,16 @@ def test_what_is_no_policy_or_no_observation_is_refused():
     controller.reset()
     with pytest.raises(UserError, match="not a list"):
         controller.step([0.0, 1.0])
+
+
+@pytest.mark.parametrize("is_asynchronous", [False, True])
+def test_observations_of_several_environments_are_checked_as_those_of_one(is_asynchronous):
+    made, seen = controller(is_asynchronous)
+    made.reset(env_index=1)
+    for wrong in ({}, {"state": [np.nan, 0.0]}, {"state": [1.0]}, {"state": "here"}):
+        with pytest.raises(UserError, match="observation 'state'"):
+            made.step_many({0: {"state": STATE}, 1: wrong})
+    made.step_many({0: {"state": [1.0, 2.0]}, 1: {"state": np.zeros(2)}})
+    np.testing.assert_array_equal(seen[-1]["state"][0], [[1.0, 2.0]] * 2)  # nothing else was kept
+    if is_asynchronous:
+        made.close()
