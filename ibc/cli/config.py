@@ -176,9 +176,13 @@ def _swept(arguments: Sequence[str]) -> set[str]:
 
 
 def _refuse_unused(config_name: str, config: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse new keys of parts whose keys are all known, and a shared part that the chosen policy does not take."""
+    """Refuse new keys of parts whose keys are all known, to remove one, and a part that the policy does not take."""
+    node = schema.SCHEMAS.get(config_name)
+    needed = {f.name for f in fields(node) if isinstance(f.type, type)} if node else set()
     for override in overrides:
         key = override.partition("=")[0]
+        if key.startswith("~") and key[1:].partition(".")[0] in needed:
+            raise UserError(f"{override}: a key of the command cannot be removed")
         if key.startswith("+") and not (CONFIG_DIR / key.lstrip("+").partition("@")[0]).is_dir():
             _refuse_unknown(key.lstrip("+"), schema.SCHEMAS.get(config_name))
     if "policy" not in config or "encoder" not in config:
@@ -264,8 +268,8 @@ def _prepare(config_name: str, overrides: Sequence[str]) -> None:
         importlib.import_module(f"ibc.cli.{command.prepare}").prepare(overrides)
 
 
-def at_least(config: Mapping[str, Any], **minima: int) -> None:
-    """Check ranges of run-level numbers, where they are given.
+def at_least(config: Mapping[str, Any], section: str = "", /, **minima: int) -> None:
+    """Check ranges of numbers of a command, or of one of its sections, where they are given.
 
     Raises:
         UserError: naming the key and what is allowed.
@@ -274,7 +278,7 @@ def at_least(config: Mapping[str, Any], **minima: int) -> None:
         if config[key] is None:
             continue
         if config[key] < minimum:
-            raise UserError(f"{key}={config[key]}; it must be at least {minimum}")
+            raise UserError(f"{section}{key}={config[key]}; it must be at least {minimum}")
         if key in ("seed", "first_seed") and config[key] > MAX_SEED:
             raise UserError(f"{key}={config[key]}; it must be at most {MAX_SEED}")
 

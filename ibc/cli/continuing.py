@@ -8,6 +8,8 @@ from typing import Any
 
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.errors import UserError
+from ibc.nn.action_bounds import ActionBounds
+from ibc.policies.base import chunk_limits
 from ibc.training import Trainer
 
 #: The parts of a configuration that a continued run must share with its beginning.
@@ -55,9 +57,9 @@ def restore(trainer: Trainer, saved: Checkpoint, current: Checkpoint) -> None:
     if saved.trainer is None:
         raise UserError("this checkpoint has no training state to continue from")
     before, now = (c.config["trainer"]["num_steps"] for c in (saved, current))
-    if now < before and saved.trainer["step"] > now:
+    if now < before:
         raise UserError(
-            f"trainer.num_steps={now}; this run has taken {saved.trainer['step']} steps of {before}"
+            f"trainer.num_steps={now}; this run has taken {saved.trainer['step']} steps of {before}, and may take more"
         )
     try:
         trainer.policy.load_state_dict(saved.weights)
@@ -88,8 +90,11 @@ def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def begin_with(trainer: Trainer, path: Path) -> None:
     """Give a trainer's policy the weights and normalizers of another run's, which is then trained on.
 
+    Its actions stay within the limits of this run.
+
     Raises:
-        UserError: it is another policy, or one of another task, naming the first part that differs.
+        UserError: it is another policy, or one of another task, naming the first part that differs; or it has no action
+            within the limits.
     """
     saved = load_checkpoint(path.expanduser()).weights
     own = trainer.policy.state_dict()
@@ -100,6 +105,8 @@ def begin_with(trainer: Trainer, path: Path) -> None:
                 f"init_from={path} is of another architecture: {name} is {here or 'not there'} here and "
                 f"{there or 'not there'} in it"
             )
-    trainer.policy.load_state_dict(dict(saved))
-    if trainer.average is not None:
-        trainer.average.policy.load_state_dict(dict(saved))
+    for policy in [trainer.policy, *([trainer.average.policy] if trainer.average else [])]:
+        policy.load_state_dict(dict(saved))
+        for bounds in policy.modules():
+            if isinstance(bounds, ActionBounds):
+                bounds.limit(*chunk_limits(policy.spec, bounds.center))

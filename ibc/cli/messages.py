@@ -10,7 +10,13 @@ from ibc.cli.app import CONFIG_DIR
 from ibc.errors import UserError
 
 #: What a value must be, by OmegaConf's names of types.
-KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
+KINDS = {
+    "Integer": "a whole number",
+    "Float": "a number",
+    "bool": "true or false",
+    "ListConfig": "a list, [A, B]",
+    "not Optional": "given",
+}
 QUOTING = (
     "values are given as KEY=VALUE, with quotes where there are spaces or brackets: 'KEY=\"a (b)\"'"
 )
@@ -66,10 +72,12 @@ def _unknown_option(text: str, error: Exception, known_keys: object) -> str | No
 def _wrong_type(text: str, error: Exception, known_keys: object) -> str | None:
     override = re.match(r"Error merging override (\S.*)", text)
     reason = f"{text} {error.__cause__}"
-    kind = re.search(r"(?:could not be converted to|is not a valid) (\w+)", reason)
+    kind = re.search(
+        r"(?:could not be converted to|is not a valid|is not a) (\w+)|is (not Optional)", reason
+    )
     if override is None or kind is None:
         return None
-    return f"{override[1]}; it must be {KINDS.get(kind[1], kind[1])}"
+    return f"{override[1]}; it must be {KINDS.get(kind[1] or kind[2], kind[1])}"
 
 
 def _unreadable(text: str, error: Exception, known_keys: object) -> str | None:

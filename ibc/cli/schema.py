@@ -53,7 +53,7 @@ class ValidationSchema:
     """Measures while training."""
 
     every: int
-    measure: str
+    measure: str | None
     patience: int | None
     closed_loop: int
 

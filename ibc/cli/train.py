@@ -27,7 +27,7 @@ from ibc.data.selection import Selection
 from ibc.data.store import AlreadyThere
 from ibc.device import configure_device, provenance
 from ibc.distributed import first_then_others, is_first, join_processes, wait_for_all
-from ibc.errors import UserError
+from ibc.errors import NoDataError, UserError
 from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.evaluate import format_held_out, format_metrics, write_json
 from ibc.evaluation.record import Film, join, record_films, seeds_to_film
@@ -37,7 +37,7 @@ from ibc.policies import Policy
 from ibc.policies.loading import build_policy, make_policy
 from ibc.training import Trainer
 from ibc.training.run_folder import BEST, CHECKPOINT, EVALUATION, REPORT, VIDEO, run_folder
-from ibc.training.validation import MEASURES, held_out_measures
+from ibc.training.validation import IN_CLOSED_LOOP, MEASURES, check_measure, held_out_measures
 
 #: Part of the episodes that is held out where there is no environment to evaluate in.
 HOLDOUT = 0.1
@@ -62,8 +62,16 @@ def train(config: Config) -> None:
 def train_in(run_dir: Path, config: Config) -> dict[str, Any]:
     """Train in a folder that is held by this process; returns the metrics of the evaluation, in the first one."""
     at_least(config, seed=0)
-    at_least(config["trainer"], batch_size=1, num_steps=1, warmup_steps=0, keyframe_oversampling=0)
-    at_least(config["validation"], every=1, closed_loop=0, patience=1)
+    at_least(
+        config["trainer"],
+        "trainer.",
+        batch_size=1,
+        num_steps=1,
+        warmup_steps=0,
+        keyframe_oversampling=0,
+    )
+    at_least(config["network"], "network.", width=1, num_blocks=0)
+    at_least(config["validation"], "validation.", every=1, closed_loop=0, patience=1)
     at_least(config, num_execute_steps=1)
     check_judging(config)
     seeds_of(config["evaluation"])
@@ -153,7 +161,7 @@ def has_environment(config: Config) -> bool:
 def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Trainer, Checkpoint]:
     """Data, policy and trainer, at step 0 or where the folder's checkpoint stands."""
     data = config["data"]
-    at_least(data, num_episodes=1, frame_skip=1)
+    at_least(data, "data.", num_episodes=1, frame_skip=1)
     check_task(config)
     path = first_then_others(lambda: demonstrations(config))
     env = try_environment(config) if has_environment(config) else None
@@ -174,6 +182,7 @@ def prepare(run_dir: Path, config: Config, device: torch.device) -> tuple[Traine
         env.close()
     tell_of(dataset, config)
     policy = make_policy(config["policy"], dataset.spec).to(device)
+    check_measure(config["validation"]["measure"], policy)
     trainer: Trainer = call(
         Trainer,
         "trainer",
@@ -225,16 +234,19 @@ def check_judging(config: Config) -> None:
     if steps is not None and steps > horizon:
         raise UserError(f"num_execute_steps={steps}; the policy's chunks have {horizon} actions")
     validation, holdout = config["validation"], config["data"]["holdout"]
-    if validation["measure"] not in MEASURES:
-        raise UserError(
-            f"validation.measure={validation['measure']}; allowed: {', '.join(MEASURES)}"
-        )
+    measure = validation["measure"]
+    if measure not in (None, *MEASURES):
+        raise UserError(f"validation.measure={measure}; allowed: {', '.join(MEASURES)}")
     is_simulated = has_environment(config)
     if validation["closed_loop"] and not is_simulated:
         raise UserError(
             f"validation.closed_loop={validation['closed_loop']} needs an environment: env=... or env.id=..."
         )
     is_held_out = (0 if is_simulated else HOLDOUT) if holdout is None else holdout
+    if measure in IN_CLOSED_LOOP and not validation["closed_loop"]:
+        raise UserError(f"validation.measure={measure} needs validation.closed_loop=20")
+    if measure not in (None, *IN_CLOSED_LOOP) and not is_held_out:
+        raise UserError(f"validation.measure={measure} needs held-out episodes: data.holdout=0.1")
     if validation["patience"] is not None and not is_held_out and not validation["closed_loop"]:
         raise UserError(
             f"validation.patience={validation['patience']} needs measures: data.holdout=0.1 or validation.closed_loop=20"
@@ -264,13 +276,15 @@ def demonstrations(config: Config) -> Path:
         if config["task"] is not None and data["path"] == config["task"]:
             return find_task_data(config["task"], data["search"])
         return find_data(path, data["search"])
-    if not path.exists():
-        with suppress(AlreadyThere):  # another process has collected it since this one looked
-            collect_demonstrations(
-                config["env"],
-                path,
-                num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
-                first_seed=0,
-                num_envs=16,
-            )
+    with suppress(NoDataError):
+        if (found := find_data(path, data["search"])).exists():
+            return found
+    with suppress(AlreadyThere):  # another process has collected it since this one looked
+        collect_demonstrations(
+            config["env"],
+            path,
+            num_episodes=data["num_episodes"] or NUM_DEMONSTRATIONS,
+            first_seed=0,
+            num_envs=16,
+        )
     return path

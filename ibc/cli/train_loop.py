@@ -20,7 +20,7 @@ from ibc.training.loggers import JsonlLogger, Logger, WandbLogger
 from ibc.training.run_folder import BEST, CHECKPOINT, StopRequest
 from ibc.training.tensorboard import TensorboardLogger
 from ibc.training.trainer import LOG_EVERY
-from ibc.training.validation import Best
+from ibc.training.validation import Best, chosen_measure
 
 #: Seconds between checkpoints.
 SAVE_INTERVAL = 60.0
@@ -75,7 +75,10 @@ class _Run:
     ) -> None:
         self.run_dir, self.config = run_dir, config
         self.trainer, self.checkpoint = trainer, checkpoint
-        self.best = Best(config["validation"]["measure"], config["validation"]["patience"])
+        measure, is_held_out = config["validation"]["measure"], trainer.held_out is not None
+        self.best = Best(
+            chosen_measure(measure, is_held_out=is_held_out), config["validation"]["patience"]
+        )
         if trainer.best is not None:
             self.best.load_state_dict(trainer.best)
         self._loss = self._held_out = ""
@@ -83,7 +86,7 @@ class _Run:
     @property
     def note(self) -> str:
         """What a line of progress says."""
-        return self._loss + self._held_out
+        return ", ".join(filter(None, (self._loss, self._held_out)))
 
     def save(self, name: str = CHECKPOINT) -> None:
         """Write a checkpoint; the best one only acts, the other continues the run.
@@ -119,7 +122,7 @@ class _Run:
             if plain and self.best.update(self.trainer.step, plain):
                 self.save(BEST)
             if plain:
-                self._held_out = f", best {self.best.measure} {self.best.value:.4g}"
+                self._held_out = f"best {self.best.measure} {self.best.value:.4g}"
         return row
 
 

@@ -50,8 +50,8 @@ def convert_demonstrations(
     for path, other in zip(paths[1:], others, strict=True):
         if _shapes(other) != _shapes(first):
             raise UserError(
-                f"{path} has {_shapes(other)}, {paths[0]} has {_shapes(first)}; obs_names, rename and image_size choose "
-                "what is written"
+                f"{path} has {_shapes(other)}, {paths[0]} has {_shapes(first)}; convert each by itself first, "
+                "with obs_names, rename or image_size"
             )
     boxes: dict[str, gym.Space[Any]] = {
         name: gym.spaces.Box(0, 255, array.shape[1:], np.uint8)

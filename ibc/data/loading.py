@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -136,7 +137,7 @@ def load_episodes(
         UserError: the data cannot be read, has no such observation, or differs in shape between episodes.
     """
     request = selection.request(env)
-    found = islice(alike(path, read_episodes(path, request)), selection.num_episodes)
+    found = islice(alike(path, read_episodes(path, request)), _count(selection))
     episodes = keep_frames(path, found, request, selection.cameras(), selection.num_episodes)
     _check_pictures(path, episodes)
     if env is not None:
@@ -146,6 +147,10 @@ def load_episodes(
     if env is not None:
         check_matches(episodes, env)
     return episodes
+
+
+def _count(selection: Selection) -> int | None:
+    return selection.num_episodes and min(selection.num_episodes, sys.maxsize)
 
 
 def alike(path: Path, episodes: Iterable[Episode]) -> Iterator[Episode]:

@@ -62,12 +62,12 @@ def reweight_by_return(episodes: Sequence[Episode], temperature: float) -> list[
     same on every task: 1 shows the worst 0.37 times as often as the best, 0.25 hardly at all.
 
     Raises:
-        UserError: ``temperature`` is not positive, or all returns are zero.
+        UserError: ``temperature`` is not positive, or all returns are the same.
     """
     if not temperature > 0:
         raise UserError(f"data.return_temperature={temperature}; it must be positive")
     returns = _returns(episodes, f"data.return_temperature={temperature}")
-    span = float(np.ptp(returns)) or 1.0
+    span = float(np.ptp(returns)) or 1.0  # of one episode
     weight = np.exp((returns - returns.max()) / (temperature * span))
     copies = np.rint(MAX_COPIES * weight).astype(int)
     common = int(np.gcd.reduce(copies))
@@ -76,8 +76,8 @@ def reweight_by_return(episodes: Sequence[Episode], temperature: float) -> list[
 
 def _returns(episodes: Sequence[Episode], asked: str) -> NDArray[np.float64]:
     returns = np.array([episode.episode_return for episode in episodes])
-    if len(returns) > 1 and not returns.any():
-        raise UserError(f"{asked}; all {len(returns)} episodes have the return 0")
+    if len(returns) > 1 and not np.ptp(returns):
+        raise UserError(f"{asked}; all {len(returns)} episodes have the return {returns[0]:g}")
     return returns
 
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ibc.errors import UserError
+
 #: The box searched for actions exceeds the range of the data by this part of it on either side, so that an optimum on
 #: the edge of the data has higher energy on both its sides (IBC paper, appendix B.2).
 MARGIN = 0.05
@@ -47,6 +49,18 @@ class ActionBounds(nn.Module):
         buffer = MARGIN * (high - low)
         self.unit_low.copy_(self.to_unit(torch.maximum(low - buffer, env_low)))
         self.unit_high.copy_(self.to_unit(torch.minimum(high + buffer, env_high)))
+
+    @torch.no_grad()
+    def limit(self, low: Float[Tensor, " A"], high: Float[Tensor, " A"]) -> None:
+        """Leave nothing outside of limits, in environment units, in the search box.
+
+        Raises:
+            UserError: all of the box is outside.
+        """
+        self.unit_low.copy_(torch.maximum(self.unit_low, self.to_unit(low)))
+        self.unit_high.copy_(torch.minimum(self.unit_high, self.to_unit(high)))
+        if (self.unit_low > self.unit_high).any():
+            raise UserError("the policy's actions are all outside of the limits of this task")
 
     def to_unit(self, action: Tensor) -> Tensor:
         """Environment units (..., A) to the unit cube (..., A)."""

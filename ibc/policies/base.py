@@ -81,6 +81,10 @@ def fit_statistics(
     """Set the two maps between environment units and network units from demonstrations."""
     encoder.fit(dataset.observations())
     actions = dataset.actions()
-    low = actions.new_tensor(spec.action_low).repeat(spec.action_horizon)
-    high = actions.new_tensor(spec.action_high).repeat(spec.action_horizon)
-    bounds.fit(actions, low, high)
+    bounds.fit(actions, *chunk_limits(spec, actions))
+
+
+def chunk_limits(spec: Spec, like: Tensor) -> tuple[Float[Tensor, " A"], Float[Tensor, " A"]]:
+    """The lowest and the highest chunk of actions, in environment units."""
+    low, high = like.new_tensor(spec.action_low), like.new_tensor(spec.action_high)
+    return low.repeat(spec.action_horizon), high.repeat(spec.action_horizon)

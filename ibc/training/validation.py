@@ -26,7 +26,7 @@ CANDIDATES = 255
 #: Part of its range in training that a dimension has to cover for its range in held-out data to count.
 HARDLY = 0.01
 #: Measures of which more is better; of all others less is.
-RISING = {"log_likelihood", "success_rate"}
+RISING = {"log_likelihood", "success_rate", "return"}
 #: All measures, by which checkpoints may be chosen; not every policy has each.
 MEASURES = (
     "loss",
@@ -37,7 +37,25 @@ MEASURES = (
     "success_rate",
     "return",
 )
+#: Those that are measured in the environment, and those that only some policies have.
+IN_CLOSED_LOOP = ("success_rate", "return")
+OF_SOME = {"rank": (ImplicitPolicy,), "log_likelihood": (MDNPolicy, CategoricalPolicy)}
 SEED = 0
+
+
+def chosen_measure(given: str | None, *, is_held_out: bool) -> str:
+    """The measure by which the best policy is kept, where none is said."""
+    return given or ("action_error" if is_held_out else "success_rate")
+
+
+def check_measure(given: str | None, policy: Policy) -> None:
+    """Refuse a measure that such a policy lacks.
+
+    Raises:
+        UserError: naming it.
+    """
+    if given in OF_SOME and not isinstance(policy, OF_SOME[given]):
+        raise UserError(f"validation.measure={given}; a {type(policy).__name__} has none")
 
 
 def held_out_measures(

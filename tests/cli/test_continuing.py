@@ -10,6 +10,7 @@ from ibc.checkpoint import load_checkpoint
 from ibc.cli.train import train
 from ibc.errors import UserError
 from ibc.files import read_json
+from ibc.policies.loading import load_policy
 from ibc.training.loggers import read_metrics
 
 pytestmark = pytest.mark.unchecked
@@ -71,3 +72,31 @@ def test_a_policy_begins_with_another_ones_weights(begun):
     ):
         train(tiny(run[0], "run_dir=wider", "network.width=24"))
     assert not (begun / "wider/checkpoint.pt").exists()
+
+
+def test_it_acts_within_the_limits_of_the_new_run(begun):
+    """Weights come with the box of the other run, in which a robot may not do as much."""
+    more = ["init_from=run/checkpoint.pt", "trainer.num_steps=1", "optimizer.lr=1e-9"]
+    train(tiny(*more, "run_dir=tuned", "data.action_limits=[0.4,0.6]"))
+    policy = load_policy(begun / "tuned/checkpoint.pt", device="cpu")
+    assert policy.spec.action_low == pytest.approx((0.4, 0.4))
+    low, high = (
+        policy.bounds.from_unit(getattr(policy.bounds, f"unit_{s}")) for s in ("low", "high")
+    )
+    assert low.min().item() >= 0.4 - 1e-6
+    assert high.max().item() <= 0.6 + 1e-6
+    with pytest.raises(UserError, match="actions are all outside of the limits"):
+        train(tiny(*more, "run_dir=far", "data.action_limits=[5,6]"))
+
+
+@pytest.mark.parametrize("steps", [10, 39])
+def test_fewer_steps_are_refused(begun, steps):
+    with pytest.raises(UserError, match=f"num_steps={steps}; this run has taken 60 steps of 60"):
+        train(tiny("run_dir=run", "resume=true", f"trainer.num_steps={steps}"))
+
+
+def test_what_is_measured_in_closed_loop_alone_chooses_the_best_policy(begun):
+    train(tiny("run_dir=judged", "validation.closed_loop=2", "validation.every=20"))
+    assert load_checkpoint(begun / "judged/checkpoint_best.pt").about["step"] == 20
+    rows = [row for row in read_metrics(begun / "judged") if "closed_loop/success_rate" in row]
+    assert rows

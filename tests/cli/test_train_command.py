@@ -39,7 +39,7 @@ class TestTrain:
             ((*QUICK, "optimizer.lr=abc"), "cannot build"),
             ((*QUICK, "optimizer.lr=-1"), "cannot build optimizer (Adam): Invalid learning rate"),
             ((*QUICK, "+optimizer.lrr=1"), "cannot build optimizer"),
-            ((*QUICK, "network.width=-5"), "cannot build policy"),
+            ((*QUICK, "network.width=-5"), "network.width=-5; it must be at least 1"),
             ((*QUICK, "trainer.batch_size=0"), "batch_size=0; it must be at least 1"),
             ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
             ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
@@ -57,6 +57,15 @@ class TestTrain:
             ((*QUICK, "encoder.random_shift_pixels=-3"), "both must be at least 0"),
             ((*QUICK, "num_execute_steps=9"), "num_execute_steps=9; the policy's chunks have 1"),
             ((*QUICK, "validation.measure=luck"), "measure=luck; allowed: loss, action_error"),
+            ((*QUICK, "validation.measure=return"), "return needs validation.closed_loop=20"),
+            ((*QUICK, "validation.measure=loss"), "loss needs held-out episodes: data.holdout=0.1"),
+            (
+                (*QUICK, "policy=mse", "validation.measure=rank", "data.holdout=0.5"),
+                "validation.measure=rank; a MSEPolicy has none",
+            ),
+            ((*QUICK, "~validation"), "a key of the command cannot be removed"),
+            ((*QUICK, "seed=null"), "seed=null; it must be given"),
+            (("data.obs_names=state",), "data.obs_names=state; it must be a list, [A, B]"),
             ((*QUICK, "validation.patience=0"), "patience=0; it must be at least 1"),
             ((*QUICK, "validation.patience=2"), "validation.patience=2 needs measures"),
             (
@@ -127,6 +136,14 @@ class TestTrain:
             "+env.success_return=0",
         )
         assert_refused(result, "Pendulum-v1 has state")
+
+
+def test_demonstrations_are_looked_for_before_any_are_collected(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "data/mine"
+    mine.mkdir(parents=True)
+    config = compose("train", ["env=particle", "data.path=mine"])
+    assert train_command.demonstrations(config).resolve() == mine
 
 
 def test_demonstrations_that_another_process_has_collected_since_are_used(tmp_path, monkeypatch):

@@ -114,3 +114,8 @@ def test_what_differs_from_the_first_is_refused_before_anything_is_written(tmp_p
     ):
         convert_demonstrations(paths, tmp_path / "out")
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_a_length_of_episodes_is_for_what_does_not_tell(tmp_path):
+    with pytest.raises(UserError, match="episode_length is for D4RL files"):
+        next(read_episodes(write_robomimic(tmp_path), Request(episode_length=5)))

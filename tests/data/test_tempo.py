@@ -76,3 +76,9 @@ def test_without_rewards_nothing_is_chosen(change, tmp_path):
     path = saved(tmp_path / "data", [9, 9, 9])
     with pytest.raises(UserError, match="all 3 episodes have the return 0"):
         load_split(path, selection=Selection(**change))
+    for file in path.iterdir():
+        with np.load(file) as episode:
+            arrays = dict(episode)
+        np.savez(file, **arrays, reward=np.ones(len(arrays["action"])))
+    with pytest.raises(UserError, match="all 3 episodes have the return 9"):
+        load_split(path, selection=Selection(**change))

@@ -11,6 +11,7 @@ from small import make_obs, row_noise
 import ibc
 from ibc.checkpoint import load_checkpoint
 from ibc.export import save_folder
+from ibc.export.model_card import card
 from ibc.export.onnx import write_folder
 
 CHECKPOINT = ROOT / "pretrained/particle_2d.pt"
@@ -49,13 +50,13 @@ def test_a_policy_with_cameras_that_share_their_network(spec, tmp_path):
     again = ibc.load_policy(tmp_path / "folder", device="cpu")
     obs = make_obs(two, 1)
     torch.testing.assert_close(policy.eval().act(obs, row_noise(0)), again.act(obs, row_noise(0)))
-    card = (tmp_path / "folder/README.md").read_text()
-    assert "not measured" in card
-    assert "License: not stated" in card
+    text = (tmp_path / "folder/README.md").read_text()
+    assert "not measured" in text
+    assert "License: not stated" in text
 
 
 def test_the_card_says_task_data_figures_command_and_license(folder):
-    card = (folder / "README.md").read_text()
+    written = (folder / "README.md").read_text()
     for text in (
         "license: apache-2.0",
         "Particle-v0",
@@ -63,8 +64,15 @@ def test_the_card_says_task_data_figures_command_and_license(folder):
         "98%",
         "ibc evaluate",
         "pos_agent",
+        'ibc.load_policy("FOLDER"))',
     ):
-        assert text in card
+        assert text in written
+
+
+def test_the_card_acts_as_was_measured():
+    checkpoint = load_checkpoint(ROOT / "pretrained/push_t_states.pt")
+    assert checkpoint.config["num_execute_steps"] == 8
+    assert 'ibc.load_policy("FOLDER"), num_execute_steps=8)' in card(checkpoint)
 
 
 def test_the_command_writes_it_once(cli, tmp_path, capsys):

@@ -23,7 +23,7 @@ from ibc.policies.loading import make_policy
 from ibc.samplers import IBCLangevin
 from ibc.training import Trainer
 from ibc.training.loggers import read_metrics
-from ibc.training.validation import BATCH, CANDIDATES, Best, _span
+from ibc.training.validation import BATCH, CANDIDATES, MEASURES, Best, _span
 
 pytestmark = pytest.mark.unchecked
 
@@ -154,6 +154,15 @@ def test_the_best_is_remembered():
     assert other.update(4, {"loss": 2.0})  # of which 0.5 of something else says nothing
     with pytest.raises(UserError, match="validation.measure=rank; this policy has loss"):
         Best("rank").update(0, {"loss": 1.0})
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_which_way_is_better(measure):
+    best = Best(measure)
+    values = {0: 1.0, 1: 2.0, 2: 0.5}
+    kept = [step for step, x in values.items() if best.update(step, {measure: x})]
+    is_rising = measure in ("success_rate", "return", "log_likelihood")
+    assert kept == ([0, 1] if is_rising else [0, 2])
 
 
 def test_any_number_is_better_than_none():

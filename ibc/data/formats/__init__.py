@@ -72,8 +72,10 @@ def read_episodes(path: Path, request: Request | None = None) -> Iterator[Episod
     """
     number = 0
     with in_one_line(path, lambda: f"episode {number}"):
-        _, reader = find_reader(path)
+        name, reader = find_reader(path)
         request = Request() if request is None else request
+        if request.episode_length is not None and name != "d4rl":
+            raise UserError(f"episode_length is for D4RL files; {path} says where episodes end")
         for episode in reader.read(path, request):
             _check_magnitude(episode)
             yield _cut(episode, request)
