@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ibc.control.confidence import InDoubt, OnDoubt
-from ibc.control.controller import Controller, action_of, stacked
+from ibc.control.controller import Controller, action_of
+from ibc.control.observations import stacked
 from ibc.control.plan import WAYS, Chunk, Plan
 from ibc.detection import Detector
 from ibc.errors import UserError
