@@ -149,7 +149,7 @@ class ExportedPolicy:
             expected = (*leading, *field["shape"])
             if array.shape != expected:
                 raise ValueError(f"observation '{name}' has shape {array.shape}, not {expected}")
-            if (field["dtype"] == "uint8") != (array.dtype == np.uint8):
+            if field["dtype"] == "uint8" and array.dtype != np.uint8:
                 raise ValueError(f"observation '{name}' is {array.dtype}, not {field['dtype']}")
             checked[name] = array.astype(field["dtype"])
             if not np.isfinite(checked[name]).all():

@@ -43,12 +43,14 @@ class Custom(Constraint):
         """Call the function.
 
         Raises:
-            UserError: it gives NaN, or not one number for each candidate.
+            UserError: it gives NaN, or not one floating point number for each candidate.
         """
         out = self.function(obs, points[:, :, 0])
         if not isinstance(out, Tensor) or out.shape != points.shape[:2]:
             shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise UserError(f"it gives {shape}, expected shape {tuple(points.shape[:2])}")
+        if not out.is_floating_point():
+            raise UserError(f"it gives {out.dtype}, expected by how much each action violates it")
         if torch.isnan(out).any():
             raise UserError("it gives NaN for some actions")
         return out.unsqueeze(-1)

@@ -150,10 +150,12 @@ def latest(obs: Obs, name: str) -> Float[Tensor, "B D"]:
     """Return the last entry of a window of vectors, as floating point numbers.
 
     Raises:
-        UserError: there is no such observation.
+        UserError: there is no such observation, or it is no vector.
     """
     if name not in obs:
         raise UserError(f"there is no observation '{name}'; there are {', '.join(sorted(obs))}")
+    if obs[name].ndim < 3:
+        raise UserError(f"observation '{name}' is a single number, not a vector")
     last = obs[name][:, -1].flatten(1)
     return last if last.is_floating_point() else last.float()
 

@@ -117,9 +117,13 @@ def fit_picture(
         size: (H, W) of the result.
 
     Raises:
-        UserError: these are no such numbers, or the crop is not inside of the picture.
+        UserError: these are no such numbers, it is no picture, or the crop is not inside of it.
     """
     fit = make_fit(crop, size)
+    if picture.ndim != 3:
+        raise UserError(
+            f"the picture has shape {picture.shape}; it is (H, W, C), gray ones (H, W, 1)"
+        )
     fit.shape("picture", picture.shape)
     return fit(picture)
 

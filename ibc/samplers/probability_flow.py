@@ -54,7 +54,8 @@ class ProbabilityFlow(Sampler):
         """
         if not space.sigmas:
             raise UserError(
-                "ProbabilityFlow needs an energy with noise levels: policy=implicit_preconditioned"
+                "ProbabilityFlow needs one energy with noise levels (policy=implicit_preconditioned), no composition: "
+                "choose another search, such as sampler=gradient_descent"
             )
         # Filled on the device: a copy from the host could not be part of a recorded search.
         levels = self._levels(space, init.new_zeros(len(init), 1, dtype=torch.float64))

@@ -52,6 +52,10 @@ def nan_constraint(obs, action):
     return action[..., 0] * torch.nan
 
 
+def left_or_not(obs, action):
+    return action[..., 0] < 0
+
+
 def wrong_shape(obs, action):
     return action
 
@@ -101,6 +105,7 @@ class TestErrors:
         [
             (lambda: Not(DISK), r"Not\(KeepOutDisk\) says where not to go and nothing else"),
             (lambda: Custom(nan_constraint), r"term Custom\(nan_constraint\): it gives NaN"),
+            (lambda: Custom(left_or_not), r"it gives torch.bool, expected by how much"),
             (lambda: AllOf(Custom(wrong_shape)), r"term Custom\(wrong_shape\): .* shape \(3, 40\)"),
             (lambda: AllOf(Gaussian([math.nan] * 2, 1.0)), "term Gaussian: energies are NaN"),
             (lambda: KeepOutDisk([0.0] * 3, 0.1), "do not hold points of 3 dimensions"),
@@ -112,6 +117,7 @@ class TestErrors:
                 lambda: KeepOutDisk("smell", 0.1),
                 "term KeepOutDisk: there is no observation 'smell'",
             ),
+            (lambda: KeepOutDisk("number", 0.1), "observation 'number' is a single number"),
             (
                 lambda: SpeedLimit(0.1, model=PositionControl()),
                 "term SpeedLimit: its model needs the name",
@@ -120,7 +126,7 @@ class TestErrors:
     )
     def test_at_the_first_call(self, make, message, obs, action):
         with pytest.raises(UserError, match=message) as error:
-            make().bind(obs)(action)
+            make().bind({**obs, "number": torch.zeros(3, 1)})(action)
         assert "\n" not in str(error.value)
 
     def test_an_observation_that_another_policy_needs(self, spec, obs):

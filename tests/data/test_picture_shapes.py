@@ -74,6 +74,8 @@ def test_pictures_with_their_channels_first_in_a_file(tmp_path):
 
 def test_cut_then_made_smaller():
     picture = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+    with pytest.raises(UserError, match=r"gray ones \(H, W, 1\)"):
+        fit_picture(picture[..., 0], crop=[2, 4, 4, 6])
     part = fit_picture(picture, crop=[2, 4, 4, 6])
     np.testing.assert_array_equal(part, picture[2:6, 4:10])
     small = fit_picture(picture, crop=[2, 4, 4, 6], size=[2, 3])
