@@ -109,7 +109,7 @@ class DemonstrationWriter:
             return False
         if not append or self.partial.exists():
             raise AlreadyThere(
-                f"{self.path} exists already; choose another path, or go on by append=True"
+                f"{self.path} exists already; choose another path, or go on by append=True in Python"
             )
         _check_complete(self.path)
         self.path.rename(self.partial)
