@@ -45,11 +45,15 @@ def keep_best(episodes: Sequence[Episode], fraction: float) -> list[Episode]:
     Half of them is the return-weighted training of the paper (Florence et al. 2021, table 2, "+RWR").
 
     Raises:
-        UserError: ``fraction`` is not in (0, 1], or all returns are zero.
+        UserError: ``fraction`` is not in (0, 1], or all returns are the same.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"data.keep_best={fraction}; it must be above 0 and at most 1")
     returns = _returns(episodes, f"data.keep_best={fraction}")
+    if fraction < 1 and len(returns) > 1 and not np.ptp(returns):
+        raise UserError(
+            f"data.keep_best={fraction}; all {len(returns)} episodes have the return {returns[0]:g}"
+        )
     count = math.ceil(fraction * len(episodes))
     best = np.sort(np.argsort(-returns, kind="stable")[:count])
     return [episodes[i] for i in best]
@@ -62,12 +66,12 @@ def reweight_by_return(episodes: Sequence[Episode], temperature: float) -> list[
     same on every task: 1 shows the worst 0.37 times as often as the best, 0.25 hardly at all.
 
     Raises:
-        UserError: ``temperature`` is not positive, or all returns are the same.
+        UserError: ``temperature`` is not positive, or all returns are zero.
     """
     if not temperature > 0:
         raise UserError(f"data.return_temperature={temperature}; it must be positive")
     returns = _returns(episodes, f"data.return_temperature={temperature}")
-    span = float(np.ptp(returns)) or 1.0  # of one episode
+    span = float(np.ptp(returns)) or 1.0
     weight = np.exp((returns - returns.max()) / (temperature * span))
     copies = np.rint(MAX_COPIES * weight).astype(int)
     common = int(np.gcd.reduce(copies))
@@ -76,8 +80,8 @@ def reweight_by_return(episodes: Sequence[Episode], temperature: float) -> list[
 
 def _returns(episodes: Sequence[Episode], asked: str) -> NDArray[np.float64]:
     returns = np.array([episode.episode_return for episode in episodes])
-    if len(returns) > 1 and not np.ptp(returns):
-        raise UserError(f"{asked}; all {len(returns)} episodes have the return {returns[0]:g}")
+    if len(returns) > 1 and not returns.any():
+        raise UserError(f"{asked}; all {len(returns)} episodes have the return 0")
     return returns
 
 

@@ -1,11 +1,14 @@
 """Demonstrations in another tempo: which observation meets which action, and what is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ibc.data import Episode, loading, temporal_subsample
+from ibc.data import Episode, loading, read_episodes, temporal_subsample
 from ibc.data.loading import load_split
 from ibc.data.selection import Selection
+from ibc.data.transforms import keep_best, reweight_by_return
 from ibc.errors import UserError
 
 
@@ -76,9 +79,12 @@ def test_without_rewards_nothing_is_chosen(change, tmp_path):
     path = saved(tmp_path / "data", [9, 9, 9])
     with pytest.raises(UserError, match="all 3 episodes have the return 0"):
         load_split(path, selection=Selection(**change))
-    for file in path.iterdir():
-        with np.load(file) as episode:
-            arrays = dict(episode)
-        np.savez(file, **arrays, reward=np.ones(len(arrays["action"])))
-    with pytest.raises(UserError, match="all 3 episodes have the return 9"):
-        load_split(path, selection=Selection(**change))
+
+
+def test_the_best_of_equals_are_not_chosen(tmp_path):
+    episodes = list(read_episodes(saved(tmp_path / "data", [9, 9, 9])))
+    equal = [replace(e, reward=np.ones(len(e), np.float32)) for e in episodes]
+    with pytest.raises(UserError, match="keep_best=0.5; all 3 episodes have the return 9"):
+        keep_best(equal, 0.5)
+    assert keep_best(equal, 1.0) == equal
+    assert len(reweight_by_return(equal, 0.5)) == 3
