@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import Tensor, nn
 
 from ibc.errors import UserError
@@ -59,6 +60,8 @@ def describe(value: Any) -> Any:  # noqa: PLR0911  one return for each kind of v
     Raises:
         UserError: it cannot be described: a lambda, or an object whose class is no :class:`Component`.
     """
+    if isinstance(value, np.generic):  # some of which are Python's numbers, too
+        return value.item()
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Tensor):

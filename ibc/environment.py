@@ -30,6 +30,8 @@ from ibc.spec import NumpyObs, ObsField, as_float32
 
 SUCCESS_WHEN = ("last", "any")
 
+#: What an evaluation writes down of every episode.
+COLUMNS = {"seed", "success", "return", "length"}
 #: What an evaluation may write down of a number that the environment gives at every step.
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda values: values[-1],
@@ -75,6 +77,10 @@ class EnvConfig:
         if unknown:
             raise UserError(
                 f"env.report has {', '.join(sorted(unknown))}; allowed: {', '.join(STATISTICS)}"
+            )
+        if taken := sorted(COLUMNS & set(self.reported())):
+            raise UserError(
+                f"env.report: {taken[0]} is written of every episode already; {{last: [{taken[0]}]}} has another name"
             )
 
     def reported(self) -> dict[str, tuple[str, str]]:
@@ -129,7 +135,7 @@ class Environment:
         action_space = self.gym_env.action_space
         if not isinstance(action_space, gym.spaces.Box):
             raise UserError(f"{config.id} has {action_space} actions; only Box is supported")
-        self._action_shape = action_space.shape
+        self._action_space = action_space
         self.action_low = as_float32(action_space.low.reshape(-1))
         self.action_high = as_float32(action_space.high.reshape(-1))
         boxes = _boxes(self.gym_env.observation_space, config.id)
@@ -181,8 +187,7 @@ class Environment:
             raise UserError(f"an action for {self.config.id} {wrong}")
         if not np.isfinite(action).all():
             raise UserError(f"an action for {self.config.id} is NaN or infinite, seed {self._seed}")
-        action = np.clip(action, self.action_low, self.action_high).reshape(self._action_shape)
-        result = self.gym_env.step(action)
+        result = self.gym_env.step(self._inside(action))
         raw, reward, terminated, truncated, info = unpack("step", result, 5, self.config.id)
         reward = as_number("the reward", reward, self.config.id)
         obs = self._named(raw)
@@ -218,6 +223,14 @@ class Environment:
                 f"{sorted(info)}: choose env.success_key or env.success_return"
             )
         return obs, reward, success, bool(terminated), bool(truncated)
+
+    def _inside(self, action: NDArray[np.float32]) -> NDArray[Any]:
+        """An action in the shape, the type and the exact limits of the action space."""
+        low, high = self._action_space.low, self._action_space.high
+        whole = np.rint(action) if low.dtype.kind in "iu" else action
+        exact = whole.astype(low.dtype if low.dtype.kind == "f" else np.float64)
+        inside: NDArray[Any] = np.clip(exact.reshape(low.shape), low, high).astype(low.dtype)
+        return inside
 
     def tells_everything(self) -> bool:
         """Whether success and all numbers of ``env.report`` are known after the latest step."""

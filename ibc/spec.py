@@ -96,6 +96,8 @@ class Spec:
             )
         if not len(self.action_low) == len(self.action_high) == self.action_dim:
             raise ValueError(f"action limits must have {self.action_dim} entries each")
+        for name in ("action_low", "action_high"):  # numbers of numpy cannot be saved
+            object.__setattr__(self, name, tuple(float(x) for x in getattr(self, name)))
         if not all(
             low <= high for low, high in zip(self.action_low, self.action_high, strict=True)
         ):

@@ -17,7 +17,13 @@ from ibc.cli.evaluate import measure
 from ibc.cli.paths import check_outputs, paths_of
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
-from ibc.evaluation.compare import Comparison, compare_evaluations, outcomes, sequence_interval
+from ibc.evaluation.compare import (
+    Comparison,
+    check_same_task,
+    compare_evaluations,
+    outcomes,
+    sequence_interval,
+)
 from ibc.evaluation.evaluate import write_output
 from ibc.files import read_json
 from ibc.policies.loading import build_policy
@@ -76,7 +82,7 @@ def format_comparison(comparison: Comparison, verdict: str, first: str, second: 
     interval = (
         f"95 % interval {show(low, '+', 'points')} to {show(high, '+', 'points')}"
         if math.isfinite(low)
-        else "no interval: all differences are equal"
+        else "no interval: fewer than ten pairs, or all differences are equal"
     )
     lines = [
         f"{comparison.measure} on {comparison.num_seeds} seeds",
@@ -102,9 +108,13 @@ def _compare_in_blocks(
     sides: tuple[list[Any], list[Any]] = ([], [])
     size = config["num_envs"]
     for start in range(0, len(seeds), size):
-        for rows, source in zip(sides, (first, second), strict=True):
-            rows.extend(source(seeds[start : start + size])["episodes"])
-        evaluated = [{"episodes": rows} for rows in sides]
+        last = [source(seeds[start : start + size]) for source in (first, second)]
+        for rows, metrics in zip(sides, last, strict=True):
+            rows.extend(metrics["episodes"])
+        check_same_task(last)
+        evaluated = [
+            {**of_side, "episodes": rows} for of_side, rows in zip(last, sides, strict=True)
+        ]
         tables = [outcomes(metrics, config["measure"]) for metrics in evaluated]
         differences = [value - tables[0][seed] for seed, value in tables[1].items()]
         low, high = sequence_interval(differences, len(seeds))

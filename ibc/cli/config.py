@@ -178,7 +178,10 @@ def _swept(arguments: Sequence[str]) -> set[str]:
 def _refuse_unused(config_name: str, config: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse new keys of parts whose keys are all known, to remove one, and a part that the policy does not take."""
     node = schema.SCHEMAS.get(config_name)
-    needed = {f.name for f in fields(node) if isinstance(f.type, type)} if node else set()
+    whole = (
+        [f for f in fields(node) if f.type is not Any and isinstance(f.type, type)] if node else []
+    )
+    needed = {f.name for f in whole}
     for override in overrides:
         key = override.partition("=")[0]
         if key.startswith("~") and key[1:].partition(".")[0] in needed:

@@ -65,6 +65,15 @@ class Comparison:
         return {**asdict(self), "interval": bounds}
 
 
+def check_same_task(evaluations: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UserError: evaluations are of different environments."""
+    tasks = {metrics["env_id"] for metrics in evaluations if "env_id" in metrics}
+    if len(tasks) > 1:
+        raise UserError(
+            f"the evaluations are of different environments: {', '.join(sorted(tasks))}"
+        )
+
+
 def compare_evaluations(
     first: Sequence[Mapping[str, Any]],
     second: Sequence[Mapping[str, Any]],
@@ -80,13 +89,7 @@ def compare_evaluations(
     Raises:
         UserError: an evaluation lacks the measure, or they share no seed or no environment.
     """
-    tasks = {
-        metrics["env_id"] for side in (first, second) for metrics in side if "env_id" in metrics
-    }
-    if len(tasks) > 1:
-        raise UserError(
-            f"the evaluations are of different environments: {', '.join(sorted(tasks))}"
-        )
+    check_same_task([*first, *second])
     tables = [[outcomes(metrics, measure) for metrics in side] for side in (first, second)]
     shared = sorted(set.intersection(*(set(rows) for side in tables for rows in side)))
     if not shared:

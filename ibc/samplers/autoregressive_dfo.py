@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, score
+from ibc.samplers.base import Candidates, Sampler, check_positive, score
 from ibc.samplers.dfo import resample
 
 #: Candidates of the last set that are scored by the whole energy, and returned.
@@ -40,6 +40,9 @@ class AutoregressiveDFO(Sampler):
     noise_std: float
     shrink: float
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "num_iterations", "temperature")
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`; ends with ``FINALISTS`` candidates, each with its whole energy."""

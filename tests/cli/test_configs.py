@@ -216,3 +216,13 @@ def test_a_damaged_configuration_of_the_user_is_one_line(content, message, cli, 
     (own / "mine.yaml").write_bytes(content)
     folder = f"--config-dir={own.parent}"
     assert_refused(cli("train", folder, "env=particle", "policy=mine"), message)
+
+
+def test_a_network_of_ones_own_takes_the_place_of_another():
+    """As docs/your_task.md says."""
+    own = "+encoder.image_encoder.backbone={_target_: my_package.Net, width: 64}"
+    config = compose(
+        "train", ["encoder=resnet18", "~encoder.image_encoder.backbone", own, "data.path=x"]
+    )
+    backbone = config["policy"]["energy"]["encoder"]["image_encoder"]["backbone"]
+    assert backbone == {"_target_": "my_package.Net", "width": 64}

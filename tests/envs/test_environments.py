@@ -256,3 +256,24 @@ class TestAnyEnvironment:
     def test_success_when_is_checked(self):
         with pytest.raises(UserError, match="last, any"):
             EnvConfig(id="x", success_when="sometimes")
+
+    @pytest.mark.parametrize("key", ["length", "return", "seed", "success"])
+    def test_what_is_written_down_anyway_keeps_its_name(self, key):
+        with pytest.raises(UserError, match=f"{key} is written of every episode already"):
+            EnvConfig(id="x", report=[key])
+        assert EnvConfig(id="x", report={"last": [key]}).reported() == {
+            f"last_{key}": ("last", key)
+        }
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 0.1), ("float64", 0.1), ("int8", 3)])
+def test_actions_are_inside_the_space(dtype, limit):
+    """The nearest float32 of 0.1 is above 0.1, which an environment may refuse."""
+    env = Environment(EnvConfig(id="Particle-v0"))
+    env.reset(0)
+    space = env._action_space = gym.spaces.Box(-limit, limit, (1, 2), dtype)
+    env.action_low, env.action_high = np.float32([-limit] * 2), np.float32([limit] * 2)
+    for action in ([9.0, -9.0], [limit, -limit], [0.04, 1.4], [300.0, -300.0]):
+        assert space.contains(env._inside(np.float32(action)))
+    middle = env._inside(np.float32([0.04, 1.4]))
+    assert middle[0, 0] == pytest.approx(0.0 if dtype == "int8" else 0.04)

@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from small import PARTICLE
@@ -194,3 +195,19 @@ def test_positional_arguments_become_keys():
         "second='b.pt'",
         "c",
     ]
+
+
+def test_an_early_stop_compares_no_different_tasks(tmp_path, monkeypatch, capsys):
+    ImplicitPolicy(PARTICLE).save(tmp_path / "a.pt")
+    checkpoint = load_checkpoint(tmp_path / "a.pt")
+    for name, env_id in (("a", "Particle-v0"), ("b", "ParticleAgain-v0")):
+        env = {"id": env_id, "n_dim": 2, "max_episode_steps": 3}
+        save_checkpoint(tmp_path / f"{name}.pt", replace(checkpoint, config={"env": env}))
+    if "ParticleAgain-v0" not in gym.registry:
+        gym.register("ParticleAgain-v0", gym.spec("Particle-v0").entry_point)
+    paths = [str(tmp_path / f"{name}.pt") for name in "ab"]
+    options = ["num_episodes=2", "num_envs=2", "early_stop=true"]
+    monkeypatch.setattr(sys, "argv", ["ibc compare", *paths, *options])
+    with pytest.raises(SystemExit, match="2"):
+        run("compare")
+    assert "are of different environments: Particle-v0, ParticleAgain-v0" in capsys.readouterr().err

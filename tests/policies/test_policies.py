@@ -6,6 +6,7 @@ import torch
 from conftest import ROOT, random_episode
 from small import CPU, config_of, make_obs, row_noise
 
+import ibc
 from ibc.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ibc.component import describe
 from ibc.construct import construct
@@ -230,3 +231,21 @@ def test_a_warm_search_starts_at_the_previous_action(share, spec, dataset):
     assert torch.isfinite(second).all()
     del obs["previous_action"]
     assert not (policy.search(obs, row_noise(0, 1)).action == chunk).any()
+
+
+@pytest.mark.unchecked
+def test_numbers_of_numpy_are_saved_as_numbers(tmp_path):
+    limits = {"action_low": np.float32([-1, -1]), "action_high": tuple(np.float32([1, 1]))}
+    spec = ibc.Spec(
+        obs={"v": ibc.ObsField((3,), "float32")},
+        obs_horizon=1,
+        action_dim=2,
+        action_horizon=1,
+        **limits,
+    )
+    sampler = ibc.DFO(num_candidates=8, num_iterations=2, noise_std=np.float64(0.1), shrink=0.5)
+    policy = ibc.ImplicitPolicy(spec, ibc.MLPEnergy(width=8), sampler)
+    policy.save(tmp_path / "policy.pt")
+    again = ibc.load_policy(tmp_path / "policy.pt", device="cpu")
+    assert again.spec == spec == ibc.Spec.from_dict(spec.to_dict())
+    assert again.sampler.noise_std == 0.1

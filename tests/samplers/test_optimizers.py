@@ -9,7 +9,7 @@ from ibc.cli.config import compose
 from ibc.construct import construct
 from ibc.energies import BoundEnergy, action_gradient
 from ibc.random import BatchRandom, PerEpisodeRandom
-from ibc.samplers import DFO, Chain, GradientDescent
+from ibc.samplers import DFO, AutoregressiveDFO, Chain, GradientDescent
 
 SAMPLERS = sorted(path.stem for path in (ROOT / "configs/sampler").glob("*.yaml"))
 for special in (
@@ -238,3 +238,10 @@ class TestSettling:
         alone = run(self.chain(1e-3), energy, init[1:], bounds, rng())
         torch.testing.assert_close(both.action[:1], init[:1])
         torch.testing.assert_close(both.action[1:], alone.action)
+
+
+@pytest.mark.parametrize("change", [{"num_iterations": 0}, {"temperature": 0.0}])
+def test_an_autoregressive_search_of_nothing_is_refused(change):
+    usual = {"num_candidates": 8, "num_iterations": 2, "noise_std": 0.1, "shrink": 0.5}
+    with pytest.raises(ValueError, match=next(iter(change))):
+        AutoregressiveDFO(**{**usual, **change})
