@@ -13,7 +13,8 @@ from benchmarks.intervals import rate
 from benchmarks.results import Row
 from ibc.composition import AllOf, AnyOf, Not
 from ibc.energies import Energy
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation import style
 from ibc.evaluation.plots import png
 from ibc.files import write_atomically

@@ -14,7 +14,8 @@ from benchmarks.runs import publish, run
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller, PolicyActor
 from ibc.data import Episode
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
 from ibc.evaluation.collect import make_expert

@@ -14,7 +14,8 @@ import benchmarks.envs  # noqa: F401  registers environments of studies
 from benchmarks.faults.attempt import Outcome
 from ibc import Controller
 from ibc.cli.config import compose
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.policies.loading import make_policy
 from ibc.spec import ObsField, Spec
 

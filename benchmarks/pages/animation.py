@@ -17,7 +17,8 @@ from PIL import Image
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller
 from ibc.device import configure_device
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation.rollout import rollout
 from ibc.evaluation.video import Frame
 from ibc.files import write_atomically

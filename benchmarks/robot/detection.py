@@ -41,7 +41,8 @@ from ibc.detection import (
 from ibc.detection.calibration import decisions_of, fit, score_decisions, statistics
 from ibc.detection.detector import conformal_threshold, running_mean, standardized
 from ibc.device import configure_device, provenance
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation import style
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.plots import png

@@ -16,7 +16,8 @@ from benchmarks.results import ResultTable, Row
 from ibc import Controller, UserError
 from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.device import configure_device, provenance
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.export import export_onnx
 from ibc.policies import ImplicitPolicy, Policy
 from ibc.policies.loading import build_policy

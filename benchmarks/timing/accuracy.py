@@ -12,7 +12,8 @@ from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller
 from ibc.device import full_precision
 from ibc.energies import UnitSpace
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy
 from ibc.policies.loading import build_policy

@@ -14,7 +14,8 @@ from benchmarks.results import Row
 from ibc.checkpoint import load_checkpoint
 from ibc.cli.train import prepare
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation import evaluate
 from ibc.evaluation.rollout import rollout
 from ibc.policies import ImplicitPolicy

@@ -14,7 +14,7 @@ from benchmarks.timing.quiet import measure_quietly
 from ibc.cli.config import Config
 from ibc.control import Controller
 from ibc.device import provenance
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.evaluation import evaluate
 from ibc.evaluation.collect import make_expert
 from ibc.evaluation.parallel import run_episodes

@@ -13,7 +13,7 @@ from ibc.checkpoint import Checkpoint, load_checkpoint
 from ibc.cli.compose import composed
 from ibc.cli.config import Config, offer
 from ibc.construct import refuse_interpolations
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.errors import UserError
 from ibc.policies import Policy
 from ibc.policies.loading import build_policy

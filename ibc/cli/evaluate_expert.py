@@ -8,7 +8,7 @@ from ibc.cli.config import Config, seeds_of
 from ibc.cli.paths import check_outputs
 from ibc.control import Controller
 from ibc.device import provenance
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation.collect import make_expert
 from ibc.evaluation.evaluate import evaluate, format_metrics, write_output

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibc.cli.config import Config
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 
 

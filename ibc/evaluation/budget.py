@@ -17,7 +17,8 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from ibc.component import describe
 from ibc.construct import construct
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation import style
 from ibc.evaluation.evaluate import evaluate

@@ -11,7 +11,8 @@ from ibc.construct import construct, find
 from ibc.control import Actor, Controller, FunctionExpert
 from ibc.data import DemonstrationWriter
 from ibc.data.store import FinishedElsewhere
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.parallel import run_episodes
@@ -56,7 +57,7 @@ def collect_demonstrations(
     counts as success.
 
     Args:
-        env: configuration of the environment (:class:`ibc.environment.EnvConfig`) with its ``expert``: a function of
+        env: configuration of the environment (:class:`ibc.env_config.EnvConfig`) with its ``expert``: a function of
             an observation ``{name: (*shape)}`` that returns an action (D,), or an :class:`ibc.control.Actor`.
         path: of the data set, which does not exist yet.
         num_episodes: successful ones to store.

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from ibc.control import Controller
 from ibc.data.dataset import WindowDataset, window_index
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation import style
 from ibc.evaluation.plots import new_figure, plain
 from ibc.evaluation.rollout import rollout

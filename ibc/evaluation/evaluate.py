@@ -12,7 +12,7 @@ import numpy as np
 
 from ibc.control import Controller, PolicyActor
 from ibc.data import Episode
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation.metrics import summarize
 from ibc.evaluation.parallel import run_episodes
@@ -61,7 +61,7 @@ def evaluate(
 
     Args:
         policy: a policy, or a controller of a policy or an expert, whose records begin anew.
-        env: the id of a Gymnasium environment, or its configuration (:class:`ibc.environment.EnvConfig`).
+        env: the id of a Gymnasium environment, or its configuration (:class:`ibc.env_config.EnvConfig`).
         seeds: of the resets.
         num_envs: environments at once.
         num_execute_steps: see :class:`ibc.control.Controller`.

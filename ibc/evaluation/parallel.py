@@ -15,7 +15,8 @@ from typing import Any
 from ibc.control import Actor, Controller, PolicyActor
 from ibc.data.episode import Episode
 from ibc.device import configure_device, reduced_precision
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
 from ibc.policies import Policy

@@ -10,7 +10,8 @@ import numpy as np
 
 from ibc.constraints import KeepOutDisk
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.evaluate import env_config
 from ibc.evaluation.metrics import is_success

@@ -12,7 +12,7 @@ import torch
 
 from ibc.checkpoint import Checkpoint
 from ibc.data.dataset import WindowDataset
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.evaluation import html
 from ibc.evaluation.energy_map import Moment, energy_maps, moments_of_data, moments_of_episode
 from ibc.evaluation.plots import held_out_curves, png, training_curves

@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks.config import CONFIG_DIR, compose
 from ibc.construct import construct
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.losses import Loss
 
 

@@ -8,7 +8,8 @@ import pytest
 from benchmarks.robot import detection
 from benchmarks.tables.pages import table
 from ibc.detection import Elapsed, GradientResidual
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 
 
 def test_auroc_by_hand():

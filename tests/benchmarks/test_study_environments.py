@@ -6,7 +6,8 @@ import pytest
 from benchmarks.envs.particle_corridor import CorridorExpert, distance_to_corridor
 from benchmarks.envs.particle_obstacles import CLEARANCE
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation.rollout import rollout
 
 

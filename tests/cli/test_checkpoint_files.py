@@ -92,7 +92,7 @@ class TestCheckpointFiles:
         policy = load_checkpoint(path).policy
         policy["sampler"] = {
             "_target_": "ibc.environment.Environment",
-            "config": {"_target_": "ibc.environment.EnvConfig", "id": "this:X-v0"},
+            "config": {"_target_": "ibc.env_config.EnvConfig", "id": "this:X-v0"},
         }
         self.change(path, policy=policy)
         assert_refused(self.evaluate(cli, path), "names 'ibc.environment.")

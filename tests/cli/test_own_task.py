@@ -17,7 +17,8 @@ from ibc.cli.record import record
 from ibc.cli.train import train
 from ibc.control import Controller
 from ibc.data import DemonstrationWriter
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation.rollout import rollout
 
 pytestmark = pytest.mark.unchecked

@@ -22,7 +22,8 @@ from ibc.constraints import (
 )
 from ibc.control import Controller
 from ibc.energies import Box, action_gradient
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.rollout import rollout
 from ibc.nn import ActionBounds

@@ -24,7 +24,8 @@ from ibc.data import Episode, keep_best, read_episodes, reweight_by_return
 from ibc.data.layouts import KITCHEN_ELEMENT, fit_layout
 from ibc.data.loading import check_matches, load_episodes
 from ibc.data.selection import Selection
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.spec import ObsField
 

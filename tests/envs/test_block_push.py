@@ -19,7 +19,8 @@ from ibc.cli.config import compose
 from ibc.construct import construct
 from ibc.control import Controller
 from ibc.data import read_episodes
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.collect import collect_demonstrations
 from ibc.evaluation.metrics import is_success

@@ -8,7 +8,8 @@ from ibc_envs.d4rl.kitchen import ELEMENT
 from ibc_envs.d4rl.registration import ANT_CELLS, KITCHEN, LOCOMOTION, MAZES
 
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.rollout import rollout
 

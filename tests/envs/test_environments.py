@@ -14,7 +14,8 @@ from ibc_envs.particle.env import GOAL_DISTANCE
 from ibc.cli.config import compose
 from ibc.construct import construct
 from ibc.control import Controller
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation.metrics import is_success
 from ibc.evaluation.rollout import rollout

@@ -8,7 +8,8 @@ import pytest
 from conftest import ROOT
 from ibc_envs.push_t.simulation import TARGET, Simulation
 
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 
 

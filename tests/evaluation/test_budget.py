@@ -10,7 +10,7 @@ from small import PARTICLE
 from ibc.cli.app import run
 from ibc.component import describe
 from ibc.construct import construct
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation import budget as module
 from ibc.evaluation.budget import BudgetRow, budget, choose, numbers, scaled

@@ -9,7 +9,7 @@ from known_detectors import first_entry_detector
 from test_rollout import random_policy
 
 from ibc.control import AsynchronousController, Controller, FunctionExpert
-from ibc.environment import EnvConfig
+from ibc.env_config import EnvConfig
 from ibc.errors import UserError
 from ibc.evaluation import evaluate, parallel
 

@@ -10,7 +10,8 @@ import torch
 from ibc.cli.config import compose
 from ibc.control import Controller, policy_actor
 from ibc.data import WindowDataset
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
 from ibc.evaluation.metrics import mean_interval, summarize, wilson_interval

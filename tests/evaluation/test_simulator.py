@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ibc.control import Controller, FunctionExpert
-from ibc.environment import EnvConfig, Environment
+from ibc.env_config import EnvConfig
+from ibc.environment import Environment
 from ibc.errors import UserError
 from ibc.evaluation import evaluate
 from ibc.evaluation.evaluate import format_metrics, write_json
