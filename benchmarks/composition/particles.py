@@ -131,15 +131,8 @@ def particle_dynamics(
     substep: float = 0.005, substeps: int = 10, lookahead: int = LOOKAHEAD
 ) -> PDController:
     """The particle's own equations, unless in longer or shorter steps."""
-    return PDController(
-        "pos_agent",
-        "vel_agent",
-        stiffness=10,
-        damping=5,
-        substep=substep,
-        substeps=substeps,
-        lookahead=lookahead,
-    )
+    body: dict[str, Any] = {"stiffness": 10, "damping": 5, "substep": substep, "substeps": substeps}
+    return PDController("pos_agent", "vel_agent", **body, lookahead=lookahead)
 
 
 def learned_dynamics(env: dict[str, Any]) -> LinearDynamics:
