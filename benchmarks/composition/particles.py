@@ -130,7 +130,7 @@ def latency(settings: Settings) -> list[Row]:
 def particle_dynamics(
     substep: float = 0.005, substeps: int = 10, lookahead: int = LOOKAHEAD
 ) -> PDController:
-    """The particle's own equations, unless in longer or shorter steps."""
+    """The particle's own equations, which are integrated in these steps."""
     body: dict[str, Any] = {"stiffness": 10, "damping": 5, "substep": substep, "substeps": substeps}
     return PDController("pos_agent", "vel_agent", **body, lookahead=lookahead)
 

@@ -18,6 +18,7 @@ from ibc.cli.paths import check_outputs, paths_of
 from ibc.device import configure_device, provenance
 from ibc.errors import UserError
 from ibc.evaluation.compare import (
+    FEWEST_PAIRS,
     Comparison,
     check_same_task,
     compare_evaluations,
@@ -82,7 +83,7 @@ def format_comparison(comparison: Comparison, verdict: str, first: str, second: 
     interval = (
         f"95 % interval {show(low, '+', 'points')} to {show(high, '+', 'points')}"
         if math.isfinite(low)
-        else "no interval: fewer than ten pairs, or all differences are equal"
+        else f"no interval: fewer than {FEWEST_PAIRS} pairs, or all differences are equal"
     )
     lines = [
         f"{comparison.measure} on {comparison.num_seeds} seeds",

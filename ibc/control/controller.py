@@ -195,8 +195,9 @@ class Controller:
     def _remembered(self, obs: Mapping[int, Mapping[str, Any]]) -> dict[int, NumpyObs]:
         """Put observations, as the policy takes them, into the histories of their environments."""
         checked = {index: checked_obs(seen, self.fields) for index, seen in obs.items()}
-        for episode, seen in [(self._episode(index), seen) for index, seen in checked.items()]:
-            episode.history.append(seen)
+        episodes = {index: self._episode(index) for index in checked}
+        for index, episode in episodes.items():
+            episode.history.append(checked[index])
         return checked
 
     def _decide_all(self, env_indices: list[int]) -> None:
