@@ -13,6 +13,8 @@ SUCCESS_WHEN = ("last", "any")
 
 #: What an evaluation writes down of every episode.
 COLUMNS = {"seed", "success", "return", "length"}
+#: What of an environment's configuration does not tell tasks apart, or stands elsewhere.
+_NO_TASK = {"id", "report", "kwargs"}
 #: What an evaluation may write down of a number that the environment gives at every step.
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda values: values[-1],
@@ -66,6 +68,11 @@ class EnvConfig:
         if not isinstance(self.report, Mapping):
             return {key: ("last", key) for key in self.report}
         return {f"{s}_{key}": (s, key) for s, keys in self.report.items() for key in keys}
+
+    def task(self) -> dict[str, Any]:
+        """Return what makes episodes of one id different tasks: arguments, horizon, and how success is read."""
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TASK}
+        return {**self.kwargs, **rest}
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:

@@ -91,6 +91,7 @@ def format_comparison(comparison: Comparison, verdict: str, first: str, second: 
         f"  second  {show(comparison.second)}  {second}",
         f"difference: {show(comparison.difference, '+', 'points')} ({interval})",
     ]
+    lines += [f"the environments differ: {line}" for line in comparison.task_differences]
     if comparison.mcnemar_p is not None:
         lines.append(
             f"only the first succeeds in {comparison.only_first}, only the second in {comparison.only_second} episodes "

@@ -24,4 +24,4 @@ def convert(config: Config) -> None:
         ),
         Cameras(crop=config["crop"], image_size=config["image_size"]),
     )
-    print(f"{count} episodes: {output}")
+    print(f"{count} episode{'s' * (count != 1)}: {output}")

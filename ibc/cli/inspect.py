@@ -95,7 +95,7 @@ def describe(episodes: Iterable[Episode]) -> list[str]:
             texts.setdefault(name, {})[text] = None
     action = np.concatenate(actions)
     lines = [
-        f"{len(lengths)} episodes, {sum(lengths)} steps; lengths {min(lengths)} to {max(lengths)}, "
+        f"{len(lengths)} episode{'s' * (len(lengths) != 1)}, {sum(lengths)} steps; lengths {min(lengths)} to {max(lengths)}, "
         f"median {np.median(lengths):g}",
         f"ends: {terminated} terminated, {truncated} truncated, "
         f"{len(lengths) - terminated - truncated} just stop",

@@ -35,6 +35,7 @@ class Comparison:
         only_first, only_second: episodes in which only one of the two succeeded; None unless the measure is success
             and each policy was trained once.
         mcnemar_p: two-sided exact p-value of these two counts being drawn from a fair coin (McNemar 1947), or None.
+        task_differences: settings of the environment that are not the same in all evaluations, with their values.
     """
 
     measure: str
@@ -47,6 +48,7 @@ class Comparison:
     only_first: int | None = None
     only_second: int | None = None
     mcnemar_p: float | None = None
+    task_differences: Sequence[str] = ()
 
     def verdict(self, margin: float = 0.0) -> str:
         """Return ``better`` or ``worse`` for the second policy where the interval says so, else ``undecided``.
@@ -72,6 +74,21 @@ def check_same_task(evaluations: Sequence[Mapping[str, Any]]) -> None:
         raise UserError(
             f"the evaluations are of different environments: {', '.join(sorted(tasks))}"
         )
+
+
+def task_differences(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each setting of the environment that is not the same in all evaluations.
+
+    They may be meant (pictures in one, states in the other) or not (particles in 2 and in 16 dimensions). Evaluations
+    of before, which do not say them, are left out.
+    """
+    tasks = [metrics["env"] for metrics in evaluations if "env" in metrics]
+    lines = []
+    for key in sorted(set().union(*tasks)):
+        values = list(dict.fromkeys(repr(task.get(key)) for task in tasks))
+        if len(values) > 1:
+            lines.append(f"env.{key}: {', '.join(values)}")
+    return lines
 
 
 def compare_evaluations(
@@ -111,6 +128,7 @@ def compare_evaluations(
         second=float(b.mean()),
         difference=float(b.mean() - a.mean()),
         interval=bootstrap_interval(a, b),
+        task_differences=task_differences([*first, *second]),
         **counts,
     )
 

@@ -97,6 +97,7 @@ def evaluate(
             )
     metrics = {
         "env_id": config.id,
+        "env": config.task(),
         "num_episodes": len(seeds),
         "first_seed": seeds[0],
         "num_envs": min(num_envs, len(seeds)),

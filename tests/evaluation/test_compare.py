@@ -12,6 +12,7 @@ from small import PARTICLE
 
 from ibc.checkpoint import load_checkpoint, save_checkpoint
 from ibc.cli.app import name_positional, run
+from ibc.cli.compare import format_comparison
 from ibc.errors import UserError
 from ibc.evaluation.compare import (
     bootstrap_interval,
@@ -195,6 +196,20 @@ def test_positional_arguments_become_keys():
         "second='b.pt'",
         "c",
     ]
+
+
+def test_what_differs_between_environments_is_said():
+    """Particles of two sizes, or states and pictures: whether it is meant, the reader knows."""
+    plane, space = (
+        {"env_id": "Particle-v0", "env": {"n_dim": n, "success_when": "last"}} for n in (2, 16)
+    )
+    found = compare_evaluations([evaluation([1, 0], **plane)], [evaluation([1, 1], **space)])
+    assert found.task_differences == ["env.n_dim: 2, 16"]
+    told = format_comparison(found, "undecided", "a", "b")
+    assert "the environments differ: env.n_dim: 2, 16" in told
+    for other in (plane, {}):  # the same, and an evaluation of an edition that did not say it
+        same = compare_evaluations([evaluation([1, 0], **plane)], [evaluation([1], **other)])
+        assert not same.task_differences
 
 
 def test_an_early_stop_compares_no_different_tasks(tmp_path, monkeypatch, capsys):
