@@ -57,7 +57,8 @@ class Trainer:
         schedule: of the learning rate afterwards, :data:`ibc.training.schedule.SCHEDULES`.
         keyframe_oversampling: times more often that steps at which the action jumps are shown.
         ema_decay: the policy that is saved and acts has the exponential moving average of the weights, with this decay
-            in a step; 0 keeps the last weights.
+            in a step, or less in a short run (:class:`ibc.training.moving_average.MovingAverage`); 0 keeps the last
+            weights.
         accumulate: parts into which a batch is cut to save memory; their gradients are added up.
         seed: of data order and noise.
 
@@ -257,7 +258,7 @@ class Trainer:
             self._diverged.copy_(torch.maximum(self._diverged, 1 - norm.isfinite().float()))
         self.optimizer.step()
         if self.average is not None:
-            self.average.update(self.policy, is_first=self.step == 0)
+            self.average.update(self.policy)
         stacked = {k: torch.stack([torch.as_tensor(part[k]) for part in parts]) for k in parts[0]}
         return {**{k: values.mean() for k, values in stacked.items()}, "gradient_norm": norm}
 
@@ -303,6 +304,7 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.loss.load_state_dict(state.get("loss", {}))
         if self.average is not None:
+            self.average.num_steps.fill_(self.step)
             self.average.policy.load_state_dict(self.policy.state_dict())
             self.policy.load_state_dict(state["last_weights"])
         torch.set_rng_state(state["torch_generators"]["cpu"])
