@@ -43,7 +43,8 @@ class App {
     [...element("tabs").children].forEach((tab, i) => tab.setAttribute("aria-selected", i === index));
     const { scene, searches, ownSearch } = this.stage;
     const other = searches[ownSearch] ? "" : ` The policy's own search, ${ownSearch}, is not among those of this page.`;
-    element("note").textContent = scene.note + other;
+    const begins = this.stage.policy.warm_start_fraction ? " The page begins each search anew, not at the previous action." : "";
+    element("note").textContent = scene.note + other + begins;
     element("scene-title").textContent = this.stage.scene.world ? "Scene" : "Observation";
     element("handles").replaceChildren();
     showSettings(this);
@@ -67,11 +68,11 @@ class App {
     });
   }
 
-  /** Decide once, and draw how. */
+  /** Decide once, and draw how; whether nothing else ended it. */
   async decide() {
     const { stage } = this;
     const { pace } = stage.settings;
-    await stage.decide({
+    return stage.decide({
       search: () => this.tween(0.6 * pace, (t) => { this.clock = t; }),
       move: (frames) => this.tween(0.4 * pace, (t) => {
         stage.body = frames[Math.min(Math.floor(t * frames.length), frames.length - 1)];

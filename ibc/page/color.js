@@ -30,7 +30,8 @@ const KNEE = 0.02;
 
 /** Where an energy is on the color bar, 0 (low) to 1 (high). */
 export function level(energy, low, high) {
-  const knee = KNEE * Math.max(high - low, 1e-12);
+  if (!(high > low)) return 0; // the same everywhere
+  const knee = KNEE * (high - low);
   const share = Math.log1p(Math.max(energy - low, 0) / knee) / Math.log1p((high - low) / knee);
   return Math.min(share, 1);
 }

@@ -17,7 +17,16 @@ const candidatesOf = (position) => Math.round(2 ** position);
 export function connectControls(app) {
   const changed = (settle) => { settle?.(app.stage.settings); showSettings(app); app.stage.update({ animate: true }); };
   get("play").onclick = () => (app.stage.playing ? app.stop() : app.play());
-  get("step").onclick = async () => { app.stop(); await app.decide(); app.stage.update(); };
+  get("step").onclick = async () => {
+    if (app.stepping) return; // a second click would end the decision under way
+    app.stepping = true;
+    try {
+      app.stop();
+      if (await app.decide()) app.stage.update();
+    } finally {
+      app.stepping = false;
+    }
+  };
   get("again").onclick = () => { app.stage.seed += 1000; app.stage.update({ animate: true }); };
   get("reset").onclick = () => { app.stop(); app.stage.restart(); app.stage.update({ animate: true }); };
   get("new").onclick = () => { app.stop(); app.stage.sceneSeed += 1; app.stage.restart(); showSettings(app); app.stage.update({ animate: true }); };

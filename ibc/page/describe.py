@@ -64,6 +64,7 @@ def describe_policy(policy: Policy, checkpoint: Checkpoint, path: str) -> dict[s
         "network": _network(energy),
         "search": _search(policy.sampler),
         "init_std": policy.init_std,
+        "warm_start_fraction": policy.warm_start_fraction,
     }
 
 

@@ -28,7 +28,7 @@ const near = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) < GOAL_DISTANCE;
 export const particleScene = {
   world: { left: -0.07, right: 1.07, bottom: -0.07, top: 1.07 },
   axes: [{ name: "set-point x", sign: 1 }, { name: "set-point y", sign: 1 }],
-  horizon: HORIZON,
+  horizon: ({ env: { options } }) => Math.min(options.horizon ?? HORIZON, options.max_episode_steps ?? Infinity),
   period: "50 ms",
   obstacle: { radius: 0.1, largest: 0.25 },
   model: "PDController('pos_agent', 'vel_agent', stiffness=10, damping=5, substep=0.005, substeps=10, lookahead=20)",

@@ -13,7 +13,8 @@ const TURNING = BLOCK / Math.SQRT2;
 const SOLVED = 0.01;
 /** Longest way of the rod between two looks at its contacts (m). */
 const LEG = 0.001;
-const TASKS = ["BlockPush-v0", "BlockPushDiscontinuous-v0", "BlockPushMultimodal-v0", "BlockReach-v0"];
+/** Tasks that this scene shows, with the decisions of an episode. */
+const TASKS = { "BlockPush-v0": 100, "BlockPushMultimodal-v0": 200 };
 const FRAMES = 10;
 
 const clip = (x, low, high) => Math.min(Math.max(x, low), high);
@@ -21,10 +22,11 @@ const rotate = ([x, y], yaw) => [x * Math.cos(yaw) - y * Math.sin(yaw), x * Math
 const numbered = (name, i) => (i === 0 ? name : `${name}${i + 1}`);
 const count = (policy, name) => [0, 1].filter((i) => `${numbered(name, i)}_translation` in policy.obs).length;
 
-/** The greatest distance of a block from the target nearest to it (m). */
-function farthest(body, goals) {
-  const distance = (block) => Math.min(...goals.map(({ at }) => Math.hypot(at[0] - block.at[0], at[1] - block.at[1])));
-  return Math.max(...body.blocks.map(distance));
+/** The greatest distance of a block from a target of its own, in the better of the pairings (m). */
+function farthest({ blocks }, goals) {
+  const distance = (block, { at }) => Math.hypot(at[0] - block.at[0], at[1] - block.at[1]);
+  const pairings = goals.length > 1 ? [goals, [...goals].reverse()] : [goals];
+  return Math.min(...pairings.map((pairing) => Math.max(...blocks.map((block, i) => distance(block, pairing[i])))));
 }
 
 function intoWorkspace(point) {
@@ -81,13 +83,13 @@ export function pushed(block, tip, leg) {
 export const pushScene = {
   world: { left: -0.53, right: 0.53, bottom: -0.74, top: -0.14 },
   axes: [{ name: "change of y (m)", sign: 1 }, { name: "change of x (m)", sign: -1 }],
-  horizon: 100,
+  horizon: ({ env: { id, options } }) => options.max_episode_steps ?? TASKS[id],
   period: "0.1 s",
   obstacle: { radius: 0.05, largest: 0.12 },
   model: "DeltaPositionControl('effector_target_translation')",
   note: "Seen from above. Blocks move by a simplified quasi-static law for illustration, not by the MuJoCo simulation.",
 
-  shows: (policy) => TASKS.includes(policy.env.id)
+  shows: (policy) => policy.env.id in TASKS
     && Object.keys(policy.obs).every((name) => name in pushScene.observe(nominal(policy), nominal(policy).goals)),
 
   project: ([x, y]) => [y, -x],
@@ -147,7 +149,7 @@ export const pushScene = {
   },
 
   isSolved: (body, goals) => farthest(body, goals) < SOLVED,
-  status: (body, goals) => `${body.blocks.length > 1 ? "farthest block" : "block"} ${(100 * farthest(body, goals)).toFixed(1)} cm from a target`,
+  status: (body, goals) => `${body.blocks.length > 1 ? "farthest block" : "block"} ${(100 * farthest(body, goals)).toFixed(1)} cm from its target`,
 
   predict: (body) => ({ offset: body.tip, gain: [1] }),
   place: (body) => body.tip,

@@ -81,10 +81,12 @@ function descend(space, init, rng, s) {
   let unit = init;
   for (const step of schedule(s.num_iterations, s.step_init, s.step_final, s.power)) {
     const gradient = space.gradient(unit);
-    unit = space.clamp(unit.map((x, i) => {
+    const moved = space.clamp(unit.map((x, i) => {
       const direction = 0.5 * gradient[i] + (s.noise_std ? s.noise_std * rng.normal() : 0);
       return x - Math.min(Math.max(step * direction, -limit[i % 2]), limit[i % 2]);
     }));
+    if (s.settle && moved.every((x, i) => Math.abs(x - unit[i]) <= s.settle)) break;
+    unit = moved;
     frames.push(unit);
   }
   return { frames, energy: space.energy(unit) };

@@ -23,6 +23,7 @@ export class Stage {
     Object.assign(this, { descriptions, index, solver, changed });
     this.policy = descriptions[index];
     this.scene = sceneOf(this.policy);
+    this.horizon = this.scene.horizon?.(this.policy);
     this.searches = structuredClone(DEFAULTS);
     const { name, ...own } = this.policy.search;
     if (own.num_candidates) this.searches[name] = { ...this.searches[name], ...own };
@@ -81,9 +82,11 @@ export class Stage {
   setObstacles(count) {
     const { obstacles } = this.world;
     const stops = [this.scene.place(this.world.body), ...this.world.goals.map(({ at }) => at)];
-    while (obstacles.length < count) { // between one stop and the next, then between the first and the last
-      const [a, b] = obstacles.length < stops.length - 1 ? stops.slice(obstacles.length) : [stops[0], stops.at(-1)];
-      obstacles.push({ at: a.map((x, d) => (x + b[d]) / 2) });
+    while (obstacles.length < count) { // between one stop and the next, then elsewhere on the way to the last
+      const made = obstacles.length, legs = stops.length - 1;
+      const [a, b] = made < legs ? stops.slice(made) : [stops[0], stops.at(-1)];
+      const share = made < legs ? 1 / 2 : 1 / 2 ** (made - legs + 2); // 1/4, 1/8, ...
+      obstacles.push({ at: a.map((x, d) => x + share * (b[d] - x)) });
     }
     obstacles.length = count;
     this.update();
@@ -102,7 +105,7 @@ export class Stage {
     return {
       policy: index, obs: see(world.goals), second, operation: settings.operation, temperature: settings.temperature,
       disks: world.obstacles.map(({ at }) => ({ at, radius: settings.radius })), hard: settings.hard,
-      prediction: world.obstacles.length ? scene.predict(course.at(-1)) : null, seed: this.seed, search, calibration: FEW, ...more,
+      prediction: world.obstacles.length ? scene.predict(course.at(-1)) : null, seed: this.seed + this.count, search, calibration: FEW, ...more,
     };
   }
 
@@ -134,7 +137,7 @@ export class Stage {
   /** Simulate the closed loop from here, to draw the path that follows. */
   async _follow(version) {
     const course = [...this.course];
-    for (let i = this.count; i < this.scene.horizon; i++) {
+    for (let i = this.count; i < this.horizon; i++) {
       if (this.scene.isSolved(course.at(-1), this.world.goals)) return;
       const result = await this.solver.ask("preview", { ...this.job(course, {}), seed: this.seed + i });
       if (version !== this.version || this.playing) return;
@@ -148,28 +151,30 @@ export class Stage {
    * Decide and act once.
    *
    * @param animate `{search(result), move(frames)}`, which return promises.
+   * @returns whether it was done; a change meanwhile ends it.
    */
   async decide(animate) {
     this.following = [];
     this.solver.drop("scene", "detail", "preview");
     const version = ++this.version;
-    const result = await this.solver.ask("play", { ...this.job(this.course, { map: COARSE }), seed: this.seed + this.count });
-    if (version !== this.version) return;
+    const result = await this.solver.ask("play", this.job(this.course, { map: COARSE }));
+    if (version !== this.version) return false;
     this._found(result);
     await animate.search();
-    if (version !== this.version) return;
+    if (version !== this.version) return false;
     const frames = this.scene.step(this.course.at(-1), result.action, this.world.goals);
     await animate.move(frames);
-    if (version !== this.version) return;
+    if (version !== this.version) return false;
     this.trail.push(this.course.at(-1));
     this.course.push(frames.at(-1));
     this.world.body = this.body = frames.at(-1);
     this.count++;
     this.changed();
+    return true;
   }
 
   get isOver() {
-    return this.count >= this.scene.horizon || this.scene.isSolved(this.world.body, this.world.goals);
+    return this.count >= this.horizon || this.scene.isSolved(this.world.body, this.world.goals);
   }
 
   status() {
@@ -177,7 +182,7 @@ export class Stage {
     if (!result) return "computing …";
     const found = result.feasible ? `energy ${result.energy.toPrecision(3).replace("-", "−")}` : "no candidate keeps the obstacles";
     const state = scene.status(this.body, world.goals);
-    return [scene.step ? `decision ${this.count} of ${scene.horizon}` : "", state, found].filter(Boolean).join(" · ");
+    return [scene.step ? `decision ${this.count} of ${this.horizon}` : "", state, found].filter(Boolean).join(" · ");
   }
 
   /** The scene as a Python program. */

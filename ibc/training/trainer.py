@@ -56,9 +56,8 @@ class Trainer:
         warmup_steps: in which the learning rate rises.
         schedule: of the learning rate afterwards, :data:`ibc.training.schedule.SCHEDULES`.
         keyframe_oversampling: times more often that steps at which the action jumps are shown.
-        ema_decay: the policy that is saved and acts has the exponential moving average of the weights, with this decay
-            in a step, or less in a short run (:class:`ibc.training.moving_average.MovingAverage`); 0 keeps the last
-            weights.
+        ema_decay: of the moving average of the weights (:class:`ibc.training.moving_average.MovingAverage`), which the
+            policy that is saved and acts has; 0 keeps the last weights.
         accumulate: parts into which a batch is cut to save memory; their gradients are added up.
         seed: of data order and noise.
 

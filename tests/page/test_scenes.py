@@ -238,3 +238,57 @@ def test_a_page_begins_with_the_policy_s_own_search(temperature, tmp_path):
         assert found == search
     else:
         assert found["name"] == "GradientDescent"
+
+
+def test_two_blocks_need_a_target_each_and_the_horizon_is_the_task_s(tmp_path):
+    policy = {k: v for k, v in shown("block_push_multimodal_info_nce")[1].items() if k != "network"}
+    program = """
+    const scene = sceneOf(inputs.policy), at = (x, y) => ({ at: [x, y], yaw: 0 });
+    const goals = [at(0.35, 0.2), at(0.5, 0.2)];
+    const solved = (blocks) => scene.isSolved({ tip: [0.3, -0.4], blocks }, goals);
+    const longer = { ...inputs.policy, env: { ...inputs.policy.env, options: { max_episode_steps: 150 } } };
+    console.log(JSON.stringify([
+      solved([at(0.5, 0.2), at(0.35, 0.2)]), solved([at(0.35, 0.2), at(0.35, 0.2)]), scene.horizon(inputs.policy), scene.horizon(longer),
+    ]));
+    """
+    assert run_in_node(tmp_path, program, policy=policy) == [True, False, 200, 150]
+
+
+@pytest.mark.parametrize("task", ["BlockPushDiscontinuous-v0", "BlockReach-v0"])
+def test_tasks_with_another_aim_get_sliders(task, tmp_path):
+    _, description = shown("block_push_states")
+    policy = {k: v for k, v in description.items() if k != "network"}
+    policy["env"] = {"id": task, "options": {}}
+    program = "console.log(JSON.stringify(sceneOf(inputs.policy).world ?? null));"
+    assert run_in_node(tmp_path, program, policy=policy) is None
+
+
+def test_obstacles_are_apart_and_the_cross_is_what_a_step_executes(tmp_path):
+    data = page_data([shown("block_push_states")[1]])
+    program = (
+        STAGE
+        + """
+    const stage = makeStage(1), shown = { search() {}, move() {} };
+    stage.setObstacles(3);
+    const places = stage.world.obstacles.map(({ at }) => at);
+    stage.setObstacles(0);
+    stage.searches.GradientDescent.settle = 10; // further than any step
+    await stage.update({ rests: false });
+    const frames = stage.result.frames.length;
+    stage.searches.GradientDescent.settle = null;
+    await stage.decide(shown);
+    await stage.update({ rests: false });
+    const cross = stage.result.action;
+    await stage.decide(shown);
+    console.log(JSON.stringify([places, frames, cross, stage.result.action]));
+    """
+    )
+    places, frames, cross, executed = run_in_node(tmp_path, program, data=data)
+    assert len({tuple(place) for place in places}) == 3
+    assert frames == 1  # settled at once
+    assert cross == executed
+
+
+def test_an_energy_that_is_the_same_everywhere_has_a_color(tmp_path):
+    program = "console.log(JSON.stringify([level(1, 1, 1), level(1, 1, 2), level(2, 1, 2), ticks(1, 1)]));"
+    assert run_in_node(tmp_path, program) == [0, 0, 1, [{"value": 0, "at": 0}]]
