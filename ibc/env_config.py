@@ -49,6 +49,15 @@ class EnvConfig:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.report, str):
+            raise UserError(f"env.report={self.report}; it must be a list, [{self.report}]")
+        if isinstance(self.report, Mapping) and (
+            lone := next((s for s, keys in self.report.items() if isinstance(keys, str)), None)
+        ):
+            given = self.report[lone]
+            raise UserError(f"env.report has {lone}: {given}; it must be a list, [{given}]")
+        if isinstance(self.success_return, str | bool):
+            raise UserError(f"env.success_return={self.success_return}; it must be a number")
         if self.success_when not in SUCCESS_WHEN:
             raise UserError(
                 f"env.success_when={self.success_when}; allowed: {', '.join(SUCCESS_WHEN)}"

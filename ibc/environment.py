@@ -52,12 +52,18 @@ class Environment:
             kwargs["render_mode"] = "rgb_array"
         try:
             self.gym_env = gym.make(config.id, disable_env_checker=True, **kwargs)
+            own = getattr(self.gym_env.unwrapped, "horizon", None)
             spec = self.gym_env.spec
-            if spec is None or spec.max_episode_steps is None:
+            if not isinstance(own, int) and (spec is None or spec.max_episode_steps is None):
                 self.gym_env = gym.wrappers.TimeLimit(self.gym_env, DEFAULT_HORIZON)
         except Exception as error:  # constructors of environments fail with types of their own
             reason = " ".join(str(error).split())
             raise UserError(f"cannot make environment {config.id}: {reason}") from error
+        if isinstance(own, int) and (config.max_episode_steps or 0) > own:
+            raise UserError(
+                f"env.max_episode_steps={config.max_episode_steps}; {config.id} ends after {own} steps itself: "
+                "choose env.horizon"
+            )
         action_space = self.gym_env.action_space
         if not isinstance(action_space, gym.spaces.Box):
             raise UserError(f"{config.id} has {action_space} actions; only Box is supported")
@@ -80,12 +86,18 @@ class Environment:
 
     @property
     def fps(self) -> float:
-        """Frames a second at which a recording shows real time."""
+        """Frames a second at which a recording shows real time: what the environment says, else 20."""
         return float((self.gym_env.metadata or {}).get("render_fps") or 20)
 
     def reset(self, seed: int) -> NumpyObs:
-        """Begin the episode that the seed determines."""
-        result = self.gym_env.reset(seed=seed)
+        """Begin the episode that the seed determines.
+
+        Raises:
+            UserError: the seed is no whole number from 0 on, or what comes back is not Gymnasium's.
+        """
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise UserError(f"seed={seed}; it must be a whole number, at least 0")
+        result = self.gym_env.reset(seed=int(seed))
         obs, _ = unpack("reset", result, 2, self.config.id)
         self._seed, self._length = seed, 0
         self._return, self.is_broken = 0.0, False

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from ibc_envs.actions import clipped
+from ibc_envs.arguments import not_negative, whole
 from ibc_envs.bimanual_sweep.places import in_bowls, lost
 from ibc_envs.bimanual_sweep.scene import JOINTS, PIECE_RADIUS
 from ibc_envs.bimanual_sweep.simulation import Simulation
@@ -94,10 +95,10 @@ class BimanualSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
-        if not 1 <= num_pieces <= 20:
+        whole(num_pieces=num_pieces)
+        if num_pieces > 20:
             raise ValueError(f"num_pieces={num_pieces}; allowed: 1 to 20")
-        if disturbance < 0:
-            raise ValueError(f"disturbance={disturbance}; it must not be negative")
+        not_negative(disturbance=disturbance)
         self.disturbance = disturbance
         self.render_mode = render_mode
         self.simulation = Simulation(num_pieces)

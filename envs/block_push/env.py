@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from ibc_envs.actions import clipped
+from ibc_envs.arguments import not_negative, whole
 from ibc_envs.block_push.scene import Scene
 from ibc_envs.block_push.simulation import Simulation
 from ibc_envs.studio import Cameras
@@ -88,20 +89,20 @@ class TabletopEnv(gym.Env[Obs, NDArray[np.float32]], ABC):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
-        if not tolerance > 0:
-            raise ValueError(f"tolerance={tolerance}; it must be positive")
-        if len(image_size) != 2 or min(image_size) < 1:
-            raise ValueError(f"image_size={list(image_size)}; it must be height and width")
+        if not 0 < tolerance < np.inf:
+            raise ValueError(f"tolerance={tolerance}; it must be positive, and finite")
+        if not isinstance(image_size, Sequence) or len(image_size) != 2:
+            raise ValueError(f"image_size={image_size}; it must be height and width")
+        height, width = image_size
+        whole(height=height, width=width)
         if not 0 <= init_midway_prob <= 1:
             raise ValueError(f"init_midway_prob={init_midway_prob}; it must be a share, 0 to 1")
-        if action_noise_std < 0:
-            raise ValueError(f"action_noise_std={action_noise_std}; it must not be negative")
+        not_negative(action_noise_std=action_noise_std)
         self.tolerance = tolerance
         self.init_midway_prob = init_midway_prob
         self.action_noise_std = action_noise_std
         self.render_mode = render_mode
         self.simulation = Simulation(self.scene, arm)
-        height, width = (int(side) for side in image_size)
         self._cameras = Cameras(
             self.simulation.model, self.simulation.data, (height, width) if pixels else None
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from ibc_envs.arguments import not_given
 from ibc_envs.block_push.env import Array, TabletopEnv
 from ibc_envs.block_push.scene import AMBER, BLUE, Scene
 from ibc_envs.block_push.sort_expert import BORDER, COLORS, is_in_place
@@ -50,6 +52,15 @@ class BlockSortEnv(TabletopEnv):
         rim=RIM,
         camera=CAMERA,
     )
+
+    def __init__(self, *, image_size: Sequence[int] = (60, 208), **kwargs: Any) -> None:
+        """As every tabletop task, with pictures of another size, and without ``tolerance``: places have no centers.
+
+        Raises:
+            ValueError: a tolerance is given.
+        """
+        not_given(kwargs, "tolerance")
+        super().__init__(image_size=image_size, **kwargs)
 
     def _nominal(self) -> tuple[Array, list[Array], list[Array]]:
         blocks = [np.array([0.3 + 0.08 * (i % 4), 0.1 * (i // 4), 0.0]) for i in range(len(COLORS))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from ibc_envs.arguments import not_given
 from ibc_envs.block_push.env import BLOCK_AREA, TARGET_AREA, TARGET_TURN, Array, TabletopEnv
 from ibc_envs.block_push.geometry import quarter_turn_error
 from ibc_envs.block_push.scene import AMBER, BLUE, Scene
@@ -134,6 +135,15 @@ class BlockInsertEnv(TabletopEnv):
     """
 
     scene: ClassVar[Scene] = Scene(slot=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        """As every tabletop task, without ``tolerance`` (above) and ``init_midway_prob``, which knows no walls.
+
+        Raises:
+            ValueError: one of them is given.
+        """
+        not_given(kwargs, "tolerance", "init_midway_prob")
+        super().__init__(**kwargs)
 
     def _draw_target(self) -> Array:
         x = TARGET_AREA[0] + self.np_random.uniform(-1, 1) * 0.1

@@ -18,6 +18,12 @@ class SuccessInfo(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorAr
     def __init__(self, env: gym.Env[Any, Any], *, success_return: float | None = None) -> None:
         gym.utils.RecordConstructorArgs.__init__(self, success_return=success_return)
         gym.Wrapper.__init__(self, env)
+        from gymnasium.envs.mujoco import MujocoEnv  # not before an environment is made
+
+        # The registered rate is not always that of the simulation, which in a maze is the robot's, within it.
+        for part in (env.unwrapped, *vars(env.unwrapped).values()):
+            if isinstance(part, MujocoEnv):
+                self.metadata = {**env.metadata, "render_fps": 1 / part.dt}
         self._threshold = success_return
         self._return = 0.0
         # Mazes leave the model they were built from behind.

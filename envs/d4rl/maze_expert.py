@@ -24,8 +24,14 @@ class PointMazeExpert:
     """
 
     def __init__(self, *, env_id: str) -> None:
-        """The maze is that of a registered environment."""
-        maze_map = gym.spec(env_id).kwargs["maze_map"]
+        """The maze is that of a registered environment.
+
+        Raises:
+            ValueError: it has none.
+        """
+        maze_map = gym.spec(env_id).kwargs.get("maze_map")
+        if maze_map is None:
+            raise ValueError(f"{env_id} is no maze")
         self._size = len(maze_map), len(maze_map[0])
         self._free = {
             (i, j) for i, row in enumerate(maze_map) for j, cell in enumerate(row) if cell != 1

@@ -8,6 +8,7 @@ import cv2
 import gymnasium as gym
 import numpy as np
 from ibc_envs.actions import clipped
+from ibc_envs.arguments import whole
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -68,14 +69,13 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
 
         ``observe_progress`` adds the observation ``reached_first`` (1,): 1 once the goal that comes first has been
         reached. Away from the usual paths the state alone does not tell which goal comes next. ``random_init_state``
-        starts episodes with a velocity, and every other one with the first goal reached already, wherever the particle
-        is. ``horizon`` is in control steps.
+        starts episodes with a velocity, and half of them, by chance, with the first goal reached already, wherever the
+        particle is. ``horizon`` is in control steps.
 
         Raises:
-            ValueError: no dimension, or a render mode there is not.
+            ValueError: dimensions or horizon are no whole number from 1 on, or a render mode there is not.
         """
-        if n_dim < 1:
-            raise ValueError(f"n_dim={n_dim}; it must be at least 1")
+        whole(n_dim=n_dim, horizon=horizon)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
         self.n_dim = n_dim

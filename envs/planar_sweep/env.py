@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from ibc_envs.actions import clipped
+from ibc_envs.arguments import whole
 from ibc_envs.planar_sweep.picture import draw
 from ibc_envs.planar_sweep.simulation import Array, Simulation
 from numpy.typing import NDArray
@@ -78,7 +79,8 @@ class PlanarSweepEnv(gym.Env[Obs, NDArray[np.float32]]):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode={render_mode}; allowed: rgb_array")
-        if not 1 <= fewest <= most <= MOST:
+        whole(fewest=fewest, most=most)
+        if not fewest <= most <= MOST:
             raise ValueError(
                 f"fewest={fewest}, most={most}; allowed: 1 to {MOST}, fewest not above most"
             )

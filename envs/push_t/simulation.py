@@ -96,7 +96,9 @@ class Simulation:
                     (bar - SIDE / 2).astype(np.float32), (target - SIDE / 2).astype(np.float32)
                 )
                 area += overlap
-        return float(area) / _AREA
+        return min(
+            1.0, float(area) / _AREA
+        )  # OpenCV errs where edges lie on one another to a thousandth of a pixel
 
 
 def rotated(points: Array, angle: float) -> Array:

@@ -121,12 +121,15 @@ def assess(
             exact=config["evaluation"]["exact"],
         )
         if config["video"]:
-            films = record_films(
-                policy,
-                config["env"],
-                seeds=seeds_to_film(metrics["episodes"]),
-                num_execute_steps=config["num_execute_steps"],
-            )
+            try:
+                films = record_films(
+                    policy,
+                    config["env"],
+                    seeds=seeds_to_film(metrics["episodes"]),
+                    num_execute_steps=config["num_execute_steps"],
+                )
+            except UserError as error:  # nothing that was trained and measured is lost for it
+                print(f"no film: {error}")
     else:
         metrics = {"about": origin(final)}
     if trainer.held_out is not None:

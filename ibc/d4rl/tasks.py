@@ -87,8 +87,8 @@ PATTERNS = {
     "kitchen_minari": r"D4RL/kitchen/(?P<data>complete|partial|mixed)-v(?P<v>\d+)",
     "point": r"maze2d-(?P<maze>open|umaze|medium|large)(?P<dense>-dense)?(-v(?P<v>[01]))?",
     "point_minari": r"D4RL/pointmaze/(?P<maze>open|umaze|medium|large)(?P<dense>-dense)?-v(?P<v>\d+)",
-    "ant": r"antmaze-(?P<maze>umaze(?=$|-v|-d)|medium(?=-)|large(?=-))(?P<data>-diverse|-play)?(-v(?P<v>[012]))?",
-    "ant_minari": r"D4RL/antmaze/(?P<maze>umaze|medium|large)(?P<data>-diverse|-play)?-v(?P<v>\d+)",
+    "ant": r"antmaze-(?P<maze>umaze(?=$|-v|-d)|medium(?=-[dp])|large(?=-[dp]))(?P<data>-diverse|-play)?(-v(?P<v>[012]))?",
+    "ant_minari": r"D4RL/antmaze/(?P<maze>umaze(?=-v|-d)|medium(?=-[dp])|large(?=-[dp]))(?P<data>-diverse|-play)?-v(?P<v>\d+)",
     "locomotion": r"(?P<robot>halfcheetah|hopper|walker2d|ant)"
     r"-(?P<data>random|medium|expert|medium-replay|full-replay|medium-expert)(-v(?P<v>[012]))?",
 }
@@ -151,6 +151,9 @@ def _point(parts: Mapping[str, str], minari: str | None) -> Task:
     """No reference: the original has one goal for all episodes, today's environment another one for each."""
     maze, dense = parts["maze"], parts["dense"]
     kind = dense or "-sparse"
+    version = "0" if maze == "open" else "1"
+    if minari is None and parts["v"] not in ("", version):
+        raise UserError(f"the data of maze2d-{maze} has version {version} only")
     file = f"maze2d-{maze}{kind}{'' if maze == 'open' else '-v1'}.hdf5"
     return Task(
         name=f"maze2d-{maze}{dense}",

@@ -47,9 +47,13 @@ def training_curves(runs: Rows) -> list[tuple[str, Figure]]:
     is_contrastive = all(
         any(_is_the_loss(term, rows) for term in WITH_CHANCE) for rows in runs.values()
     )
-    names = ["loss", *sorted(terms - repeated)]
+    shown = [
+        name
+        for name in ("loss", *sorted(terms - repeated))
+        if any(_has(name, rows) for rows in runs.values())
+    ]
     figures = []
-    for name in names:
+    for name in shown:
         drawn, axes = new_figure()
         for (run, rows), color in zip(runs.items(), COLORS * len(runs), strict=False):
             steps, values = series(rows, name)

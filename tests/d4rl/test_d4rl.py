@@ -89,7 +89,16 @@ class TestNames:
         assert find_task(name).name == name
 
     @pytest.mark.parametrize(
-        "name", ["", "pen", "pen-human-v7", "kitchen-all", "antmaze-medium", "D4RL/pen/human"]
+        "name",
+        [
+            "",
+            "pen",
+            "pen-human-v7",
+            "kitchen-all",
+            "antmaze-medium",
+            "antmaze-medium-v0",
+            "D4RL/pen/human",
+        ],
     )
     def test_others_are_refused_with_examples(self, name):
         with pytest.raises(UserError, match="called like pen-human"):
@@ -100,6 +109,11 @@ class TestNames:
         assert find_task("pen-human-v0").files[0] == "pen-v0_demos_clipped.hdf5"
         assert find_task("walker2d-medium-replay-v0").files[0] == "walker_mixed.hdf5"
         assert "multistart_True_multigoal_False" in find_task("antmaze-large-play").url
+
+    @pytest.mark.parametrize("name", ["maze2d-umaze-v0", "maze2d-open-v1"])
+    def test_a_version_that_a_maze_does_not_have_is_refused(self, name):
+        with pytest.raises(UserError, match="version [01] only"):
+            find_task(name)
 
     def test_kitchen_environments_fit_their_data(self):
         assert find_task("kitchen-mixed").env_id == "ibc/FrankaKitchenMixedLegacy-v0"

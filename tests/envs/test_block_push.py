@@ -275,7 +275,15 @@ class TestObservation:
 
     @pytest.mark.parametrize(
         "kwargs",
-        [{"arm": "crane"}, {"tolerance": 0.0}, {"image_size": (3,)}, {"render_mode": "human"}],
+        [
+            {"arm": "crane"},
+            {"tolerance": 0.0},
+            {"tolerance": np.inf},
+            {"image_size": (3,)},
+            {"image_size": 240},
+            {"action_noise_std": np.nan},
+            {"render_mode": "human"},
+        ],
     )
     def test_nonsense_is_refused(self, kwargs):
         with pytest.raises(ValueError, match=f"{next(iter(kwargs))}="):

@@ -158,3 +158,9 @@ def test_every_corner_is_in_the_picture():
         (r, c) for r in (slice(15), slice(42, 60)) for c in (slice(40), slice(168, 208))
     ]:
         assert blue[rows_of, columns].sum() > 20
+
+
+@pytest.mark.parametrize("task", ["BlockInsert", "BlockSort"])
+def test_a_tolerance_that_has_no_effect_is_refused(task):
+    with pytest.raises(ValueError, match="tolerance: this task has none"):
+        gym.make(f"{task}-v0", tolerance=0.1)

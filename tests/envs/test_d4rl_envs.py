@@ -24,6 +24,18 @@ def test_the_maze_expert_always_succeeds(maze):
     assert all(len(episode) == MAZES[maze][1] for episode in episodes)
 
 
+def test_an_expert_for_mazes_needs_one():
+    with pytest.raises(ValueError, match="Particle-v0 is no maze"):
+        PointMazeExpert(env_id="Particle-v0")
+
+
+@pytest.mark.parametrize(
+    ("name", "fps"), [("PointMaze_UMaze-v3", 100), ("AntMaze_UMaze-v4", 20), ("Hopper-v4", 125)]
+)
+def test_films_run_at_the_speed_of_the_simulation(name, fps):
+    assert Environment(EnvConfig(id=f"ibc/{name}")).fps == pytest.approx(fps)
+
+
 def test_mazes_are_those_of_the_package():
     from gymnasium_robotics.envs.maze import maps
 

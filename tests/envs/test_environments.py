@@ -123,10 +123,29 @@ class TestParticle:
         obs, _ = ParticleEnv(n_dim=3, hide_velocity=True).reset(seed=0)
         assert set(obs) == {"pos_agent", "pos_first_goal", "pos_second_goal"}
 
-    @pytest.mark.parametrize("kwargs", [{"n_dim": 0}, {"render_mode": "human"}])
+    @pytest.mark.parametrize(
+        "kwargs",
+        [
+            {"n_dim": 0},
+            {"n_dim": True},
+            {"horizon": 0},
+            {"horizon": 20.5},
+            {"horizon": float("nan")},
+            {"render_mode": "human"},
+        ],
+    )
     def test_nonsense_is_refused(self, kwargs):
-        with pytest.raises(ValueError, match="n_dim|render_mode"):
+        with pytest.raises(ValueError, match=f"{next(iter(kwargs))}="):
             ParticleEnv(**kwargs)
+
+    def test_its_horizon_is_its_own(self):
+        """No other limit cuts a long one, and one that could not be reached is refused."""
+        env = Environment(EnvConfig(id="Particle-v0", kwargs={"horizon": 1200}))
+        env.reset(seed=0)
+        over = [env.step(np.zeros(2, np.float32))[4] for _ in range(1200)]
+        assert over == [False] * 1199 + [True]
+        with pytest.raises(UserError, match="ends after 50 steps itself: choose env.horizon"):
+            Environment(EnvConfig(id="Particle-v0", max_episode_steps=100))
 
     def test_expert_switches_on_arrival_and_stays(self):
         expert = ParticleExpert()
@@ -253,6 +272,25 @@ class TestAnyEnvironment:
         with pytest.raises(UserError, match=message) as error:
             Environment(EnvConfig(**kwargs))
         assert "\n" not in str(error.value)
+
+    @pytest.mark.unchecked
+    @pytest.mark.parametrize("seed", [-1, 1.5, "a", True])
+    def test_seeds_are_whole_numbers(self, seed):
+        with pytest.raises(UserError, match=f"seed={seed}; it must be a whole number"):
+            Environment(EnvConfig(id="Particle-v0")).reset(seed)
+
+    @pytest.mark.unchecked
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"report": "reward"}, r"env.report=reward; it must be a list, \[reward\]"),
+            ({"report": {"max": "reward"}}, r"env.report has max: reward; .* \[reward\]"),
+            ({"success_return": "0.5"}, "env.success_return=0.5; it must be a number"),
+        ],
+    )
+    def test_lists_and_numbers_are_such(self, options, message):
+        with pytest.raises(UserError, match=message):
+            EnvConfig(id="x", **options)
 
     def test_success_when_is_checked(self):
         with pytest.raises(UserError, match="last, any"):

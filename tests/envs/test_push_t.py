@@ -41,6 +41,7 @@ def test_the_block_moved_in_the_reference(reference):
     [
         (TARGET, 1.0),
         ((450.0, 450.0, TARGET[2]), 0.0),
+        ((255.99877, 255.99885, 0.785401), 1.0),  # edges on one another to a thousandth of a pixel
         # Moved along the crossbar by its width: both bars overlap with themselves less a square, and nothing else.
         (
             (TARGET[0] + 30 * np.cos(TARGET[2]), TARGET[1] + 30 * np.sin(TARGET[2]), TARGET[2]),
@@ -52,6 +53,7 @@ def test_coverage(pose, coverage):
     simulation = Simulation(np.array([20.0, 20.0]), np.array(pose))
     np.testing.assert_allclose(simulation.block, pose)
     assert simulation.coverage() == pytest.approx(coverage, abs=1e-3)
+    assert simulation.coverage() <= 1
 
 
 def test_solved_ends_the_episode_and_the_largest_reward_is_kept():

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from ibc_envs.particle import ParticleEnv
 from small import CPU, tiny
 
 from ibc.checkpoint import load_checkpoint
@@ -146,6 +147,18 @@ def test_what_a_run_leaves_behind(in_tmp, capsys, whole_report):
     assert [row["seed"] for row in figures["episodes"]] == [100000, 100001, 100002, 100003]
     assert set(figures["episodes"][0]) == {"seed", "success", "return", "length"}
     assert figures["about"]["data"]["num_episodes"] == 20
+
+
+def test_an_environment_that_cannot_be_filmed_costs_no_result(in_tmp, capsys, monkeypatch):
+    def fail(self):
+        raise ImportError("pygame is not installed")
+
+    monkeypatch.setattr(ParticleEnv, "render", fail)
+    train(tiny("run_dir=run", "video=true"))
+    assert "no film: cannot render Particle-v0: pygame is not installed" in capsys.readouterr().out
+    left = {path.name for path in (in_tmp / "run").iterdir()}
+    assert {"checkpoint.pt", "evaluation.json", "report.html"} <= left
+    assert "video.mp4" not in left
 
 
 class TestRunFolder:
