@@ -15,7 +15,7 @@ from ibc.files import write_atomically
 ROOT = Path(__file__).parents[2]
 HEAD = """# Dependencies
 
-Versions that were tried together (`constraints.txt`), with the licenses that they state. Direct dependencies first, with what they are needed for; then what
+Versions that were tried together (`constraints.txt`, and mujoco, which an extra may pin to another), with the licenses that they state. Direct dependencies first, with what they are needed for; then what
 these bring along. Written by `python -m benchmarks.pages.dependencies docs/dependencies.md`.
 
 Known vulnerabilities, where there is a network: `pip install pip-audit && pip-audit -r constraints.txt --no-deps`.
