@@ -52,17 +52,17 @@ class Environment:
             kwargs["render_mode"] = "rgb_array"
         try:
             self.gym_env = gym.make(config.id, disable_env_checker=True, **kwargs)
-            own = getattr(self.gym_env.unwrapped, "horizon", None)
+            own = getattr(self.gym_env.unwrapped, "own_time_limit", None)
             spec = self.gym_env.spec
-            if not isinstance(own, int) and (spec is None or spec.max_episode_steps is None):
+            if own is None and (spec is None or spec.max_episode_steps is None):
                 self.gym_env = gym.wrappers.TimeLimit(self.gym_env, DEFAULT_HORIZON)
         except Exception as error:  # constructors of environments fail with types of their own
             reason = " ".join(str(error).split())
             raise UserError(f"cannot make environment {config.id}: {reason}") from error
-        if isinstance(own, int) and (config.max_episode_steps or 0) > own:
+        if own is not None and (config.max_episode_steps or 0) > own:
             raise UserError(
                 f"env.max_episode_steps={config.max_episode_steps}; {config.id} ends after {own} steps itself: "
-                "choose env.horizon"
+                "choose its own option (env.horizon of particles)"
             )
         action_space = self.gym_env.action_space
         if not isinstance(action_space, gym.spaces.Box):

@@ -103,6 +103,11 @@ class ParticleEnv(gym.Env[Obs, NDArray[np.float32]]):
         self.observation_space = gym.spaces.Dict(spaces)
         self.action_space = unit
 
+    @property
+    def own_time_limit(self) -> int:
+        """Control steps after which an episode ends without a limit from outside."""
+        return self.horizon
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Obs, dict[str, Any]]:

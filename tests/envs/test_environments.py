@@ -144,7 +144,7 @@ class TestParticle:
         env.reset(seed=0)
         over = [env.step(np.zeros(2, np.float32))[4] for _ in range(1200)]
         assert over == [False] * 1199 + [True]
-        with pytest.raises(UserError, match="ends after 50 steps itself: choose env.horizon"):
+        with pytest.raises(UserError, match="ends after 50 steps itself: choose its own option"):
             Environment(EnvConfig(id="Particle-v0", max_episode_steps=100))
 
     def test_expert_switches_on_arrival_and_stays(self):
