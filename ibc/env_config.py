@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -79,9 +80,10 @@ class EnvConfig:
         return {f"{s}_{key}": (s, key) for s, keys in self.report.items() for key in keys}
 
     def task(self) -> dict[str, Any]:
-        """Return what makes episodes of one id different tasks: arguments, horizon, and how success is read."""
+        """Return what makes episodes of one id different tasks, as JSON: arguments, horizon, how success is read."""
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TASK}
-        return {**self.kwargs, **rest}
+        task: dict[str, Any] = json.loads(json.dumps({**self.kwargs, **rest}, default=str))
+        return task
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> EnvConfig:

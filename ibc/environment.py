@@ -54,8 +54,9 @@ class Environment:
             self.gym_env = gym.make(config.id, disable_env_checker=True, **kwargs)
             own = getattr(self.gym_env.unwrapped, "own_time_limit", None)
             spec = self.gym_env.spec
-            if own is None and (spec is None or spec.max_episode_steps is None):
-                self.gym_env = gym.wrappers.TimeLimit(self.gym_env, DEFAULT_HORIZON)
+            if spec is None or spec.max_episode_steps is None:
+                limit = DEFAULT_HORIZON if own is None else own
+                self.gym_env = gym.wrappers.TimeLimit(self.gym_env, limit)
         except Exception as error:  # constructors of environments fail with types of their own
             reason = " ".join(str(error).split())
             raise UserError(f"cannot make environment {config.id}: {reason}") from error

@@ -153,7 +153,7 @@ def _point(parts: Mapping[str, str], minari: str | None) -> Task:
     kind = dense or "-sparse"
     version = "0" if maze == "open" else "1"
     if minari is None and parts["v"] not in ("", version):
-        raise UserError(f"the data of maze2d-{maze} has version {version} only")
+        raise UserError(f"of maze2d-{maze} version {version} alone is read here, not {parts['v']}")
     file = f"maze2d-{maze}{kind}{'' if maze == 'open' else '-v1'}.hdf5"
     return Task(
         name=f"maze2d-{maze}{dense}",

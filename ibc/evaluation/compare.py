@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -77,7 +78,7 @@ def check_same_task(evaluations: Sequence[Mapping[str, Any]]) -> None:
 
 
 def task_differences(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a line for each setting of the environment that is not the same in all evaluations.
+    """Return a line for each setting of the environment that is given, and not the same, in evaluations.
 
     They may be meant (pictures in one, states in the other) or not (particles in 2 and in 16 dimensions). Evaluations
     of before, which do not say them, are left out.
@@ -85,7 +86,8 @@ def task_differences(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
     tasks = [metrics["env"] for metrics in evaluations if "env" in metrics]
     lines = []
     for key in sorted(set().union(*tasks)):
-        values = list(dict.fromkeys(repr(task.get(key)) for task in tasks))
+        given = (task[key] for task in tasks if task.get(key) is not None)
+        values = list(dict.fromkeys(json.dumps(value) for value in given))
         if len(values) > 1:
             lines.append(f"env.{key}: {', '.join(values)}")
     return lines

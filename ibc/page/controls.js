@@ -58,7 +58,9 @@ export function connectControls(app) {
 function connectProgram(app) {
   const dialog = get("program");
   get("export").onclick = async () => {
-    get("code").textContent = await app.stage.program();
+    const code = await app.stage.program();
+    if (code === null) return;
+    get("code").textContent = code;
     dialog.showModal();
   };
   get("close").onclick = () => dialog.close();

@@ -89,7 +89,7 @@ export const pushScene = {
   model: "DeltaPositionControl('effector_target_translation')",
   note: "Seen from above. Blocks move by a simplified quasi-static law for illustration, not by the MuJoCo simulation.",
 
-  shows: (policy) => policy.env.id in TASKS
+  shows: (policy) => policy.env.id in TASKS && count(policy, "block") === count(policy, "target")
     && Object.keys(policy.obs).every((name) => name in pushScene.observe(nominal(policy), nominal(policy).goals)),
 
   project: ([x, y]) => [y, -x],

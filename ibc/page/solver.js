@@ -16,17 +16,21 @@ export class Solver {
     };
   }
 
-  /** Ask for an answer; a job of the same kind that has not begun is forgotten. */
+  /** Ask for an answer; a job of the same kind that has not begun is forgotten, and answered by null. */
   ask(kind, job) {
     return new Promise((done) => {
+      this.drop(kind);
       this.waiting.set(kind, { job, done });
       this._next();
     });
   }
 
-  /** Forget jobs that have not begun. */
+  /** Forget jobs that have not begun; who asked is told null. */
   drop(...kinds) {
-    for (const kind of kinds) this.waiting.delete(kind);
+    for (const kind of kinds) {
+      this.waiting.get(kind)?.done(null);
+      this.waiting.delete(kind);
+    }
   }
 
   _next() {

@@ -116,12 +116,12 @@ export class Stage {
     this.solver.drop("detail", "preview");
     this.changed();
     const result = await this.solver.ask("scene", this.job(this.course, { map: COARSE }));
-    if (version !== this.version) return;
+    if (!result || version !== this.version) return;
     this._found(result);
     if (animate) this.onSearch?.();
     if (!rests || this.playing) return;
     const detail = await this.solver.ask("detail", this.job(this.course, { map: FINE, search: null, calibration: ALL, probe: result.action }));
-    if (version !== this.version || this.playing) return;
+    if (!detail || version !== this.version || this.playing) return;
     this.map = detail.map;
     [this.result.energy] = detail.probe;
     this.changed();
@@ -140,7 +140,7 @@ export class Stage {
     for (let i = this.count; i < this.horizon; i++) {
       if (this.scene.isSolved(course.at(-1), this.world.goals)) return;
       const result = await this.solver.ask("preview", { ...this.job(course, {}), seed: this.seed + i });
-      if (version !== this.version || this.playing) return;
+      if (!result || version !== this.version || this.playing) return;
       course.push(this.scene.step(course.at(-1), result.action, this.world.goals).at(-1));
       this.following.push(course.at(-1));
       this.changed();
@@ -158,7 +158,7 @@ export class Stage {
     this.solver.drop("scene", "detail", "preview");
     const version = ++this.version;
     const result = await this.solver.ask("play", this.job(this.course, { map: COARSE }));
-    if (version !== this.version) return false;
+    if (!result || version !== this.version) return false;
     this._found(result);
     await animate.search();
     if (version !== this.version) return false;
@@ -185,11 +185,11 @@ export class Stage {
     return [scene.step ? `decision ${this.count} of ${this.horizon}` : "", state, found].filter(Boolean).join(" · ");
   }
 
-  /** The scene as a Python program. */
+  /** The scene as a Python program; null where it was asked for again meanwhile. */
   async program() {
     const probe = [...this.result.action, ...this.result.frames[0].slice(0, 14)];
     const job = this.job(this.course, { search: null, calibration: ALL, probe });
-    const { probe: energies } = await this.solver.ask("probe", job);
-    return program(job, this.descriptions.map(({ path }) => path), this.scene, probe, energies);
+    const answer = await this.solver.ask("probe", job);
+    return answer && program(job, this.descriptions.map(({ path }) => path), this.scene, probe, answer.probe);
   }
 }

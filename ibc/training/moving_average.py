@@ -8,7 +8,7 @@ import torch
 
 from ibc.policies import Policy
 
-#: Steps before the average reaches back over about a tenth of all steps so far.
+#: A step keeps at most ``n / (n + RAMP)`` of the average, with n the number of steps before it.
 RAMP = 9.0
 
 
@@ -16,7 +16,7 @@ class MovingAverage:
     """A copy of a policy whose parameters are the exponential moving average of the policy's.
 
     A step keeps ``min(decay, n / (n + 9))`` of the average, with n the number of steps before it. The average reaches
-    back over about ``1 / (1 - decay)`` steps, or over the last tenth of a run with fewer than ten times as many. The
+    back over about ``1 / (1 - decay)`` steps, or, in a shorter run, over about a tenth of its steps. The
     weights from before the first step have no part in it. Statistics that change in training, as those of spectral
     normalization, are those of the last step.
 

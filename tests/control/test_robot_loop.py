@@ -79,9 +79,14 @@ def in_root(monkeypatch):
 
 def test_blocks_of_the_page_that_need_no_server(in_root, tmp_path):
     own = [b for b in blocks("python") if "Client(" not in b and "load_exported" not in b]
-    assert len(own) == 4
+    assert len(own) == 5
     for block in own:
         names = run_block(block, tmp_path)
+        if "error" in block:
+            assert names["action"] == [222.0, 97.0]
+            assert np.isfinite(
+                names["controller"].step({"state": [222.0, 97.0, 222.0, 381.0, 0.0]})
+            ).all()
         if "detector" in names:
             assert names["detector"].is_doubtful(names["controller"].confidence)
             np.testing.assert_allclose(names["action"], [-2.0, 0.2], rtol=1e-6)

@@ -112,7 +112,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["maze2d-umaze-v0", "maze2d-open-v1"])
     def test_a_version_that_a_maze_does_not_have_is_refused(self, name):
-        with pytest.raises(UserError, match="version [01] only"):
+        with pytest.raises(UserError, match="version [01] alone is read here"):
             find_task(name)
 
     def test_kitchen_environments_fit_their_data(self):

@@ -207,7 +207,12 @@ def test_what_differs_between_environments_is_said():
     assert found.task_differences == ["env.n_dim: 2, 16"]
     told = format_comparison(found, "undecided", "a", "b")
     assert "the environments differ: env.n_dim: 2, 16" in told
-    for other in (plane, {}):  # the same, and an evaluation of an edition that did not say it
+    default = {"env_id": "Particle-v0", "env": {"n_dim": 2, "max_episode_steps": None}}
+    for other in (
+        plane,
+        default,
+        {},
+    ):  # the same, and an evaluation of an edition that did not say it
         same = compare_evaluations([evaluation([1, 0], **plane)], [evaluation([1], **other)])
         assert not same.task_differences
 

@@ -292,3 +292,29 @@ def test_obstacles_are_apart_and_the_cross_is_what_a_step_executes(tmp_path):
 def test_an_energy_that_is_the_same_everywhere_has_a_color(tmp_path):
     program = "console.log(JSON.stringify([level(1, 1, 1), level(1, 1, 2), level(2, 1, 2), ticks(1, 1)]));"
     assert run_in_node(tmp_path, program) == [0, 0, 1, [{"value": 0, "at": 0}]]
+
+
+def test_a_job_that_is_replaced_or_dropped_is_answered_by_null(tmp_path):
+    """Who waits for it goes on: the page would ignore Step for ever."""
+    program = """
+    const posted = [], worker = { postMessage: (message) => posted.push(message) };
+    const solver = new Solver(worker, "data");
+    const found = [];
+    const ask = (kind, job) => solver.ask(kind, job).then((answer) => found.push([job, answer]));
+    const all = [ask("detail", 1), ask("play", 2), ask("play", 3), ask("preview", 4)];
+    solver.drop("preview");
+    worker.onmessage({ data: "one" });
+    worker.onmessage({ data: "three" });
+    await Promise.all(all);
+    console.log(JSON.stringify([posted, found.sort()]));
+    """
+    posted, found = run_in_node(tmp_path, program)
+    assert posted == ["data", 1, 3]
+    assert found == [[1, "one"], [2, None], [3, "three"], [4, None]]
+
+
+def test_two_blocks_and_one_target_get_sliders(tmp_path):
+    policy = {k: v for k, v in shown("block_push_multimodal_info_nce")[1].items() if k != "network"}
+    policy["obs"] = {k: v for k, v in policy["obs"].items() if "target2" not in k}
+    program = "console.log(JSON.stringify(sceneOf(inputs.policy).world ?? null));"
+    assert run_in_node(tmp_path, program, policy=policy) is None
