@@ -28,7 +28,7 @@ class TestTrain:
             (("runs/x",), "cannot read runs/x; values are given as KEY=VALUE"),
             (("data.path=nowhere", "env.id=Particle-v0"), "no demonstrations at nowhere"),
             ((*QUICK, "env.id=Nonsense-v0"), "Nonsense"),
-            ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be at least 1"),
+            ((*QUICK, "env.n_dim=0"), "n_dim=0; it must be a whole number"),
             (
                 (*QUICK, "policy=mse", "loss._target_=ibc.losses.DenoisingScoreMatching"),
                 "MSEPolicy has not",
