@@ -134,6 +134,17 @@ def test_a_decision_is_acted_on_and_reset(visit):
     visit(course)
 
 
+def test_two_clicks_on_step_do_not_cancel_each_other(visit):
+    async def course(browser):
+        await browser.click("#step")
+        await browser.click("#step")
+        await browser.until("energyPage.stage.count == 1 && !energyPage.stepping")
+        await browser.click("#step")
+        await browser.until("energyPage.stage.count == 2")
+
+    visit(course)
+
+
 def test_frames_a_second_while_it_computes(visit):
     """Thirty, also where two cores without a GPU are shared with another test."""
 
