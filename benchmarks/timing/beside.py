@@ -58,7 +58,7 @@ def measure_beside(config: Config) -> ResultTable:
         key=["name"],
         order=lambda key: ROWS.index(key[0]),  # type: ignore[arg-type]
         head=lambda rows: head,
-        accept=lambda result, row: config["rows"] is not None and row["name"] in ROWS,
+        accept=lambda _, row: config["rows"] is not None and row["name"] in ROWS and "quiet" in row,
     )
     for name in track(wanted, "timing", len(wanted), "row"):
         work = make_work(name, config["plain"])

@@ -50,7 +50,9 @@ def measure_processes(config: Config) -> None:
         key=["name"],
         order=lambda key: list(MEASURES).index(key[0]),  # type: ignore[arg-type]
         head=lambda rows: head,
-        accept=lambda result, row: config["rows"] is not None and row["name"] in MEASURES,
+        accept=lambda _, row: (
+            config["rows"] is not None and row["name"] in MEASURES and "one" in row
+        ),
     )
     for name, measure in wanted.items():
         row: Row = {"name": name}
