@@ -96,9 +96,8 @@ class Simulation:
                     (bar - SIDE / 2).astype(np.float32), (target - SIDE / 2).astype(np.float32)
                 )
                 area += overlap
-        return min(
-            1.0, float(area) / _AREA
-        )  # OpenCV errs where edges lie on one another to a thousandth of a pixel
+        # OpenCV errs where edges lie on one another to a thousandth of a pixel.
+        return min(1.0, float(area) / _AREA)
 
 
 def rotated(points: Array, angle: float) -> Array:
