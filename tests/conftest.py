@@ -15,6 +15,8 @@ import torch
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # of programs that tests start; two test processes share two cores
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # set in many containers
+    sys.dont_write_bytecode = False  # else each program that tests start compiles all of ibc again
 jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of ibc is imported
 
 import benchmarks.envs  # noqa: E402, F401  registers the environments of studies

@@ -34,10 +34,20 @@ def load(group: h5py.Group, name: str) -> NDArray[Any]:
         InvalidEpisode: it is not an array of numbers, or the file does not hold as much as its header says. HDF5 would
             fill what is missing with zeros, and try to find memory for any size.
     """
-    node = group.get(name)
-    check_whole(node, name)
+    return load_node(group.get(name), name)
+
+
+def load_node(node: h5py.Dataset | h5py.Group | None, name: str) -> NDArray[Any]:
+    """The numbers of an array that is open already; see :func:`load`."""
+    return read_whole(node, name, check_whole(node, name))
+
+
+def read_whole(
+    node: h5py.Dataset, name: str, found: dict[tuple[int, ...], int]
+) -> NDArray[Any]:
+    """The numbers of an array of which :func:`check_whole` has ``found`` the pieces; see :func:`load`."""
     array: NDArray[Any] = np.asarray(node[()])
-    if node.chunks is not None and _lost(array, node, pieces(node), 0):
+    if _lost(array, node, found, 0):
         raise InvalidEpisode(f"'{name}' is incomplete")
     return array
 
@@ -59,28 +69,37 @@ def rows(node: h5py.Dataset) -> Iterator[NDArray[Any]]:
         yield from part
 
 
-def check_whole(node: object, name: str) -> None:
-    """Raise InvalidEpisode if it is no array of numbers, or the file does not hold as much as its header says."""
+def check_whole(node: object, name: str) -> dict[tuple[int, ...], int]:
+    """Raise InvalidEpisode if it is no array of numbers, or the file does not hold as much as its header says.
+
+    Returns:
+        the :func:`pieces` of an array that is in pieces.
+    """
     if not isinstance(node, h5py.Dataset):
         raise InvalidEpisode(f"'{name}' is not there or not an array")
     if node.dtype.kind not in "fiub":
         raise InvalidEpisode(f"'{name}' is of type {node.dtype}, expected numbers")
-    size = math.prod(node.shape) * node.dtype.itemsize
-    sources = _check_sources(node, name) if node.is_virtual else []
-    files = [Path(node.file.filename), *sources]
-    if size > MAX_COMPRESSION * sum(file.stat().st_size for file in files):
-        raise InvalidEpisode(
-            f"'{name}' is said to have shape {node.shape}, more than the file holds"
-        )
-    if node.is_virtual:
-        return
-    if node.chunks is None:
-        if size and node.id.get_storage_size() < size:
+    shape, size = node.shape, math.prod(node.shape) * node.dtype.itemsize
+    is_virtual, stored = node.is_virtual, node.id.get_storage_size()
+    sources = _check_sources(node, name) if is_virtual else []
+    if is_virtual or size > MAX_COMPRESSION * stored:
+        files = [Path(node.file.filename), *sources]
+        if size > MAX_COMPRESSION * sum(file.stat().st_size for file in files):
+            raise InvalidEpisode(
+                f"'{name}' is said to have shape {shape}, more than the file holds"
+            )
+    if is_virtual:
+        return {}
+    chunks = node.chunks
+    if chunks is None:
+        if size and stored < size:
             raise InvalidEpisode(f"'{name}' is incomplete")
-        return
-    corners = [range(0, n, c) for n, c in zip(node.shape, node.chunks, strict=True)]
-    if set(pieces(node)) != set(itertools.product(*corners)):
+        return {}
+    found = pieces(node)
+    corners = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
+    if found.keys() != set(itertools.product(*corners)):
         raise InvalidEpisode(f"'{name}' is incomplete")
+    return found
 
 
 def is_text(node: object) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ibc.data.episode import Frames, InvalidEpisode
 from ibc.data.frames import decode_image
-from ibc.data.hdf5 import check_whole, is_text, load, rows
+from ibc.data.hdf5 import check_whole, is_text, load, read_whole, rows
 from ibc.data.pictures import is_picture
 from ibc.data.stored_frames import StoredFrames
 from ibc.data.streamed_frames import StreamedFrames, with_last_again
@@ -79,7 +79,7 @@ def read_observation(
         InvalidEpisode: the array is damaged, of another length, or of pictures in another layout.
     """
     node = group.get(name)
-    check_whole(node, name)
+    found = check_whole(node, name)
     if len(node.shape) == 0 or node.shape[0] not in (steps, steps + 1):
         raise InvalidEpisode(
             f"observation '{name}' has shape {node.shape}, expected {steps} entries"
@@ -89,7 +89,7 @@ def read_observation(
         if not short and StoredFrames.can_hold(node):
             return StoredFrames(node)
         return _pictures(path, group, name, short, last)
-    array = load(group, name)
+    array = read_whole(node, name, found)
     if short:
         after = load(group, last)[-1:] if last is not None and last in group else array[-1:]
         array = np.concatenate([array, after])

@@ -14,7 +14,7 @@ from minari.serialization import deserialize_space
 from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, Frames, check_count
-from ibc.data.hdf5 import load
+from ibc.data.hdf5 import load, load_node
 from ibc.data.hdf5_observations import find_fields, read_jpegs, read_observation, read_text
 from ibc.data.request import Request
 from ibc.data.spaces import flatten_space
@@ -71,9 +71,10 @@ def check_episodes(path: Path, metadata: dict[str, Any], count: int) -> None:
 def _episode(
     path: Path, group: h5py.Group, request: Request, encoded: Mapping[str, int]
 ) -> Episode:
-    arrays = [name for name in group if isinstance(group[name], h5py.Dataset)]
+    nodes = dict(group.items())
+    arrays = [name for name, node in nodes.items() if isinstance(node, h5py.Dataset)]
     source = request.part("action", ("actions",), arrays) or "actions"
-    action = as_float32(load(group, source))
+    action = as_float32(load_node(nodes.get(source), source))
     steps = len(action)
     check_count("actions", steps, group.attrs.get("total_steps", steps))
     success = np.zeros(steps, dtype=np.bool_)
@@ -96,15 +97,15 @@ def _episode(
     return Episode(
         obs=obs,
         action=action,
-        reward=as_float32(_optional(group, request.part("reward", (), arrays) or "rewards", steps)),
+        reward=as_float32(_optional(nodes, request.part("reward", (), arrays) or "rewards", steps)),
         success=success,
-        terminated=bool(_optional(group, "terminations", steps)[-1]),
-        truncated=bool(_optional(group, "truncations", steps)[-1]),
+        terminated=bool(_optional(nodes, "terminations", steps)[-1]),
+        truncated=bool(_optional(nodes, "truncations", steps)[-1]),
         seed=None if seed is None or str(seed) == "None" else int(seed),
         text={name: read_text(group["observations"][name]) for name in texts}
         | json.loads(group.attrs.get("text", "{}")),
     )
 
 
-def _optional(group: h5py.Group, name: str, steps: int) -> NDArray[Any]:
-    return load(group, name) if name in group else np.zeros(steps)
+def _optional(nodes: Mapping[str, Any], name: str, steps: int) -> NDArray[Any]:
+    return load_node(nodes[name], name) if name in nodes else np.zeros(steps)
