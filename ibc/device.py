@@ -6,8 +6,6 @@ import ctypes
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -89,17 +87,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def reduced_precision() -> torch.dtype | None:
     """The dtype for arithmetic that need not be exact; None without one, or before :func:`configure_device`."""
     return _reduced
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Everything exact for a while: what the cheaper arithmetic is compared with."""
-    global _reduced  # noqa: PLW0603
-    before, _reduced = _reduced, None
-    try:
-        yield
-    finally:
-        _reduced = before
 
 
 def provenance() -> dict[str, Any]:

@@ -21,7 +21,6 @@ jaxtyping.install_import_hook("ibc", "typecheck.checked")  # before anything of 
 
 import benchmarks.envs  # noqa: E402, F401  registers the environments of studies
 from ibc.data import Episode  # noqa: E402
-from ibc.device import full_precision  # noqa: E402
 from ibc.spec import ObsField, Spec  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,10 +126,9 @@ def torchvision(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def precision_of_the_library():
+def precision_of_the_library(monkeypatch):
     """A command that a test runs sets the precision of this process; the next test starts from the default."""
-    with full_precision():
-        yield
+    monkeypatch.setattr("ibc.device._reduced", None)
 
 
 @pytest.fixture(scope="session")

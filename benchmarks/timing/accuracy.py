@@ -10,7 +10,7 @@ from benchmarks.results import Row
 from benchmarks.timing.closed_loop import PARTICLE
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller
-from ibc.device import full_precision
+from ibc.device import configure_device
 from ibc.energies import UnitSpace
 from ibc.env_config import EnvConfig
 from ibc.environment import Environment
@@ -46,8 +46,9 @@ def accuracy(name: str, device: torch.device) -> Row:
     chosen = cheap.argmin(1, keepdim=True)
     lost = (exact.gather(1, chosen)[:, 0] - exact.amin(1)) / (exact.amax(1) - exact.amin(1))
     fast = policy.act_flat(obs, seeded(device))
-    with full_precision():
-        slow = policy.act_flat(obs, seeded(device))
+    configure_device(device.type, "float32")
+    slow = policy.act_flat(obs, seeded(device))
+    configure_device(device.type, "auto")
     difference = (fast - slow).abs() / (2 * policy.bounds.half_range)
     return {
         "observations": count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,18 @@ ROWS = 16
 MAX_COMPRESSION = 1100
 
 
-def load(group: h5py.Group, name: str) -> NDArray[Any]:
+def load(group: h5py.Group | Mapping[str, Any], name: str) -> NDArray[Any]:
     """The numbers of ``group[name]``.
 
     Raises:
         InvalidEpisode: it is not an array of numbers, or the file does not hold as much as its header says. HDF5 would
             fill what is missing with zeros, and try to find memory for any size.
     """
-    return load_node(group.get(name), name)
-
-
-def load_node(node: h5py.Dataset | h5py.Group | None, name: str) -> NDArray[Any]:
-    """The numbers of an array that is open already; see :func:`load`."""
+    node = group.get(name)
     return read_whole(node, name, check_whole(node, name))
 
 
-def read_whole(
-    node: h5py.Dataset, name: str, found: dict[tuple[int, ...], int]
-) -> NDArray[Any]:
+def read_whole(node: h5py.Dataset, name: str, found: dict[tuple[int, ...], int]) -> NDArray[Any]:
     """The numbers of an array of which :func:`check_whole` has ``found`` the pieces; see :func:`load`."""
     array: NDArray[Any] = np.asarray(node[()])
     if _lost(array, node, found, 0):
@@ -79,24 +73,20 @@ def check_whole(node: object, name: str) -> dict[tuple[int, ...], int]:
         raise InvalidEpisode(f"'{name}' is not there or not an array")
     if node.dtype.kind not in "fiub":
         raise InvalidEpisode(f"'{name}' is of type {node.dtype}, expected numbers")
-    shape, size = node.shape, math.prod(node.shape) * node.dtype.itemsize
-    is_virtual, stored = node.is_virtual, node.id.get_storage_size()
-    sources = _check_sources(node, name) if is_virtual else []
-    if is_virtual or size > MAX_COMPRESSION * stored:
+    size, stored = math.prod(node.shape) * node.dtype.itemsize, node.id.get_storage_size()
+    if node.is_virtual or size > MAX_COMPRESSION * stored:
+        sources = _check_sources(node, name) if node.is_virtual else []
         files = [Path(node.file.filename), *sources]
         if size > MAX_COMPRESSION * sum(file.stat().st_size for file in files):
             raise InvalidEpisode(
-                f"'{name}' is said to have shape {shape}, more than the file holds"
+                f"'{name}' is said to have shape {node.shape}, more than the file holds"
             )
-    if is_virtual:
-        return {}
-    chunks = node.chunks
-    if chunks is None:
-        if size and stored < size:
+    if node.chunks is None:
+        if stored < size and not node.is_virtual:
             raise InvalidEpisode(f"'{name}' is incomplete")
         return {}
     found = pieces(node)
-    corners = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
+    corners = [range(0, n, c) for n, c in zip(node.shape, node.chunks, strict=True)]
     if found.keys() != set(itertools.product(*corners)):
         raise InvalidEpisode(f"'{name}' is incomplete")
     return found

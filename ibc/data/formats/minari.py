@@ -14,7 +14,7 @@ from minari.serialization import deserialize_space
 from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, Frames, check_count
-from ibc.data.hdf5 import load, load_node
+from ibc.data.hdf5 import load
 from ibc.data.hdf5_observations import find_fields, read_jpegs, read_observation, read_text
 from ibc.data.request import Request
 from ibc.data.spaces import flatten_space
@@ -74,7 +74,7 @@ def _episode(
     nodes = dict(group.items())
     arrays = [name for name, node in nodes.items() if isinstance(node, h5py.Dataset)]
     source = request.part("action", ("actions",), arrays) or "actions"
-    action = as_float32(load_node(nodes.get(source), source))
+    action = as_float32(load(nodes, source))
     steps = len(action)
     check_count("actions", steps, group.attrs.get("total_steps", steps))
     success = np.zeros(steps, dtype=np.bool_)
@@ -108,4 +108,4 @@ def _episode(
 
 
 def _optional(nodes: Mapping[str, Any], name: str, steps: int) -> NDArray[Any]:
-    return load_node(nodes[name], name) if name in nodes else np.zeros(steps)
+    return load(nodes, name) if name in nodes else np.zeros(steps)
