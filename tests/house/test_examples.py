@@ -16,8 +16,8 @@ SHORT = {
     "compose_constraints": [str(ROOT / "pretrained/particle_2d.pt"), "2"],
     "own_environment": ["10", "20"],
 }
-#: A robot and its loop take real time, in tests/control/test_robot_loop.py.
-ROBOT = ("robot_loop", "simulated_robot")
+#: A robot and its loop take real time, in tests/control/test_robot_loop.py; ROS 2 has stand-ins in test_ros2_node.py.
+ROBOT = ("robot_loop", "simulated_robot", "ros2_node")
 PROGRAMS = sorted(p for p in (ROOT / "examples").glob("*.py") if p.stem not in ROBOT)
 
 
