@@ -82,7 +82,7 @@ class Trainer:
         warmup_steps: int = 300,
         schedule: str = "cosine",
         keyframe_oversampling: int = 10,
-        ema_decay: float = 0.999,
+        ema_decay: float = 0.0,
         accumulate: int = 1,
         seed: int = 0,
         held_out: WindowDataset | None = None,

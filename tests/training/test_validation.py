@@ -45,7 +45,7 @@ def make_trainer(name, spec, episodes, **kwargs):
 
 def test_the_action_error_of_a_known_policy(spec, episodes):
     """A policy that always says zero is wrong by the size of the actions."""
-    trainer = make_trainer("mse", spec, episodes, ema_decay=0)
+    trainer = make_trainer("mse", spec, episodes)
     trainer.policy.act_flat = lambda obs, rng: torch.zeros(
         len(next(iter(obs.values()))), spec.action_size
     )
