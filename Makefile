@@ -28,10 +28,10 @@ train: $(STAMP) ## collect, train, evaluate and film the 2-D particle task by th
 	@$(RUN) scripts/train.py experiment=particle_2d policy=implicit trainer.num_steps=3000 resume=true
 
 test: $(STAMP) lint ## lint, types, import contracts and the tests
-	@$(RUN) -m pytest -n 2
+	@$(RUN) -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP) ## the tests that train until something is learned
-	@$(RUN) -m pytest -n 2 -m slow
+	@$(RUN) -m pytest -n 2 --dist worksteal -m slow
 
 faults: $(STAMP) ## hostile and damaged files, kills, races; at most an hour, ends with a table
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks.faults results/faults.json

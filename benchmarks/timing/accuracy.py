@@ -10,7 +10,7 @@ from benchmarks.results import Row
 from benchmarks.timing.closed_loop import PARTICLE
 from ibc.checkpoint import load_checkpoint
 from ibc.control import Controller
-from ibc.device import configure_device
+from ibc.device import configure_device, reduced_precision
 from ibc.energies import UnitSpace
 from ibc.env_config import EnvConfig
 from ibc.environment import Environment
@@ -46,18 +46,17 @@ def accuracy(name: str, device: torch.device) -> Row:
     chosen = cheap.argmin(1, keepdim=True)
     lost = (exact.gather(1, chosen)[:, 0] - exact.amin(1)) / (exact.amax(1) - exact.amin(1))
     fast = policy.act_flat(obs, seeded(device))
+    precision = "float32" if reduced_precision() is None else "bfloat16"
     configure_device(device.type, "float32")
     slow = policy.act_flat(obs, seeded(device))
-    configure_device(device.type, "auto")
+    configure_device(device.type, precision)
     difference = (fast - slow).abs() / (2 * policy.bounds.half_range)
+    p95 = float(torch.quantile(difference, 0.95))
     return {
         "observations": count,
         "same_best": float((chosen[:, 0] == exact.argmin(1)).float().mean()),
         "best_loss": float(lost.mean()),
-        "action_difference": {
-            "mean": float(difference.mean()),
-            "p95": float(torch.quantile(difference, 0.95)),
-        },
+        "action_difference": {"mean": float(difference.mean()), "p95": p95},
     }
 
 
