@@ -7,8 +7,7 @@ import os
 
 import cv2
 import numpy as np
-import rclpy
-from rclpy.qos import qos_profile_sensor_data
+import rclpy.qos
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray
 
@@ -33,9 +32,10 @@ def joints(message):
         note("joints", np.array([found[name] for name in JOINTS], np.float32))
 
 
-def picture(message):  # of encoding rgb8
+def picture(message):
+    order = {"rgb8": 1, "bgr8": -1}[message.encoding]  # no other encoding is understood
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    rgb = rows[:, : 3 * message.width].reshape(message.height, message.width, 3)
+    rgb = rows[:, : 3 * message.width].reshape(message.height, message.width, 3)[..., ::order]
     note("front", cv2.resize(rgb, SIZE, interpolation=cv2.INTER_AREA))
 
 
@@ -51,8 +51,8 @@ def act():
         node.get_logger().warning(decision.reason)
 
 
-node.create_subscription(JointState, "joint_states", joints, qos_profile_sensor_data)
-node.create_subscription(Image, "image_raw", picture, qos_profile_sensor_data)
+node.create_subscription(JointState, "joint_states", joints, rclpy.qos.qos_profile_sensor_data)
+node.create_subscription(Image, "image_raw", picture, rclpy.qos.qos_profile_sensor_data)
 token, hold = os.environ.get("IBC_TOKEN"), lambda seen: seen["joints"]
 with Client(URL, safe_action=hold, timeout=PERIOD / 2, token=token) as client:
     client.reset(seed=0)  # waits for the server

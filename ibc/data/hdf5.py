@@ -20,8 +20,8 @@ ZEROS_LEFT_OTHERS = 1 / 20
 #: Filters that change no number and leave as many bytes, but for a checksum.
 PLAIN_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 CHECKSUM_SIZE = 4
-#: Bytes up to which a size is believed before the file's own size is asked for, which takes longer.
-HARMLESS = 1 << 16
+#: Bytes of an array up to which the size of its file is not asked for, which would take longer.
+MAX_UNCHECKED_SIZE = 1 << 16
 #: Rows of an array that is not in pieces, read at once.
 ROWS = 16
 
@@ -76,7 +76,7 @@ def check_whole(node: object, name: str) -> dict[tuple[int, ...], int]:
     if node.dtype.kind not in "fiub":
         raise InvalidEpisode(f"'{name}' is of type {node.dtype}, expected numbers")
     size = math.prod(node.shape) * node.dtype.itemsize
-    if node.is_virtual or size > HARMLESS:
+    if node.is_virtual or size > MAX_UNCHECKED_SIZE:
         sources = _check_sources(node, name) if node.is_virtual else []
         files = [Path(node.file.filename), *sources]
         if size > MAX_COMPRESSION * sum(file.stat().st_size for file in files):

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.unchecked
 
 
 class Follow(Sum):
-    """The joints, moved by the brightness of the latest picture."""
+    """The joints, moved by the brightness of red in the latest picture."""
 
     def act_flat(self, obs, rng):
         if self.fails:
             raise ZeroDivisionError
-        return (obs["joints"][:, -1] + obs["front"][:, -1].float().mean() / 255).detach()
+        return (obs["joints"][:, -1] + obs["front"][:, -1, ..., 0].float().mean() / 255).detach()
 
 
 class Node:
@@ -56,8 +56,13 @@ def run(monkeypatch):
     def run_example(url, spin):
         node = Node()
         modules = {
-            "rclpy": {"init": lambda: None, "create_node": lambda name: node, "spin": spin},
-            "rclpy.qos": {"qos_profile_sensor_data": None},
+            "rclpy": {
+                "init": lambda: None,
+                "create_node": lambda name: node,
+                "spin": spin,
+                "qos": SimpleNamespace(qos_profile_sensor_data=None),
+            },
+            "rclpy.qos": {},
             "sensor_msgs": {},
             "sensor_msgs.msg": {"Image": None, "JointState": None},
             "std_msgs": {},
@@ -76,7 +81,18 @@ def run(monkeypatch):
     return run_example
 
 
-def test_it_acts_on_what_it_has_heard_holds_and_ends(run):
+def message_of(picture, encoding):
+    """An Image, whose rows may be padded."""
+    stored = picture if encoding == "rgb8" else picture[..., ::-1]
+    rows = np.pad(stored.reshape(len(picture), -1), ((0, 0), (0, 16)))
+    height, width = picture.shape[:2]
+    return SimpleNamespace(
+        height=height, width=width, step=rows.shape[1], encoding=encoding, data=rows.tobytes()
+    )
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8"])
+def test_it_acts_on_what_it_has_heard_holds_and_ends(run, encoding):
     spec = Spec(
         obs={"joints": ObsField((2,), "float32"), "front": ObsField((48, 64, 3), "uint8")},
         obs_horizon=1,
@@ -86,19 +102,17 @@ def test_it_acts_on_what_it_has_heard_holds_and_ends(run):
         action_high=(9.0, 9.0),
     )
     picture = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
-    padded = np.pad(picture.reshape(96, -1), ((0, 0), (0, 16)))  # rows of an Image may be padded
-    image = SimpleNamespace(
-        height=96, width=128, step=padded.shape[1], encoding="rgb8", data=padded.tobytes()
-    )
-    brightness = fit_picture(picture, size=(48, 64)).mean() / 255
+    brightness = fit_picture(picture, size=(48, 64))[..., 0].mean() / 255
     policy = Follow(spec)
 
     def spin(node):
         node.act()
         node.heard["joint_states"](SimpleNamespace(name=["finger"], position=[3.0]))
-        node.heard["image_raw"](image)
+        node.heard["image_raw"](message_of(picture, encoding))
         node.act()
         assert node.sent == []  # the joints are not known yet
+        with pytest.raises(KeyError, match="rgba8"):
+            node.heard["image_raw"](message_of(picture, "rgba8"))
         node.heard["joint_states"](
             SimpleNamespace(name=["finger", "joint_2", "joint_1"], position=[3.0, 0.5, -0.25])
         )
