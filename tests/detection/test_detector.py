@@ -104,11 +104,10 @@ def test_calibration_standardizes_by_one_half_and_takes_maxima_of_the_other(cali
     np.testing.assert_allclose(detector.value(shifted[-1:], np.array([99])), 1)  # later than any
 
 
-@pytest.mark.unchecked
 def test_a_composition_is_judged_with_what_its_terms_see():
     policy = policy_of(two_wells)
     composed = ComposedPolicy(policy.policy, AllOf(policy.energy, ActionRateLimit(0.5)))
-    episodes = [episode(seed) for seed in range(20)]
+    episodes = [episode(seed) for seed in range(40)]
     detector = calibrate(composed, episodes, scores=[GradientResidual()], false_alarms=0.1)
     made = Controller(composed, detector=detector)
     made.reset()

@@ -77,7 +77,7 @@ def test_coverage_with_three_training_seeds_is_what_the_docstring_says(
 ):
     monkeypatch.setitem(bootstrap_interval.__globals__, "NUM_RESAMPLES", 1000)
     rng = np.random.default_rng(5)
-    covered, trials = 0, 150
+    covered, trials = 0, 300
     for _ in range(trials):
         rates = np.clip(0.5 + spread * rng.normal(size=(2, 3, 1)), 0, 1)
         first, second = (rng.random((2, 3, 100)) < rates).astype(float)
