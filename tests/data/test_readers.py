@@ -54,12 +54,13 @@ class TestD4RL:
             (3, False, False),
         ]
 
-    def test_the_length_does_not_overrule_timeouts(self, tmp_path):
-        assert len(list(read_episodes(write_d4rl(tmp_path), Request(episode_length=4)))) == len(
-            LENGTHS
-        )
-        with pytest.raises(UserError, match="has no effect"):
-            list(read_episodes(write_d4rl(tmp_path), Request(episode_length=2)))
+    def test_the_length_does_not_overrule_timeouts(self, tmp_path, capsys):
+        """A task's own length is given to all files, those with longer episodes included (pen-expert)."""
+        path = write_d4rl(tmp_path)
+        assert len(list(read_episodes(path, Request(episode_length=4)))) == len(LENGTHS)
+        assert not capsys.readouterr().out
+        assert len(list(read_episodes(path, Request(episode_length=2)))) == len(LENGTHS)
+        assert "data.episode_length=2 changes nothing" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("name", "array", "message"),

@@ -93,9 +93,9 @@ def _bounds(
     total = len(terminals)
     lengths = np.diff(np.flatnonzero(timeouts), prepend=-1)
     if episode_length is not None and lengths.size and lengths.min() > episode_length:
-        raise UserError(
-            f"data.episode_length={episode_length} has no effect: {path} marks the ends of its episodes, of "
-            f"{lengths.min()} steps and more"
+        print(
+            f"{path} marks the ends of its episodes, of {lengths.min()} steps and more; "
+            f"data.episode_length={episode_length} changes nothing"
         )
     ends = {int(t) + 1 for t in np.flatnonzero(terminals | timeouts)}
     if not timeouts.any() and episode_length is not None:
