@@ -54,6 +54,17 @@ class Component:
         return recorded if is_part or is_switch else current
 
 
+def check_positive(component: Component, *keys: str) -> None:
+    """Check numbers of a component, given by the names of its attributes.
+
+    Raises:
+        UserError: one is not above zero.
+    """
+    for key in keys:
+        if not (number := getattr(component, key)) > 0:
+            raise UserError(f"{type(component).__name__}: {key}={number}; it must be above 0")
+
+
 def describe(value: Any) -> Any:  # noqa: PLR0911  one return for each kind of value
     """The description of a component, or of plain containers of components.
 

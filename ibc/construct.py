@@ -128,8 +128,6 @@ def _check_arguments(target: Any, kwargs: Mapping[str, Any]) -> None:
                 raise TypeError(f"{name}={value!r}; it must be {names}")
             if name.startswith("num_") and isinstance(value, int) and value < 0:
                 raise TypeError(f"{name}={value}; it must be at least 0")
-            if name == "num" and isinstance(value, int) and value < 1:
-                raise TypeError(f"num={value}; it must be at least 1")
 
 
 def _classes(hint: Any) -> tuple[type, ...]:

@@ -53,7 +53,9 @@ def _unknown_key(text: str, error: Exception, known_keys: Callable[[], list[str]
     if within is not None:  # of several that are given at once: KEY={NAME: VALUE}
         key = within[1]
     near = difflib.get_close_matches(key, known_keys(), 1, 0.75)
-    hint = f"; did you mean {near[0]}?" if near else f"; add it by +{key}=..." if within else ""
+    is_of_others = key in near or key.startswith("env.")  # of other choices than these
+    hint = f"; add it by +{key}=..." if within or is_of_others else ""
+    hint = f"; did you mean {near[0]}?" if near and key not in near else hint
     return f"there is no key '{key}' here{hint}"
 
 

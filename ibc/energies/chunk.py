@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies.base import BoundNetworkEnergy
 from ibc.energies.network import NetworkEnergy, noise_levels
 from ibc.nn.sequence import FiLMMLP, SequenceContext, SequenceNetwork, noise_number, scale_noisy
@@ -94,6 +95,7 @@ class PreconditionedEnergy(ChunkEnergy):
 
     Raises:
         ValueError: levels that do not increase.
+        UserError: the deviation is not positive.
     """
 
     min_std: float = 0.01
@@ -101,6 +103,7 @@ class PreconditionedEnergy(ChunkEnergy):
     data_std: float = 0.5
 
     def __post_init__(self) -> None:
+        check_positive(self, "data_std")
         self.sigmas = noise_levels(self.min_std, self.max_std, NUM_LEVELS)
 
     def bind(self, obs: Obs) -> BoundPreconditioned:

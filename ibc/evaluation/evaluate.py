@@ -78,6 +78,7 @@ def evaluate(
             f"first_seed={min(seeds, default=0)}; num_episodes, num_envs and processes must be at least 1, "
             "seeds at least 0"
         )
+    seeds = [int(seed) for seed in seeds]
     controller = (
         policy
         if isinstance(policy, Controller)

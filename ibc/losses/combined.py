@@ -38,6 +38,8 @@ class Combined(Loss):
             )
         if not all(0 < fraction <= 1 for fraction in fractions):
             raise ValueError(f"fractions must be in (0, 1], got {list(fractions)}")
+        if min(weights) < 0:
+            raise ValueError(f"weights must be at least 0, got {list(weights)}")
         self.losses = list(losses)
         self.fractions = list(fractions)
         self.weights = list(weights)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.errors import UserError
 from ibc.losses.base import Loss, LossAndMetrics, required
 from ibc.random import RandomSource
@@ -137,14 +138,14 @@ class ImplicitMaximumLikelihood(_ExplicitLoss):
     method, need = "sample_unit", "samples of one step (policy=one_step)"
 
     def __post_init__(self) -> None:
-        if self.num < 1:
-            raise UserError(f"num={self.num}; it must be at least 1")
+        check_positive(self, "num")
 
     def value(self, policy: Any, obs: Obs, right: Tensor, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`; an example whose samples are all near counts with its nearest one."""
         samples = policy.sample_unit(obs, self.num, rng)
         error = (samples - right.unsqueeze(1)).square().mean(-1)
-        is_near = error.detach() < self.reject_distance**2
-        chosen = (error.detach() + 1e6 * is_near).argmin(1, keepdim=True)
-        loss = error.gather(1, chosen).mean()
-        return loss, {"nearest_mse": error.detach().amin(1).mean()}
+        seen = error.detach()
+        is_near = seen < self.reject_distance**2
+        far = seen.masked_fill(is_near & ~is_near.all(1, keepdim=True), torch.inf)
+        loss = error.gather(1, far.argmin(1, keepdim=True)).mean()
+        return loss, {"nearest_mse": seen.amin(1).mean()}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.errors import UserError
 from ibc.losses.base import Loss, LossAndMetrics, bind, required
 from ibc.random import RandomSource
@@ -45,6 +46,7 @@ class EquilibriumMatching(Loss):
     flat_until: float = 0.8
 
     def __post_init__(self) -> None:
+        check_positive(self, "slope")
         if not 0 <= self.flat_until < 1:
             raise UserError(f"flat_until={self.flat_until}; it must be at least 0 and below 1")
 

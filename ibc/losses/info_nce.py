@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ibc.errors import UserError
+from ibc.component import check_positive
 from ibc.losses.base import Loss, LossAndMetrics, bind, mismatch, required
 from ibc.losses.negatives import NegativesLoss
 from ibc.losses.regularizers import GradientPenalty, Regularizer, penalize
@@ -48,6 +48,10 @@ class InfoNCE(NegativesLoss):
     gradient_penalty: GradientPenalty | None = None
     regularizers: Sequence[Regularizer] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "temperature")
+
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         """See :class:`Loss`. ``chance`` is the loss of an untrained energy, ln(1 + N)."""
         space, positive, sets = self.draw(policy, batch, rng)
@@ -82,6 +86,10 @@ class PrefixInfoNCE(NegativesLoss):
     """
 
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "temperature")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         space, positive, sets = self.draw(policy, batch, rng)
@@ -125,6 +133,9 @@ class RankingNCE(Loss):
     temperature: float = 1.0
     likelihood_weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_positive(self, "num", "temperature")
+
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         space, positive = bind(self, policy, batch)
         proposal = space.bound.density
@@ -162,8 +173,7 @@ class InterpolatingRankingNCE(Loss):
     num: int = 64
 
     def __post_init__(self) -> None:
-        if self.num < 1:
-            raise UserError(f"num={self.num}; it must be at least 1")
+        check_positive(self, "num")
 
     def __call__(self, policy: Any, batch: Batch, rng: RandomSource) -> LossAndMetrics:
         space, action = bind(self, policy, batch)

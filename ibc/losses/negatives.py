@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.losses.base import Loss, Stateful, bind, check_stds
@@ -39,6 +40,9 @@ class UniformNegatives(Negatives):
 
     num: int
 
+    def __post_init__(self) -> None:
+        check_positive(self, "num")
+
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
         return space.uniform(len(positive), self.num, rng)
 
@@ -55,6 +59,7 @@ class SampledNegatives(Negatives):
     sampler: Sampler
 
     def __post_init__(self) -> None:
+        check_positive(self, "num")
         if self.num > self.sampler.num_candidates:
             raise ValueError(
                 f"num={self.num} exceeds the sampler's {self.sampler.num_candidates} candidates"
@@ -100,6 +105,7 @@ class NeighborNegatives(Negatives):
     max_std: float
 
     def __post_init__(self) -> None:
+        check_positive(self, "num")
         check_stds(self.min_std, self.max_std)
 
     def __call__(self, space: UnitSpace, positive: Tensor, rng: RandomSource) -> Tensor:
@@ -132,6 +138,7 @@ class ReplayedNegatives(Negatives):
     chains: Tensor | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        check_positive(self, "num", "table_size")
         if not 0 <= self.restart <= 1:
             raise ValueError(f"restart must be in [0, 1], got {self.restart}")
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ibc.component import check_positive
 from ibc.energies import BoundMLPEnergy
 from ibc.errors import UserError
 from ibc.losses.base import Loss, LossAndMetrics, Metrics, bind, check_stds, mismatch
@@ -40,6 +41,7 @@ class DenoisingScoreMatching(Loss):
     reference_size: int | None = None
 
     def __post_init__(self) -> None:
+        check_positive(self, "num")
         check_stds(self.min_std, self.max_std)
         if self.reference_size is not None and self.reference_size < 1:
             raise UserError(f"reference_size={self.reference_size}; it must be at least 1")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ibc.component import check_positive
 from ibc.errors import UserError
 from ibc.losses.base import Loss, LossAndMetrics, bind
 from ibc.random import RandomSource
@@ -34,7 +35,7 @@ class Unrolled(Loss):
         step_jitter: steps of an example are multiplied by ``exp(step_jitter * xi)`` with a normal xi.
 
     Raises:
-        UserError: ``num_steps`` is less than 1, or ``max_steps`` less than that.
+        UserError: a number is not positive, or ``max_steps`` less than ``num_steps``.
     """
 
     num: int
@@ -45,8 +46,7 @@ class Unrolled(Loss):
     step_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
+        check_positive(self, "num", "num_steps", "step_size")
         if self.max_steps is not None and self.max_steps < self.num_steps:
             raise UserError(f"max_steps={self.max_steps} is less than num_steps={self.num_steps}")
 

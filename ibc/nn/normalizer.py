@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
-#: A dimension whose standard deviation is below this part of its magnitude carries no information in the data. It is
-#: centerd but not stretched: otherwise a tiny deviation in closed loop becomes a huge input.
+#: A dimension whose standard deviation is below this number, or below this part of its mean, carries no information in
+#: the data. It is centered but not stretched: otherwise a tiny deviation in closed loop becomes a huge input. What is
+#: measured in units that make it this small has to be given in others.
 CONSTANT = 1e-6
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import as_bound
 from ibc.errors import UserError
 from ibc.policies.base import Policy, Statistics
@@ -29,12 +30,11 @@ class VerifiedPolicy(Policy):
 
     def __init__(self, policy: ImplicitPolicy, proposer: Policy, *, num_samples: int = 16) -> None:
         super().__init__(policy.spec)
-        if num_samples < 1:
-            raise UserError(f"num_samples={num_samples}; it must be at least 1")
         check_same_task(policy, proposer)
         self.policy = policy
         self.proposer = proposer
         self.num_samples = num_samples
+        check_positive(self, "num_samples")
 
     def fit(self, dataset: Statistics) -> None:
         """Raises UserError: both policies are trained before."""

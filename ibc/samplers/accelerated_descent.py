@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.random import RandomSource
@@ -38,8 +39,7 @@ class AcceleratedDescent(Sampler):
     tolerance: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise UserError(f"max_steps={self.max_steps}; it must be at least 1")
+        check_positive(self, "num_candidates", "max_steps", "step_size")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum={self.momentum}; it must be at least 0 and below 1")
 

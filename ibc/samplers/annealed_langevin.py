@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.random import RandomSource
@@ -32,6 +33,7 @@ class AnnealedLangevin(Sampler):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "steps_per_level")
         if not 0 < self.rate < 4:
             raise ValueError(
                 f"rate must be in (0, 4), beyond which chains diverge; got {self.rate}"

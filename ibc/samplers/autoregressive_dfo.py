@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, check_positive, score
+from ibc.samplers.base import Candidates, Sampler, score
 from ibc.samplers.dfo import resample
 
 #: Candidates of the last set that are scored by the whole energy, and returned.

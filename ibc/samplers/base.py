@@ -63,13 +63,6 @@ class Sampler(Component, ABC):
         """
 
 
-def check_positive(sampler: Sampler, *keys: str) -> None:
-    """Raise ValueError if one of these attributes is not above zero."""
-    for key in keys:
-        if not (number := getattr(sampler, key)) > 0:
-            raise ValueError(f"{key}={number}; it must be above 0")
-
-
 def score(space: UnitSpace, unit: Float[Tensor, "B N A"]) -> Candidates:
     """Return the candidates with their energies, without a graph."""
     with torch.no_grad():

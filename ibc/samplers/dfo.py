@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, check_positive, score
+from ibc.samplers.base import Candidates, Sampler, score
 
 #: Candidates of the last set that are scored by the exact energy after a search in low precision, and returned.
 FINALISTS = 1024

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
-from ibc.samplers.base import Candidates, Sampler, check_positive, score
+from ibc.samplers.base import Candidates, Sampler, score
 
 #: The part of the steps, at the end, that follows the exact energy; those before use low precision.
 EXACT_PART = 0.05
@@ -39,7 +40,7 @@ class GradientDescent(Sampler):
     settle: float | None = None
 
     def __post_init__(self) -> None:
-        check_positive(self, "num_candidates", "num_iterations")
+        check_positive(self, "num_candidates", "num_iterations", "delta_clip")
         self.schedule()  # numbers that give none are refused before the first search
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
@@ -96,10 +97,11 @@ def polynomial_schedule(num_steps: int, init: float, final: float, power: float)
     """Compute ``(init - final) * (1 - i / (num_steps - 1)) ** power + final``, which ends exactly at ``final``.
 
     Raises:
-        ValueError: ``power`` is negative.
+        ValueError: a number is negative.
     """
-    if power < 0:
-        raise ValueError(f"power={power}; it must be at least 0")
+    for name, number in (("step_init", init), ("step_final", final), ("power", power)):
+        if number < 0:
+            raise ValueError(f"{name}={number}; it must be at least 0")
     if num_steps == 1:
         return [init]
     return [(init - final) * (1 - i / (num_steps - 1)) ** power + final for i in range(num_steps)]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
@@ -45,6 +46,7 @@ class HMC(Sampler):
     target_accept: float = 0.65
 
     def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "num_iterations", "num_leapfrog", "step_size")
         if not 0 < self.target_accept < 1:
             raise ValueError(f"target_accept must be in (0, 1), got {self.target_accept}")
 
@@ -100,6 +102,8 @@ class MALA(HMC):
     """
 
     def __init__(self, *, num_candidates: int, num_iterations: int, step: float = 0.01) -> None:
+        self.step = step
+        check_positive(self, "step")
         super().__init__(
             num_candidates=num_candidates,
             num_iterations=num_iterations,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.errors import UserError
 from ibc.random import RandomSource
@@ -39,10 +40,7 @@ class ProbabilityFlow(Sampler):
     plan_std: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise UserError(f"num_steps={self.num_steps}; it must be at least 1")
-        if not self.plan_std > 0:
-            raise UserError(f"plan_std={self.plan_std}; it must be positive")
+        check_positive(self, "num_candidates", "num_steps", "plan_std")
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         """See :class:`Sampler`; the values of ``init`` are not used, since all is noise at the largest level.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.energies import UnitSpace
 from ibc.random import RandomSource
 from ibc.samplers.base import Candidates, Sampler, score
@@ -32,6 +33,10 @@ class ULA(Sampler):
     num_iterations: int
     step_init: float
     step_final: float
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_candidates", "num_iterations", "step_init")
+        polynomial_schedule(self.num_iterations, self.step_init, self.step_final, 1.0)
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:
         unit = init

@@ -44,8 +44,8 @@ class TestTrain:
             ((*QUICK, "seed=-1"), "seed=-1; it must be at least 0"),
             ((*QUICK, "data.num_episodes=0"), "num_episodes=0; it must be at least 1"),
             ((*QUICK, "policy=mse", "policy.dropout=1.5"), "the loss cannot be computed: dropout"),
-            ((*QUICK, "loss=unrolled", "loss.num_steps=0"), "num_steps=0; it must be at least 1"),
-            ((*QUICK, "loss=denoising", "loss.num=0"), "num=0; it must be at least 1"),
+            ((*QUICK, "loss=unrolled", "loss.num_steps=0"), "num_steps=0; it must be above 0"),
+            ((*QUICK, "loss=denoising", "loss.num=0"), "num=0; it must be above 0"),
             (
                 (*QUICK, "policy=implicit", "loss.reference_size=0"),
                 "reference_size=0; it must be at least 1",
@@ -83,6 +83,8 @@ class TestTrain:
             ((*QUICK, "+data.obs_name=[a]"), "did you mean obs_names?"),
             ((*QUICK, "task=door-human"), "task=door-human is of ibc/AdroitHandDoor-v1"),
             ((*QUICK, "evaluation.first_seed=99999999999999999999"), "it must be at most"),
+            ((*QUICK, "env.own_option=3"), "add it by +env.own_option="),
+            ((*QUICK, "env=particle", "env.success_key=won"), "add it by +env.success_key="),
             ((*QUICK, "seeed=3"), "there is no key 'seeed' here; did you mean seed?"),
             (
                 (*QUICK, "trainer={num_step:3}"),

@@ -1,6 +1,7 @@
 """The closed loop: every seed once, in order, whatever the number of environments; and its figures."""
 
 import dataclasses
+import json
 
 import imageio.v2 as imageio
 import numpy as np
@@ -133,7 +134,8 @@ def test_records_are_of_one_evaluation_and_do_not_grow_without_end(monkeypatch):
         assert len(controller.latencies) == 20
         assert list(controller.actor.reports) == [2, 3]
     monkeypatch.setattr(policy_actor, "MOST_DECISIONS", 3)
-    evaluate(controller, config, seeds=[7], num_envs=1)
+    result = evaluate(controller, config, seeds=np.array([7]), num_envs=1)
+    assert json.loads(json.dumps(result.metrics))["first_seed"] == 7
     assert len(controller.actor.reports[7]) == 3
     assert controller.latencies.maxlen >= 1e6
 

@@ -51,3 +51,34 @@ def test_whole_numbers_fit_where_any_number_does_and_partials_stand_for_what_the
     assert isinstance(sampler, GradientDescent)
     assert sampler.step_init == 1
     assert isinstance(construct({**DESCENT, "_partial_": True}, "s"), functools.partial)
+
+
+@pytest.mark.parametrize(
+    ("target", "wrong"),
+    [
+        (
+            "samplers.DFO",
+            {"num_candidates": 0, "num_iterations": 1, "noise_std": 0.1, "shrink": 0.5},
+        ),
+        (
+            "samplers.ULA",
+            {"num_candidates": 1, "num_iterations": 0, "step_init": 1, "step_final": 1},
+        ),
+        ("samplers.HMC", {"num_candidates": 1, "num_iterations": 1, "num_leapfrog": 0}),
+        ("samplers.MALA", {"num_candidates": 1, "num_iterations": 1, "step": -1.0}),
+        ("samplers.AnnealedLangevin", {"num_candidates": 1, "steps_per_level": 0}),
+        ("samplers.AcceleratedDescent", {"step_size": 0}),
+        ("samplers.ProbabilityFlow", {"num_candidates": 0}),
+        ("losses.UniformNegatives", {"num": 0}),
+        ("losses.NeighborNegatives", {"num": 0, "min_std": 0.1, "max_std": 1.0}),
+        ("losses.RankingNCE", {"num": 4, "temperature": 0.0}),
+        ("losses.DenoisingScoreMatching", {"num": 0}),
+        ("losses.Unrolled", {"num": 0, "num_steps": 1, "step_size": 0.1}),
+        ("losses.EquilibriumMatching", {"slope": -1.0}),
+        ("energies.PreconditionedEnergy", {"data_std": 0.0}),
+        ("nn.sequence.ChunkTransformer", {"num_heads": 0}),
+    ],
+)
+def test_numbers_that_would_do_nothing_or_the_opposite_are_refused(target, wrong):
+    with pytest.raises(UserError, match="it must be above 0"):
+        construct({"_target_": f"ibc.{target}", **wrong}, "part")

@@ -15,7 +15,7 @@ from ibc.data import WindowDataset
 from ibc.errors import UserError
 from ibc.losses import NeighborRegression
 from ibc.nn import ObsEncoder, RecurrentEncoder
-from ibc.policies import CategoricalPolicy, DiffusionPolicy
+from ibc.policies import CategoricalPolicy, DiffusionPolicy, EDMPolicy, MDNPolicy
 from ibc.policies.baselines.diffusion import cosine_schedule
 from ibc.policies.loading import build_policy, make_policy
 from ibc.spec import Batch, ObsField, Spec
@@ -247,3 +247,20 @@ class TestRecurrentEncoder:
         policy = make("mse", spec, dataset, "encoder=recurrent", "encoder.num_gates=3")
         policy.train().predict_unit(make_obs(spec)).square().sum().backward()
         assert all(p.grad.any() for p in policy.parameters())
+
+
+@pytest.mark.parametrize(
+    ("policy", "wrong"),
+    [
+        (MDNPolicy, {"temperature": 0.0}),
+        (MDNPolicy, {"num_components": 0}),
+        (CategoricalPolicy, {"temperature": -1.0}),
+        (CategoricalPolicy, {"num_bins": 0}),
+        (EDMPolicy, {"min_std": 0.0}),
+        (EDMPolicy, {"min_std": 5.0}),
+        (EDMPolicy, {"data_std": 0.0}),
+    ],
+)
+def test_numbers_without_a_meaning_are_refused(policy, wrong):
+    with pytest.raises(UserError, match="it must be"):
+        policy(vector_spec(1), **wrong)

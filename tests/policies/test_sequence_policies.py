@@ -117,7 +117,7 @@ def test_two_step_loss_before_training(task):
 
 def test_the_nearest_sample_that_is_not_near_already_is_trained(task):
     policy = OneStepPolicy(task)
-    samples = torch.tensor([0.005, 0.2, 0.5]).view(1, 3, 1).expand(1, 3, task.action_size)
+    samples = torch.tensor([0.005, 0.2, 0.5]).view(1, 3, 1).repeat(1, 1, task.action_size)
     policy.sample_unit = lambda obs, num, rng: samples
     batch = Batch(observe(1), torch.zeros(1, task.action_size))
     value, metrics = ImplicitMaximumLikelihood(reject_distance=0.01)(policy, batch, rng())
@@ -127,6 +127,10 @@ def test_the_nearest_sample_that_is_not_near_already_is_trained(task):
     assert float(value.detach()) == pytest.approx(0.005**2)
     value, _ = ImplicitMaximumLikelihood(reject_distance=1.0)(policy, batch, rng())
     assert float(value.detach()) == pytest.approx(0.005**2)  # all are near: the nearest
+    samples[0, 0] = 0.009  # is it, too, where it comes after others and near ones hardly differ
+    samples[0, 1:] = torch.tensor([[0.001], [0.005]])
+    value, _ = ImplicitMaximumLikelihood(reject_distance=0.01)(policy, batch, rng())
+    assert float(value.detach()) == pytest.approx(0.001**2)
 
 
 def test_one_step_learns_both_of_two_actions(task):

@@ -69,7 +69,7 @@ def test_stays_in_the_search_box():
     torch.testing.assert_close(found.action[0, 0], space.high)
 
 
-@pytest.mark.parametrize("wrong", [{"max_steps": 0}, {"momentum": 1.0}])
+@pytest.mark.parametrize("wrong", [{"max_steps": 0}, {"step_size": -1.0}, {"momentum": 1.0}])
 def test_refusals(wrong):
-    with pytest.raises(UserError, match="it must be at least"):
+    with pytest.raises(UserError, match="it must be a"):
         AcceleratedDescent(**wrong)

@@ -8,6 +8,7 @@ from known_energies import bowl, generators, meters, rng, run, search, uniform
 from ibc.cli.config import compose
 from ibc.construct import construct
 from ibc.energies import BoundEnergy, action_gradient
+from ibc.errors import UserError
 from ibc.random import BatchRandom, PerEpisodeRandom
 from ibc.samplers import DFO, AutoregressiveDFO, Chain, GradientDescent
 
@@ -162,14 +163,14 @@ def test_chain_of_nothing_is_refused():
 @pytest.mark.parametrize("change", [{"num_candidates": 0}, {"num_iterations": 0}])
 def test_a_search_of_nothing_is_refused(change):
     numbers = {"num_candidates": 4, "num_iterations": 4, **change}
-    with pytest.raises(ValueError, match="=0; it must be above 0"):
+    with pytest.raises(UserError, match="=0; it must be above 0"):
         DFO(**numbers, noise_std=0.1, shrink=0.5)
-    with pytest.raises(ValueError, match="=0; it must be above 0"):
+    with pytest.raises(UserError, match="=0; it must be above 0"):
         GradientDescent(**numbers, step_init=0.1, step_final=0.1)
 
 
 def test_a_temperature_below_zero_is_refused():
-    with pytest.raises(ValueError, match="temperature=-1; it must be above 0"):
+    with pytest.raises(UserError, match="temperature=-1; it must be above 0"):
         DFO(num_candidates=4, num_iterations=4, noise_std=0.1, shrink=0.5, temperature=-1)
 
 
@@ -243,5 +244,5 @@ class TestSettling:
 @pytest.mark.parametrize("change", [{"num_iterations": 0}, {"temperature": 0.0}])
 def test_an_autoregressive_search_of_nothing_is_refused(change):
     usual = {"num_candidates": 8, "num_iterations": 2, "noise_std": 0.1, "shrink": 0.5}
-    with pytest.raises(ValueError, match=next(iter(change))):
+    with pytest.raises(UserError, match=next(iter(change))):
         AutoregressiveDFO(**{**usual, **change})

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ibc.component import check_positive
 from ibc.errors import UserError
 from ibc.nn.sequence.base import FiLM, SequenceNetwork, zero_linear
 
@@ -23,7 +24,7 @@ class ChunkTransformer(SequenceNetwork):
         num_layers, num_heads: of the transformer.
 
     Raises:
-        UserError: the width is not a multiple of the number of heads.
+        UserError: the width is not a multiple of the number of heads, or there is none.
     """
 
     width: int = 128
@@ -31,6 +32,7 @@ class ChunkTransformer(SequenceNetwork):
     num_heads: int = 4
 
     def __post_init__(self) -> None:
+        check_positive(self, "num_heads")
         if self.width % self.num_heads:
             raise UserError(
                 f"width={self.width}; it must be a multiple of num_heads={self.num_heads}"

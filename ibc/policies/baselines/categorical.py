@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ibc.component import check_positive
 from ibc.nn import BatchedMLP, ObsEncoder
 from ibc.nn.batched_mlp import INIT_STD
 from ibc.nn.mlp import initialize
@@ -37,6 +38,7 @@ class CategoricalPolicy(ExplicitPolicy):
     ) -> None:
         super().__init__(spec, encoder)
         self.width, self.num_bins, self.temperature = width, num_bins, temperature
+        check_positive(self, "num_bins", "temperature")
         size = spec.action_size
         self.dense_features = nn.Linear(self.encoder.feature_size, size * width)
         initialize(self.dense_features)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.errors import UserError
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import SequenceNetwork, noise_number, scale_noisy
@@ -43,9 +44,10 @@ class EDMPolicy(SequencePolicy):
     ) -> None:
         super().__init__(spec, encoder, network, context_size=context_size)
         self.min_std, self.max_std, self.data_std = min_std, max_std, data_std
-        if num_steps < 1:
-            raise UserError(f"num_steps={num_steps}; it must be at least 1")
         self.num_steps = num_steps
+        check_positive(self, "min_std", "data_std", "num_steps")
+        if min_std >= max_std:
+            raise UserError(f"min_std={min_std}; it must be below max_std={max_std}")
 
     def bind_denoiser(self, obs: Obs) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the denoiser for the observations: noisy (B, N, A) and levels (B, 1) to denoised (B, N, A)."""

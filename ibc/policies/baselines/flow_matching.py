@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 
-from ibc.errors import UserError
+from ibc.component import check_positive
 from ibc.nn import ObsEncoder
 from ibc.nn.sequence import SequenceNetwork
 from ibc.policies.baselines.sequence import SequencePolicy
@@ -36,9 +36,8 @@ class FlowMatchingPolicy(SequencePolicy):
         num_steps: int = 10,
     ) -> None:
         super().__init__(spec, encoder, network, context_size=context_size)
-        if num_steps < 1:
-            raise UserError(f"num_steps={num_steps}; it must be at least 1")
         self.num_steps = num_steps
+        check_positive(self, "num_steps")
 
     @torch.no_grad()
     def act_flat(self, obs: Obs, rng: RandomSource) -> Float[torch.Tensor, "B A"]:

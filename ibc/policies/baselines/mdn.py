@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ibc.component import check_positive
 from ibc.nn import ObsEncoder, ResidualMLP
 from ibc.nn.densities import mixture_log_prob, split_mixture
 from ibc.policies.baselines.base import ExplicitPolicy
@@ -32,6 +33,9 @@ class MDNPolicy(ExplicitPolicy):
         temperature: float = 1.0,
     ) -> None:
         super().__init__(spec, encoder)
+        self.num_components = num_components
+        self.temperature = temperature
+        check_positive(self, "num_components", "temperature")
         self.network = ResidualMLP(
             self.encoder.feature_size,
             num_components * (1 + 2 * spec.action_size),
@@ -39,8 +43,6 @@ class MDNPolicy(ExplicitPolicy):
             num_blocks=num_blocks,
             dropout=dropout,
         )
-        self.num_components = num_components
-        self.temperature = temperature
 
     def mixture(
         self, obs: Obs

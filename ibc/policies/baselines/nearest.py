@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ibc.nn import ActionBounds, Normalizer
-from ibc.policies.base import Policy, Statistics
+from ibc.policies.base import Policy, Statistics, chunk_limits
 from ibc.random import RandomSource
 from ibc.spec import Obs, Spec
 
@@ -52,11 +52,7 @@ class NearestNeighborPolicy(Policy):
             assert isinstance(normalizer, Normalizer)
             normalizer.fit(obs[name].reshape(len(obs[name]), -1))
         actions = dataset.actions()
-        limits = [
-            actions.new_tensor(limit).repeat(self.spec.action_horizon)
-            for limit in (self.spec.action_low, self.spec.action_high)
-        ]
-        self.bounds.fit(actions, *limits)
+        self.bounds.fit(actions, *chunk_limits(self.spec, actions))
         stride = -(-len(actions) // MEMORY)
         kept = torch.arange(0, len(actions), stride)
         with torch.no_grad():
