@@ -21,7 +21,8 @@ from ibc.files import write_atomically
 #: Files of results by task; those of a task that is named in several files are the same runs.
 FILES = (
     "particle_2d", "particle_16d", "block_push_states", "block_push_discontinuous_states", "block_insert_states",
-    "block_push_multimodal_states", "block_sort_states", "planar_sweep_state", "planar_sweep_image", "door_human",
+    "block_push_multimodal_states", "block_sort_states", "planar_sweep_state", "planar_sweep_image",
+    "bimanual_sweep_image", "door_human",
 )  # fmt: skip
 #: Policies in them, and how they are drawn.
 POLICIES = {
