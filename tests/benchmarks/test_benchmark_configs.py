@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.config import CONFIG_DIR, compose
+from ibc.cli.train import check_task
 from ibc.construct import construct
 from ibc.env_config import EnvConfig
 from ibc.environment import Environment
@@ -34,10 +35,14 @@ def test_protocol(name):
     config = compose("study", [f"protocol={name}"])
     assert config["protocol_name"] == name
     assert config["seeds"] == [0, 1, 2]
+    names_of_runs = set()
     for task, overrides in config["tasks"].items():
         run = compose("train", [f"experiment={config['name']}", f"task={task}", *overrides])
         assert run["evaluation"]["num_episodes"] == 100
         assert run["task"] == task
+        check_task(run)  # its environment is that of the task
+        names_of_runs.add(run["name"])
+    assert len(names_of_runs) == len(config["tasks"])  # each in a folder of its own
     for experiment in config["experiments"]:
         for policy in config["policies"]:
             run = compose("train", [f"experiment={experiment}", f"policy={policy}"])
