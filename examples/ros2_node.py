@@ -27,8 +27,8 @@ def note(name, value):
 
 
 def joints(message):
-    found = dict(zip(message.name, message.position, strict=True))
-    if found.keys() >= set(JOINTS):  # else it is of other joints
+    found = dict(zip(message.name, message.position, strict=False))
+    if found.keys() >= set(JOINTS):  # else of others, or no positions
         note("joints", np.array([found[name] for name in JOINTS], np.float32))
 
 

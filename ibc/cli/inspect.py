@@ -173,6 +173,7 @@ def action_figure(episodes: Sequence[NDArray[np.float32]], title: str) -> Figure
         )
         axes.set(title=f"action {dim}", xlabel="step")
     figure.suptitle(
-        f"{title}: actions over time ({len(shown)} episodes), their distribution beside"
+        f"{title}: actions over time ({len(shown)} episodes), their distribution beside",
+        parse_math=False,  # names of files may have dollars
     )
     return figure

@@ -1,4 +1,4 @@
-"""Arrays out of HDF5 files that may be damaged."""
+"""Arrays into HDF5 files, and out of such that may be damaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ibc.data.episode import InvalidEpisode
+from ibc.data.episode import Frames, InvalidEpisode
 
 #: Compression of zeros leaves at most this part of them; weaker kinds than deflate leave more.
 ZEROS_LEFT = {h5py.h5z.FILTER_DEFLATE: 1 / 200}
@@ -180,3 +180,23 @@ def _is_zero(node: h5py.Dataset, corner: tuple[int, ...], size: int) -> bool:
     except (OSError, ValueError, RuntimeError):
         return False
     return not np.frombuffer(content[:size], dtype=node.dtype).any()  # a checksum follows
+
+
+def write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    """Write with a checksum, so that damage is noticed; images compressed, one frame a chunk."""
+    group.create_dataset(name, data=array, **_layout(array.shape, array.dtype))
+
+
+def write_frames(group: h5py.Group, name: str, frames: Frames) -> None:
+    """The same of pictures of which one at a time is in memory."""
+    layout = _layout(frames.shape, frames.dtype)
+    node = group.create_dataset(name, frames.shape, frames.dtype, **layout)
+    for step, frame in enumerate(frames):
+        node[step] = frame
+
+
+def _layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+    if dtype == np.uint8:  # a window is then read without its neighbors
+        chunks = (1, *shape[1:])
+        return {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
+    return {"chunks": shape, "fletcher32": True}

@@ -89,6 +89,11 @@ class Layout:
         where = {key: place.row[f"videos/{name}/{key}"] for key in ("chunk_index", "file_index")}
         return where, float(place.row[f"videos/{name}/from_timestamp"])
 
+    def is_last_of_video(self, number: int, name: str) -> bool:
+        """Whether the next episode is in another file of this camera."""
+        is_last = number + 1 == len(self.places)
+        return is_last or self.video(number + 1, name)[0] != self.video(number, name)[0]
+
 
 def read_layout(path: Path, request: Request) -> Layout:
     """What is known before a file of data is opened.

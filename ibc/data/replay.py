@@ -24,7 +24,10 @@ ACTION, REWARD, SUCCESS = ("action", "actions"), ("reward", "rewards"), ("succes
 FEWEST = 16
 #: Kinds of arrays that observations may be; of Python objects as well, so that it is said why they are not loaded.
 NUMBERS = "fiubO"
-TERMINATED, TRUNCATED = ("terminated", "terminals"), ("truncated", "timeouts")
+TERMINATED = ("terminated", "terminals", "done", "dones")
+TRUNCATED = ("truncated", "timeouts")
+#: Beginning of names of what is seen after a step: no policy has it when it acts.
+NEXT = "next_"
 
 
 class ReplayArray(ABC):
@@ -73,24 +76,19 @@ def read_replay(
     if total == 0:
         raise InvalidEpisode("it has no steps")
     bounds = _bounds(ends, total)
-    parts = {
-        name: request.part(name, usual, [n for n, a in numeric.items() if a.dtype.kind != "O"])
-        for name, usual in (
-            ("reward", REWARD),
-            ("success", SUCCESS),
-            ("terminated", TERMINATED),
-            ("truncated", TRUNCATED),
-        )
-    }
+    parts = _marks(arrays, numeric, request)
     used = {action_name, *parts.values()}
     lengths = (total, total + 1) if ends is None else (total,)
     fields = {n: n for n, a in numeric.items() if n not in used and a.shape[0] in lengths}
+    if request.obs_names is None:
+        fields = {name: inside for name, inside in fields.items() if not name.startswith(NEXT)}
     _refuse_cut(numeric, lengths, request)
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
     columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
+    _refuse_ends_within(columns, bounds)
     sources = {n: _source(path, key, numeric[key], lengths) for n, key in wanted.items()}
-    texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "US"}
+    texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "UST"}
     for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
         rows = {total: slice(start, stop), len(bounds) - 1: slice(number, number + 1)}
         yield Episode(
@@ -105,6 +103,33 @@ def read_replay(
                 for n, array in texts.items()
             },
         )
+
+
+def _marks(
+    arrays: Mapping[str, ReplayArray], numeric: Mapping[str, ReplayArray], request: Request
+) -> dict[str, str | None]:
+    """Which arrays are rewards, successes and ends, where there are such."""
+    usual = {"reward": REWARD, "success": SUCCESS, "terminated": TERMINATED, "truncated": TRUNCATED}
+    for name in {each for names in usual.values() for each in names} & set(arrays):
+        if not arrays[name].shape:
+            raise InvalidEpisode(f"'{name}' is one value, expected one number a step")
+    there = [name for name, array in numeric.items() if array.dtype.kind != "O"]
+    return {part: request.part(part, names, there) for part, names in usual.items()}
+
+
+def _refuse_ends_within(columns: Mapping[str, NDArray[Any]], bounds: Sequence[int]) -> None:
+    """Refuse episodes with an end before their last row: windows would show two of them as one.
+
+    Raises:
+        InvalidEpisode: naming the row, and what says where episodes end.
+    """
+    last = np.array(bounds[1:]) - 1
+    for name in ("terminated", "truncated"):
+        rows = np.setdiff1d(np.flatnonzero(columns[name]), last)
+        if rows.size:
+            raise InvalidEpisode(
+                f"it is {name} at row {rows[0]}, within an episode; episode_ends says where episodes end"
+            )
 
 
 def _refuse_cut(

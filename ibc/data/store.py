@@ -17,9 +17,9 @@ import gymnasium as gym
 import h5py
 import numpy as np
 from minari.serialization import serialize_space
-from numpy.typing import NDArray
 
 from ibc.data.episode import Episode, Frames, InvalidEpisode
+from ibc.data.hdf5 import write_array, write_frames
 from ibc.data.pictures import is_picture
 from ibc.data.spaces import flatten_space, nest_space
 from ibc.errors import UserError
@@ -71,7 +71,8 @@ class DemonstrationWriter:
             about: plain JSON that says how the episodes are made.
             wait: for another process that is writing the same folder.
             append: go on after the episodes of a folder that is complete; it has its name again when it is closed.
-            replace: an earlier attempt that cannot be continued, for episodes that can be made again.
+            replace: an earlier attempt that cannot be continued, for episodes that can be made again. Its ``about``
+                must have the same entries: recordings of a robot cannot be made again.
 
         Raises:
             AlreadyThere: ``path`` exists.
@@ -138,8 +139,11 @@ class DemonstrationWriter:
             return self._continue() or self._begin()
         except (OSError, ValueError, KeyError) as error:
             if (
-                replace and not is_reopened and not isinstance(error, BlockingIOError)
-            ):  # open in another program
+                replace
+                and not is_reopened
+                and not isinstance(error, BlockingIOError)  # open in another program
+                and self._is_of_this_kind()
+            ):
                 return self._begin()
             self.release()
             if is_reopened:
@@ -148,6 +152,14 @@ class DemonstrationWriter:
             raise UserError(
                 f"{self.path if is_reopened else self.partial} cannot be continued: {error}; move it away, or choose another path"
             ) from error
+
+    def _is_of_this_kind(self) -> bool:
+        """Whether the attempt that was left was made as this one is, of other demonstrations or with other settings."""
+        try:
+            known = json.loads((self._data / METADATA_FILE).read_text())
+        except (OSError, ValueError):
+            return False
+        return set(known.get("about", ())) == set(self._metadata["about"])
 
     def _continue(self) -> int:
         known = json.loads((self._data / METADATA_FILE).read_text())
@@ -183,10 +195,12 @@ class DemonstrationWriter:
         """Write one episode; on return it is on disk.
 
         Raises:
+            TypeError: its text is no plain JSON.
             UserError: its names, shapes or types are not those of the spaces; another program has the file open; or the
                 disk is full, which is asked beforehand, since HDF5 does not survive it. What was written before stays.
         """
         self._check_shapes(episode)
+        text = json.dumps(dict(episode.text))
         size = sum(array.nbytes for array in (*episode.obs.values(), episode.action))
         if shutil.disk_usage(self._data).free < 2 * size + RESERVE:
             raise UserError(f"the disk is full; {len(self)} episodes are kept in {self.partial}")
@@ -202,18 +216,18 @@ class DemonstrationWriter:
                 group.attrs["seed"] = episode.seed
             for key, array in episode.obs.items():
                 if isinstance(array, Frames):
-                    _write_frames(group, f"observations/{key}", array)
+                    write_frames(group, f"observations/{key}", array)
                 else:
-                    _write_array(group, f"observations/{key}", array)
+                    write_array(group, f"observations/{key}", array)
             ends = np.zeros((2, len(episode)), dtype=np.bool_)
             ends[:, -1] = episode.terminated, episode.truncated
-            _write_array(group, "actions", episode.action)
-            _write_array(group, "rewards", episode.reward)
-            _write_array(group, "terminations", ends[0])
-            _write_array(group, "truncations", ends[1])
-            _write_array(group, "infos/success", episode.success)
+            write_array(group, "actions", episode.action)
+            write_array(group, "rewards", episode.reward)
+            write_array(group, "terminations", ends[0])
+            write_array(group, "truncations", ends[1])
+            write_array(group, "infos/success", episode.success)
             if episode.text:
-                group.attrs["text"] = json.dumps(dict(episode.text))
+                group.attrs["text"] = text
             group.attrs["whole"] = True
         with path.open("rb") as written:
             os.fsync(written.fileno())
@@ -260,8 +274,14 @@ class DemonstrationWriter:
     def close(self) -> None:
         """Complete the metadata and give the folder its final name."""
         with h5py.File(self._data / DATA_FILE, "r") as file:
-            steps = sum(int(group.attrs["total_steps"]) for group in file.values())
-        self._write_metadata(total_episodes=self._num_episodes, total_steps=steps)
+            whole = {name: group for name, group in file.items() if group.attrs.get("whole", False)}
+            given_up = set(file) - set(whole)  # begun, and interrupted
+            steps = sum(int(group.attrs["total_steps"]) for group in whole.values())
+        if given_up:
+            with self._opened() as file:
+                for name in given_up:
+                    del file[name]
+        self._write_metadata(total_episodes=len(whole), total_steps=steps)
         self.partial.replace(self.path)  # before another process may have the lock
         (self.path / ".lock").unlink()
         self.release()
@@ -287,23 +307,3 @@ def _is_picture(name: str, space: gym.Space[Any]) -> bool:
         return is_picture(name, space.shape or (), np.dtype(space.dtype))
     except InvalidEpisode as error:
         raise UserError(f"observations: {error}") from error
-
-
-def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
-    """Write with a checksum, so that damage is noticed; images compressed, one frame a chunk."""
-    group.create_dataset(name, data=array, **_layout(array.shape, array.dtype))
-
-
-def _write_frames(group: h5py.Group, name: str, frames: Frames) -> None:
-    """The same of pictures of which one at a time is in memory."""
-    layout = _layout(frames.shape, frames.dtype)
-    node = group.create_dataset(name, frames.shape, frames.dtype, **layout)
-    for step, frame in enumerate(frames):
-        node[step] = frame
-
-
-def _layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
-    if dtype == np.uint8:  # a window is then read without its neighbors
-        chunks = (1, *shape[1:])
-        return {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    return {"chunks": shape, "fletcher32": True}

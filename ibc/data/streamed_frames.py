@@ -103,8 +103,12 @@ class Forward:
         self._pictures: Iterator[NDArray[Any]] = iter(())
         self._position: int | None = None
 
-    def read(self, first: int, count: int) -> Iterator[NDArray[Any]]:
-        """``count`` pictures from number ``first`` on, or as many as there are."""
+    def read(self, first: int, count: int, *, is_last: bool = False) -> Iterator[NDArray[Any]]:
+        """``count`` pictures from number ``first`` on, or as many as there are; the file's last ones if ``is_last``.
+
+        Raises:
+            InvalidEpisode: there are more, after the last ones: others are probably of other moments than their steps.
+        """
         for number in range(first, first + count):
             if self._position is None or self._position > number:
                 self._pictures, self._position = self._begin(), 0
@@ -114,6 +118,12 @@ class Forward:
                 return
             self._position = number + 1
             yield picture
+        if is_last and next(self._pictures, None) is not None:
+            self._position = None
+            raise InvalidEpisode(
+                f"there are more pictures than its {first + count} steps and those before it: pictures that do not "
+                "come at one rate, or before the first step"
+            )
 
 
 def with_last_again(pictures: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:

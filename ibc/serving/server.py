@@ -113,7 +113,7 @@ class PolicyServer:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a client without the token, or one too many, before anything it sends is read."""
-        given = request.headers.get("Authorization", "").encode()
+        given = ",".join(request.headers.get_all("Authorization")).encode()  # two are wrong
         expected = f"Bearer {self.token}".encode()
         if self.token is not None and not hmac.compare_digest(given, expected):
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "the token is wrong\n")

@@ -15,6 +15,7 @@ from formats import (
     example,
     record,
     varint,
+    video,
     write_d4rl,
     write_lerobot,
     write_minari_arrow,
@@ -195,6 +196,15 @@ class TestLeRobot:
             np.testing.assert_allclose(gray, 20 * np.arange(len(episode)) + 60 * number, atol=3)
             assert episode.success[-1]
             assert episode.terminated
+
+    def test_pictures_that_no_step_announces_are_refused(self, tmp_path, version):
+        """A recorder that began too early, or with pauses that a decoder fills."""
+        path = write_lerobot(tmp_path, version)
+        file = sorted(path.glob("videos/**/*.mp4"))[-1]
+        video(file, [0] * (2 + sum(LENGTHS)))
+        *_, last = read_episodes(path)
+        with pytest.raises(UserError, match="there are more pictures than its"):
+            np.asarray(last.obs["images/top"])
 
     def test_missing_parts(self, tmp_path, version):
         path = write_lerobot(tmp_path, version)

@@ -49,6 +49,16 @@ class TestZarr:
         rewards = [e.reward for e in read_episodes(path)]
         np.testing.assert_array_equal(np.concatenate(rewards), sparse)
 
+    def test_text_is_kept(self, tmp_path, write):
+        import zarr
+
+        path = write(tmp_path)
+        data = zarr.open_group(path)["data"]
+        tasks = data.create_array("task", shape=(len(LENGTHS),), dtype=str, chunks=(2,))
+        tasks[:] = np.array([f"lift {number}" for number in range(len(LENGTHS))])
+        texts = [episode.text for episode in read_episodes(path)]
+        assert texts == [{"task": f"lift {number}"} for number in range(len(LENGTHS))]
+
     def test_pictures_of_other_numbers_are_refused(self, tmp_path, write):
         import zarr
 
@@ -127,6 +137,31 @@ class TestNpz:
         with pytest.raises(UserError, match="'fast' has 8 rows, and there are 4 actions"):
             list(read_episodes(tmp_path / "x.npz", Request(obs_names=["fast"])))
 
+    @pytest.mark.parametrize("name", ["terminals", "dones", "timeouts"])
+    def test_an_end_within_an_episode_is_refused(self, name, tmp_path):
+        """Windows would show two episodes as one."""
+        path, ends = tmp_path / "x.npz", [0, 0, 1, 0, 0, 1]
+        arrays = {"action": np.ones((6, 2)), "state": np.ones((6, 3)), name: ends}
+        np.savez(path, **arrays)
+        with pytest.raises(UserError, match="at row 2, within an episode; episode_ends says"):
+            list(read_episodes(path))
+        np.savez(path, **arrays, episode_ends=[3, 6])
+        assert [e.truncated for e in read_episodes(path)] == [name == "timeouts"] * 2
+        assert [e.terminated for e in read_episodes(path)] == [name != "timeouts"] * 2
+
+    def test_one_value_for_all_steps_is_refused(self, tmp_path):
+        np.savez(tmp_path / "x.npz", action=np.ones((6, 2)), state=np.ones((6, 3)), success=True)
+        with pytest.raises(UserError, match="'success' is one value, expected one number a step"):
+            list(read_episodes(tmp_path / "x.npz"))
+
+    def test_what_is_seen_after_a_step_is_seen_where_that_is_asked_for(self, tmp_path):
+        arrays = {"state": np.ones((6, 3)), "next_state": np.ones((6, 3)), "dones": np.zeros(6)}
+        np.savez(tmp_path / "x.npz", action=np.ones((6, 2)), **arrays)
+        (episode,) = read_episodes(tmp_path / "x.npz")
+        assert set(episode.obs) == {"state"}
+        (episode,) = read_episodes(tmp_path / "x.npz", Request(obs_names=["next_state"]))
+        assert set(episode.obs) == {"next_state"}
+
     def test_an_observation_of_which_rows_are_missing_is_refused(self, tmp_path):
         path = tmp_path / "x.npz"
         arrays = {"x": np.ones((20, 3)), "cut": np.ones((18, 1)), "map": np.ones((3, 3))}
@@ -156,6 +191,15 @@ class TestRlds:
             assert np.asarray(episode.obs["rgb"]).shape == (len(episode) + 1, 8, 10, 3)
             assert episode.terminated == marked
             assert episode.text == {"language_instruction": "lift it"}
+
+    def test_depth_that_is_stored_as_a_picture_is_refused(self, tmp_path):
+        path = write_rlds(tmp_path)
+        features = path / "1.0.0/features.json"
+        described = features.read_text().replace('"shape": {}', '"shape": {}, "dtype": "float32"')
+        features.write_text(described)
+        with pytest.raises(UserError, match="is float32, depth perhaps"):
+            list(read_episodes(path))
+        assert len(list(read_episodes(path, Request(obs_names=["state"])))) == len(LENGTHS)
 
     def test_one_shard(self, tmp_path):
         shard = next((write_rlds(tmp_path) / "1.0.0").glob("*-00001-of-00002"))

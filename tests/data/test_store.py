@@ -169,6 +169,24 @@ class TestStore:
         write(tmp_path / "demos", spec, episodes[1:], about={"env": "b"}, replace=True)
         assert len(list(read_episodes(tmp_path / "demos"))) == 2
 
+    def test_recordings_are_not_replaced_by_what_can_be_made_again(self, spec, episodes, tmp_path):
+        for about in (None, {"robot": "left"}):
+            write(tmp_path / "demos", spec, episodes[:2], about=about, finish=False).release()
+            with pytest.raises(UserError, match="cannot be continued: it has 2 episodes"):
+                write(tmp_path / "demos", spec, episodes, about={"env": "b"}, replace=True)
+            assert len(write(tmp_path / "demos", spec, [], about=about, finish=False)) == 2
+            shutil.rmtree(tmp_path / "demos.partial")
+
+    def test_an_episode_that_was_given_up_is_no_part_of_the_data(self, spec, episodes, tmp_path):
+        writer = write(tmp_path / "demos", spec, episodes[:1], finish=False)
+        with pytest.raises(TypeError, match="int64"):
+            writer.append(replace(episodes[1], text={"operator": np.int64(7)}))
+        with h5py.File(writer.partial / "data/main_data.hdf5", "r+") as file:
+            file.create_group("episode_1")  # what an interrupt leaves
+        writer.close()
+        (found,) = read_episodes(tmp_path / "demos")
+        assert_same(found, episodes[0])
+
     def test_a_damaged_attempt_is_left_as_it_is(self, spec, episodes, tmp_path):
         write(tmp_path / "demos", spec, episodes[:2], finish=False).release()
         file = tmp_path / "demos.partial/data/main_data.hdf5"

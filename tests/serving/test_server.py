@@ -226,7 +226,8 @@ def test_a_message_that_is_too_large_ends_the_connection(server):
 
 def test_a_client_needs_the_token_where_there_is_one():
     with serving(sum_policy(), token="tulip") as running:
-        for headers in ({}, {"Authorization": "Bearer rose"}):
+        twice = [("Authorization", "Bearer tulip")] * 2
+        for headers in ({}, {"Authorization": "Bearer rose"}, twice):
             with pytest.raises(InvalidStatus, match="401"):
                 connect(running.url, additional_headers=headers, proxy=None)
         right = {"Authorization": "Bearer tulip"}

@@ -155,7 +155,8 @@ class _Source:
         if known is None or known[0] != file:
             known = self.videos[name] = file, Forward(lambda: video_pictures(file))
         forward, first, steps = known[1], round(start * self.layout.fps), len(self.table)
-        return lambda: forward.read(first, steps)
+        is_last = self.layout.is_last_of_video(self.number, name)
+        return lambda: forward.read(first, steps, is_last=is_last)
 
 
 def _picture_shape(name: str, feature: dict[str, Any]) -> tuple[int, int, int]:

@@ -154,6 +154,10 @@ class _Layout:
     ) -> NDArray[Any] | Frames:
         leaf = self.leaves[name]
         if leaf.kind == "image":
+            if leaf.dtype != "uint8":
+                raise InvalidEpisode(
+                    f"'{name}' is {leaf.dtype}, depth perhaps; pictures are uint8, leave it out by data.obs_names"
+                )
             files = record[f"steps/{name}"]
             if not isinstance(files, list) or len(files) != rows:
                 raise InvalidEpisode(f"'{name}' has {len(files)} entries, expected {rows}")
@@ -215,7 +219,7 @@ def _walk(node: Mapping[str, Any], name: str) -> Iterator[tuple[str, _Leaf]]:
     elif "text" in node:
         yield name, _Leaf("text", (), "string")
     elif "image" in node:
-        yield name, _Leaf("image", (), "uint8")
+        yield name, _Leaf("image", (), str(node["image"].get("dtype", "uint8")))
     elif "tensor" in node:
         tensor = node["tensor"]
         shape = tuple(int(n) for n in tensor.get("shape", {}).get("dimensions", ()))
