@@ -76,7 +76,7 @@ def read_replay(
     if total == 0:
         raise InvalidEpisode("it has no steps")
     bounds = _bounds(ends, total)
-    parts = _marks(arrays, numeric, request)
+    parts = _marks(arrays, request)
     used = {action_name, *parts.values()}
     lengths = (total, total + 1) if ends is None else (total,)
     fields = {n: n for n, a in numeric.items() if n not in used and a.shape[0] in lengths}
@@ -85,7 +85,7 @@ def read_replay(
     _refuse_cut(numeric, lengths, request)
     wanted = request.observations(fields, [n for n in numeric if n not in fields])
     action = as_float32(numeric[action_name].load()).reshape(total, -1)
-    columns = {name: _column(numeric, inside, total) for name, inside in parts.items()}
+    columns = {name: _column(arrays, inside, bounds) for name, inside in parts.items()}
     _refuse_ends_within(columns, bounds)
     sources = {n: _source(path, key, numeric[key], lengths) for n, key in wanted.items()}
     texts = {n: a.load(filled=True) for n, a in arrays.items() if a.dtype.kind in "UST"}
@@ -105,15 +105,10 @@ def read_replay(
         )
 
 
-def _marks(
-    arrays: Mapping[str, ReplayArray], numeric: Mapping[str, ReplayArray], request: Request
-) -> dict[str, str | None]:
+def _marks(arrays: Mapping[str, ReplayArray], request: Request) -> dict[str, str | None]:
     """Which arrays are rewards, successes and ends, where there are such."""
     usual = {"reward": REWARD, "success": SUCCESS, "terminated": TERMINATED, "truncated": TRUNCATED}
-    for name in {each for names in usual.values() for each in names} & set(arrays):
-        if not arrays[name].shape:
-            raise InvalidEpisode(f"'{name}' is one value, expected one number a step")
-    there = [name for name, array in numeric.items() if array.dtype.kind != "O"]
+    there = [name for name, array in arrays.items() if array.dtype.kind in NUMBERS.rstrip("O")]
     return {part: request.part(part, names, there) for part, names in usual.items()}
 
 
@@ -171,12 +166,18 @@ def _text(array: NDArray[Any]) -> str:
     return "; ".join(dict.fromkeys(words))
 
 
-def _column(arrays: Mapping[str, ReplayArray], name: str | None, total: int) -> NDArray[Any]:
-    """One number a step; zeros where there is no such array."""
-    column = np.zeros(total) if name is None else arrays[name].load(filled=True).reshape(-1)
-    if len(column) != total:
-        raise InvalidEpisode(f"'{name}' has {len(column)} numbers, expected one a step, {total}")
-    return column
+def _column(
+    arrays: Mapping[str, ReplayArray], name: str | None, bounds: Sequence[int]
+) -> NDArray[Any]:
+    """One number a step; zeros where there is no such array. Of one episode it may be what it is at the end."""
+    column = np.zeros(bounds[-1]) if name is None else arrays[name].load(filled=True)
+    if name is not None and not column.shape and len(bounds) == 2 and name not in REWARD:
+        column = np.append(np.zeros(bounds[-1] - 1), column)
+    if column.size != bounds[-1]:
+        raise InvalidEpisode(
+            f"'{name}' has {column.size} numbers, expected one a step, {bounds[-1]}"
+        )
+    return column.reshape(-1)
 
 
 def _source(

@@ -121,8 +121,8 @@ class Forward:
         if is_last and next(self._pictures, None) is not None:
             self._position = None
             raise InvalidEpisode(
-                f"there are more pictures than its {first + count} steps and those before it: pictures that do not "
-                "come at one rate, or before the first step"
+                f"the file has more pictures than these {first + count} steps: they do not come at one rate, or begin "
+                "before the first step"
             )
 
 

@@ -203,7 +203,7 @@ class TestLeRobot:
         file = sorted(path.glob("videos/**/*.mp4"))[-1]
         video(file, [0] * (2 + sum(LENGTHS)))
         *_, last = read_episodes(path)
-        with pytest.raises(UserError, match="there are more pictures than its"):
+        with pytest.raises(UserError, match="the file has more pictures than these"):
             np.asarray(last.obs["images/top"])
 
     def test_missing_parts(self, tmp_path, version):

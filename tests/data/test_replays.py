@@ -149,10 +149,16 @@ class TestNpz:
         assert [e.truncated for e in read_episodes(path)] == [name == "timeouts"] * 2
         assert [e.terminated for e in read_episodes(path)] == [name != "timeouts"] * 2
 
-    def test_one_value_for_all_steps_is_refused(self, tmp_path):
-        np.savez(tmp_path / "x.npz", action=np.ones((6, 2)), state=np.ones((6, 3)), success=True)
-        with pytest.raises(UserError, match="'success' is one value, expected one number a step"):
-            list(read_episodes(tmp_path / "x.npz"))
+    def test_one_value_of_an_episode_is_of_its_last_step(self, tmp_path):
+        path, arrays = tmp_path / "x.npz", {"action": np.ones((6, 2)), "state": np.ones((6, 3))}
+        np.savez(path, **arrays, success=True, terminated=True)
+        (episode,) = read_episodes(path)
+        assert episode.success.tolist() == [False] * 5 + [True]
+        assert episode.terminated
+        for others in ({"success": True, "episode_ends": [2, 6]}, {"reward": 1.0}):
+            np.savez(path, **arrays, **others)
+            with pytest.raises(UserError, match="has 1 numbers, expected one a step, 6"):
+                list(read_episodes(path))
 
     def test_what_is_seen_after_a_step_is_seen_where_that_is_asked_for(self, tmp_path):
         arrays = {"state": np.ones((6, 3)), "next_state": np.ones((6, 3)), "dones": np.zeros(6)}
