@@ -108,7 +108,7 @@ def read_replay(
 def _marks(arrays: Mapping[str, ReplayArray], request: Request) -> dict[str, str | None]:
     """Which arrays are rewards, successes and ends, where there are such."""
     usual = {"reward": REWARD, "success": SUCCESS, "terminated": TERMINATED, "truncated": TRUNCATED}
-    there = [name for name, array in arrays.items() if array.dtype.kind in NUMBERS.rstrip("O")]
+    there = [n for n, a in arrays.items() if a.dtype.kind in NUMBERS and a.dtype.kind != "O"]
     return {part: request.part(part, names, there) for part, names in usual.items()}
 
 
@@ -170,8 +170,10 @@ def _column(
     arrays: Mapping[str, ReplayArray], name: str | None, bounds: Sequence[int]
 ) -> NDArray[Any]:
     """One number a step; zeros where there is no such array. Of one episode it may be what it is at the end."""
-    column = np.zeros(bounds[-1]) if name is None else arrays[name].load(filled=True)
-    if name is not None and not column.shape and len(bounds) == 2 and name not in REWARD:
+    if name is None:
+        return np.zeros(bounds[-1])
+    column = arrays[name].load(filled=True)
+    if not column.shape and len(bounds) == 2 and name not in REWARD:
         column = np.append(np.zeros(bounds[-1] - 1), column)
     if column.size != bounds[-1]:
         raise InvalidEpisode(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ibc.errors import UserError
+from ibc.component import check_positive
 from ibc.nn.encoders import ObsEncoder
 from ibc.nn.mlp import initialize
 from ibc.nn.normalizer import Normalizer
@@ -44,8 +44,7 @@ class DeepSetsEncoder(ObsEncoder):
     num_gates: int = 0
 
     def __post_init__(self) -> None:
-        if self.set_width < 1:
-            raise UserError(f"set_width={self.set_width}; it must be at least 1")
+        check_positive(self, "set_width")
         super().__post_init__()
 
     def _build_parts(self, spec: Spec) -> int:

@@ -36,6 +36,7 @@ class ULA(Sampler):
 
     def __post_init__(self) -> None:
         check_positive(self, "num_candidates", "num_iterations", "step_init")
+        # Numbers that give no schedule are refused before the first search.
         polynomial_schedule(self.num_iterations, self.step_init, self.step_final, 1.0)
 
     def __call__(self, space: UnitSpace, init: Tensor, rng: RandomSource) -> Candidates:

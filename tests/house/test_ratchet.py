@@ -5,7 +5,7 @@ import ast
 from conftest import ROOT
 
 #: Lines of ibc/, of its longest file and function, of benchmarks/; arguments of a function; configuration files.
-LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 26_215, 310, 63, 8_317, 14, 117
+LINES, FILE, FUNCTION, BENCHMARKS, ARGUMENTS, CONFIGS = 26_216, 310, 63, 8_317, 14, 117
 
 
 def sources(folder):

@@ -117,5 +117,5 @@ def test_a_set_alone_and_none_at_all():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(UserError, match="at least 1"):
+    with pytest.raises(UserError, match="set_width=0; it must be above 0"):
         built(DeepSetsEncoder(set_width=0), SPEC)
